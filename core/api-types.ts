@@ -1,0 +1,356 @@
+/** JSON shapes of the HTTP API (design.md 5 to 7). Plain types; imports nothing, so that clients can copy it. */
+
+export type ApiSeverity = 'critical' | 'high' | 'medium' | 'low' | 'info'
+export type ApiPlan = 'free' | 'pro' | 'team' | 'unlimited'
+export type ApiScope =
+  | 'incidents:read'
+  | 'incidents:write'
+  | 'sources:read'
+  | 'sources:write'
+  | 'endpoints:read'
+  | 'endpoints:write'
+  | 'events:write'
+  | 'secrets:read'
+  | 'admin'
+export type ApiOutcome =
+  | 'opened'
+  | 'reopened'
+  | 'resolved'
+  | 'acknowledged'
+  | 'recovered'
+  | 'attached'
+  | 'refreshed'
+  | 'late'
+  | 'stale'
+  | 'unmatched'
+  | 'info'
+  | 'duplicate'
+  | 'filtered'
+  | 'test'
+  | 'parked'
+  | 'rejected'
+export type ApiEventKind = 'fire' | 'refresh' | 'recover' | 'ack' | 'info'
+export type ApiIncidentStatus = 'open' | 'acknowledged' | 'resolved'
+
+/**
+ * A project's policy. Null means not set, so the built-in default holds, but for `attachWindowMinutes`:
+ * written as null it means for ever (matching.md M3). `effectivePolicy` of the project shows what holds.
+ */
+export interface ApiPolicy {
+  grouping: 'project' | 'signal' | 'key' | null
+  groupBy: string[] | null
+  attachWindowMinutes: number | null
+  reopenWindowMinutes: number | null
+  manualQuietMinutes: number | null
+  resolveGraceSeconds: number | null
+  resolveStale: boolean | null
+  openAfter: { fires?: number; seconds?: number } | null
+  strictExternalId: boolean | null
+  resolveScope: 'signal' | 'incident' | null
+}
+
+/** A policy as written: any of its fields, or a preset that sets them all. */
+export type ApiPolicyInput = Partial<ApiPolicy> & { preset?: 'literal' }
+
+export interface ApiProject {
+  id: string
+  name: string
+  plan: ApiPlan
+  policy: ApiPolicy
+  /** What holds where neither a source nor an adapter says otherwise; `attachWindowMinutes` null is for ever. */
+  effectivePolicy: {
+    attachWindowMinutes: number | null
+    manualQuietMinutes: number
+    resolveGraceSeconds: number
+  }
+  ingestionEnabled: boolean
+  createdAt: string
+}
+
+export interface ApiProjectInput {
+  name: string
+  plan?: ApiPlan | 'business'
+  policy?: ApiPolicyInput
+}
+
+export interface ApiProjectPatch {
+  name?: string
+  plan?: ApiPlan | 'business'
+  policy?: ApiPolicyInput
+  ingestionEnabled?: boolean
+}
+
+export interface ApiSourceSettings {
+  grouping: 'project' | 'signal' | 'key' | null
+  groupBy: string[] | null
+  reopenWindowMinutes: number | null
+  resolveScope: 'signal' | 'incident' | null
+  strictExternalId: boolean | null
+  staleAfterMinutes: number | null
+  cidrs: string[]
+  sentryProject: string | null
+  signatureHeader: string | null
+  timestampHeader: string | null
+  repositories: string[]
+  statusWords: Record<string, ApiEventKind>
+  mapping: Record<string, string> | null
+  defaults: {
+    severity: ApiSeverity | null
+    services: string[]
+    labels: Record<string, string>
+    drill: boolean
+  }
+}
+
+/** Settings as written: any field; `defaults` too may be given in part. */
+export type ApiSourceSettingsInput = Partial<Omit<ApiSourceSettings, 'defaults'>> & {
+  defaults?: Partial<ApiSourceSettings['defaults']>
+}
+
+export interface ApiSourceHealth {
+  /** Share of accepted among all requests of this source, 0 to 1; null without requests. */
+  successRate24h: number | null
+  successRate30d: number | null
+  lastRequestAt: string | null
+  lastSuccessAt: string | null
+  lastErrors: { at: string; code: string; message: string; requestId: string }[]
+}
+
+export interface ApiSource {
+  id: string
+  adapter: string
+  name: string
+  enabled: boolean
+  address: 'project' | 'token'
+  /** The address to paste into the tool; its token is masked without the scope `secrets:read`. */
+  url: string
+  /** Masked without `secrets:read`; absent where the address itself is the credential. */
+  secret?: string
+  settings: ApiSourceSettings
+  /** What holds after source, project and adapter have spoken (matching.md M2). */
+  effective: {
+    grouping: 'project' | 'signal' | 'key'
+    groupBy: string[]
+    reopenWindowMinutes: number
+    resolveScope: 'signal' | 'incident'
+    strictExternalId: boolean
+  }
+  health: ApiSourceHealth
+  setup: { step: string }[]
+  createdAt: string
+}
+
+export interface ApiSourceInput {
+  adapter: string
+  name?: string
+  address?: 'project' | 'token'
+  secret?: string
+  settings?: ApiSourceSettingsInput
+}
+
+export interface ApiSourcePatch {
+  name?: string
+  enabled?: boolean
+  settings?: ApiSourceSettingsInput
+}
+
+export interface ApiRotateInput {
+  /** How long the old credential stays valid; default 0 for token addresses, 1440 for others. */
+  overlapMinutes?: number
+  /** A secret made by the sender; generated where absent. */
+  secret?: string
+}
+
+export interface ApiIncidentSummary {
+  id: string
+  reference: string
+  title: string
+  severity: ApiSeverity
+  status: ApiIncidentStatus
+  url: string | null
+}
+
+/** The native answer to a webhook, given after the commit. */
+export interface ApiReceived {
+  success: true
+  outcome: ApiOutcome
+  duplicate: boolean
+  incident: ApiIncidentSummary | null
+  events: { outcome: ApiOutcome; rule: string; incidentId: string | null }[]
+  /** How many members still fire after a recovery that left others firing. */
+  stillFiring?: number
+  /** Said where a recovery matched nothing: what fires, and what to do about it. */
+  hint?: string
+}
+
+export interface ApiSignal {
+  id: string
+  key: string
+  title: string
+  status: 'firing' | 'recovered' | 'manual' | 'stale'
+  monitor: { id: string | null; name: string | null; url: string | null }
+  source: { id: string; adapter: string; name: string }
+  firedAt: string
+  recoveredAt: string | null
+}
+
+export interface ApiIncident {
+  id: string
+  reference: string
+  projectId: string
+  title: string
+  status: ApiIncidentStatus
+  severity: ApiSeverity
+  sourceSeverity: string | null
+  startedAt: string
+  detectedAt: string
+  openedAt: string
+  acknowledgedAt: string | null
+  resolvedAt: string | null
+  /** Milliseconds over all open stretches; null while open. */
+  durationMs: number | null
+  services: string[]
+  customerImpact: boolean
+  drill: boolean
+  labels: Record<string, string | string[]>
+  metadata: Record<string, unknown>
+  /** The sender's link. */
+  url: string | null
+  /** Tocsin's own page. */
+  consoleUrl: string | null
+  signals: ApiSignal[]
+  signalCount: number
+  firingCount: number
+  eventCount: number
+  reopenCount: number
+  updatedAt: string
+}
+
+export interface ApiIncidentInput {
+  title: string
+  severity?: ApiSeverity
+  description?: string
+  services?: string[]
+  labels?: Record<string, string>
+  drill?: boolean
+}
+
+/** Lists of words are "any of these"; times compare `openedAt`. */
+export interface ApiIncidentQuery {
+  ids?: string[]
+  status?: ApiIncidentStatus[]
+  severity?: ApiSeverity[]
+  service?: string[]
+  /** Source ids or adapter slugs. */
+  source?: string[]
+  q?: string
+  since?: string
+  until?: string
+  drill?: boolean
+  limit?: number
+  cursor?: string
+}
+
+export interface ApiEvent {
+  id: string
+  externalId: string | null
+  kind: ApiEventKind
+  outcome: ApiOutcome
+  rule: string
+  /** The rule path that decided, each with what it means. */
+  receipt: { rule: string; text: string }[]
+  title: string
+  description: string | null
+  severity: ApiSeverity
+  sourceSeverity: string | null
+  sourceStatus: string | null
+  eventTime: string
+  sourceTime: string | null
+  /** `backfilled`, `timeInferred`, `late`. */
+  flags: string[]
+  receivedAt: string
+  signalKey: string | null
+  sourceId: string
+  requestId: string
+  incidentId: string | null
+  url: string | null
+  labels: Record<string, string>
+  evidence: {
+    stackTrace?: string[]
+    values?: Record<string, string | number>
+    thresholds?: Record<string, string | number>
+    links?: { text: string; href: string }[]
+  } | null
+  duplicateCount: number
+  lastSeenAt: string
+}
+
+export interface ApiTimelineEntry {
+  id: string
+  at: string
+  kind: 'opened' | 'acknowledged' | 'resolved' | 'reopened' | 'context' | 'note' | 'recovered' | 'partial'
+  /** Number among the incident's transitions, without gaps; null for entries that change no status. */
+  sequence: number | null
+  actor: { type: 'source' | 'key' | 'system'; id: string | null; name: string }
+  text: string
+  requestId: string | null
+  eventIds: string[]
+}
+
+export interface ApiRequest {
+  id: string
+  receivedAt: string
+  sourceId: string | null
+  method: string
+  path: string
+  ip: string | null
+  /** HTTP status answered. */
+  status: number
+  outcome: ApiOutcome
+  /** Error code of a rejection or reason of a parking. */
+  reason: string | null
+  /** A sentence for the owner of the source. */
+  message: string | null
+  deliveryKey: string | null
+  incidentId: string | null
+  bodySize: number
+  replayable: boolean
+}
+
+export interface ApiRequestDetail extends ApiRequest {
+  /** Headers without credentials. */
+  headers: Record<string, string>
+  /** The raw body as text where it is UTF-8, else base64; null where none was kept. */
+  body: string | null
+  bodyEncoding: 'utf8' | 'base64' | null
+  events: ApiEvent[]
+}
+
+export interface ApiRequestQuery {
+  source?: string
+  outcome?: ApiOutcome[]
+  status?: number[]
+  since?: string
+  limit?: number
+  cursor?: string
+}
+
+export interface ApiKey {
+  id: string
+  name: string
+  scopes: ApiScope[]
+  projectId: string | null
+  createdAt: string
+  expiresAt: string | null
+}
+
+export interface ApiKeyInput {
+  name: string
+  scopes: ApiScope[]
+  expiresAt?: string
+}
+
+export interface ApiPage {
+  limit?: number
+  cursor?: string
+}

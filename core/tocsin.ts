@@ -1,0 +1,177 @@
+import type {
+  ApiEvent,
+  ApiIncident,
+  ApiIncidentInput,
+  ApiIncidentQuery,
+  ApiKey,
+  ApiKeyInput,
+  ApiPage,
+  ApiProject,
+  ApiProjectInput,
+  ApiProjectPatch,
+  ApiReceived,
+  ApiRequest,
+  ApiRequestDetail,
+  ApiRequestQuery,
+  ApiRotateInput,
+  ApiScope,
+  ApiSignal,
+  ApiSource,
+  ApiSourceInput,
+  ApiSourcePatch,
+  ApiTimelineEntry,
+} from './api-types.ts'
+import type { TocsinError } from './errors.ts'
+import type { HookRequest, Plan } from './types.ts'
+
+/**
+ * The use-cases, as one caller may use them: every method checks that caller's scopes and project.
+ * `incident` may be an id or a reference such as INC-042. Throws TocsinError: `forbidden` without the scope,
+ * `not_found` for what does not exist or belongs to another project.
+ */
+export interface Tocsin {
+  me(): Promise<{ key: { id: string; name: string; scopes: ApiScope[]; projectId: string | null } }>
+
+  createProject(input: ApiProjectInput): Promise<{ project: ApiProject }>
+  listProjects(page: ApiPage): Promise<{ projects: ApiProject[]; nextCursor: string | null }>
+  getProject(project: string): Promise<{ project: ApiProject }>
+  updateProject(project: string, patch: ApiProjectPatch): Promise<{ project: ApiProject }>
+  deleteProject(project: string): Promise<void>
+
+  createSource(project: string, input: ApiSourceInput): Promise<{ source: ApiSource; secret?: string }>
+  listSources(project: string, page: ApiPage): Promise<{ sources: ApiSource[]; nextCursor: string | null }>
+  getSource(project: string, source: string): Promise<{ source: ApiSource }>
+  updateSource(project: string, source: string, patch: ApiSourcePatch): Promise<{ source: ApiSource }>
+  deleteSource(project: string, source: string): Promise<void>
+  rotateSource(
+    project: string,
+    source: string,
+    input: ApiRotateInput,
+  ): Promise<{ source: ApiSource; secret?: string }>
+  /** Sends a request through the real path as a drill that opens and recovers. */
+  testSource(
+    project: string,
+    source: string,
+  ): Promise<{
+    success: boolean
+    reference: string | null
+    incidentId: string | null
+    answers: ApiReceived[]
+  }>
+
+  listRequests(
+    project: string,
+    query: ApiRequestQuery,
+  ): Promise<{ requests: ApiRequest[]; nextCursor: string | null }>
+  getRequest(project: string, request: string): Promise<{ request: ApiRequestDetail }>
+  /** Runs a kept request again, at its original place in time. `dryRun` decides and stores nothing. */
+  replayRequest(project: string, request: string, input: { dryRun?: boolean }): Promise<ApiReceived>
+
+  listIncidents(
+    project: string,
+    query: ApiIncidentQuery,
+  ): Promise<{ incidents: ApiIncident[]; nextCursor: string | null; total: number }>
+  createIncident(project: string, input: ApiIncidentInput): Promise<{ incident: ApiIncident }>
+  getIncident(project: string, incident: string): Promise<{ incident: ApiIncident }>
+  listTimeline(
+    project: string,
+    incident: string,
+    page: ApiPage,
+  ): Promise<{ timeline: ApiTimelineEntry[]; nextCursor: string | null }>
+  listIncidentEvents(
+    project: string,
+    incident: string,
+    page: ApiPage,
+  ): Promise<{ events: ApiEvent[]; nextCursor: string | null }>
+  listIncidentSignals(
+    project: string,
+    incident: string,
+    page: ApiPage,
+  ): Promise<{ signals: ApiSignal[]; nextCursor: string | null }>
+  acknowledgeIncident(
+    project: string,
+    incident: string,
+    input: { note?: string },
+  ): Promise<{ incident: ApiIncident }>
+  resolveIncident(
+    project: string,
+    incident: string,
+    input: { note?: string },
+  ): Promise<{ incident: ApiIncident; stillFiring?: number }>
+  reopenIncident(
+    project: string,
+    incident: string,
+    input: { note?: string },
+  ): Promise<{ incident: ApiIncident }>
+  addNote(project: string, incident: string, input: { text: string }): Promise<{ entry: ApiTimelineEntry }>
+
+  createKey(project: string, input: ApiKeyInput): Promise<{ key: ApiKey; secret: string }>
+  listKeys(project: string, page: ApiPage): Promise<{ keys: ApiKey[]; nextCursor: string | null }>
+  deleteKey(project: string, key: string): Promise<void>
+}
+
+/** Who is calling: an API key, or the process itself. */
+export interface Caller {
+  keyId: string
+  name: string
+  scopes: readonly ApiScope[]
+  /** Null: all projects. */
+  projectId: string | null
+}
+
+/** Where a webhook arrived. */
+export type ReceiveAddress =
+  | { kind: 'project'; projectId: string; adapter: string; sourceId: string | null }
+  /** `adapter` is null at /webhooks/{token}, where the source knows it. */
+  | { kind: 'token'; token: string; adapter: string | null }
+
+/** One line of the process's log; `fields` never hold a secret or text of a payload. */
+export type Log = (
+  level: 'debug' | 'info' | 'warn' | 'error',
+  message: string,
+  fields?: Record<string, unknown>,
+) => void
+
+export interface OpenOptions {
+  /** `sqlite:<path>` or `postgres://…`. */
+  databaseUrl: string
+  /** 32 bytes; encrypts stored secrets. */
+  secretKey: Buffer
+  /** Base of every generated address, without a trailing slash. */
+  publicUrl: string
+  /** Plan of new projects. */
+  defaultPlan: Plan
+  /** Given instead of generated: the admin key of the first start, at least 24 characters. */
+  adminKey?: string
+  /** Minimum milliseconds between commits (group commit); default 2. */
+  commitIntervalMs?: number
+  now?: () => Date
+  log?: Log
+}
+
+/** An open Tocsin: the database, its writer queue and the use-cases. */
+export interface OpenedTocsin {
+  /** What the first start made; null on later starts. `adminKey` is null where it was given. */
+  readonly firstStart: { adminKey: string | null; projectId: string; sourceSecret: string } | null
+  /** The project and generic source of the first start, as long as they exist. */
+  readonly defaultProjectId: string | null
+  /** The use-cases as this caller may use them. */
+  actingAs(caller: Caller): Tocsin
+  /** The caller behind `Authorization: Bearer <key>`; undefined where the key is unknown or expired. */
+  authenticateKey(key: string): Promise<Caller | undefined>
+  /**
+   * Receives one webhook: authenticate, parse, match, commit. Resolves after the commit. Throws TocsinError with the
+   * code of the table in design.md 5 (and `requestId` where the request log has it); never another error.
+   * `refusal` is a fault of the body the edge has found already (too large, content-encoding): the request is
+   * authenticated as far as its headers and address allow, logged, and then refused with it.
+   */
+  receive(
+    request: HookRequest,
+    address: ReceiveAddress,
+    refusal?: TocsinError,
+  ): Promise<ApiReceived & { requestId: string }>
+  /** Whether the database answers and takes writes. */
+  isReady(): Promise<boolean>
+  /** Finishes what was accepted, then closes the database. */
+  close(): Promise<void>
+}
