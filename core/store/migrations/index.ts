@@ -1,0 +1,5 @@
+import type { Migration } from 'kysely'
+import { first } from './0001-first.ts'
+
+/** Every migration in order; a released one never changes. */
+export const migrations: Record<string, Migration> = { '0001-first': first }

@@ -1,0 +1,269 @@
+import type { Plan } from '../types.ts'
+
+/**
+ * The tables, one interface each. Ids are text (UUIDv7 but for projects, v4), times ISO 8601 UTC text, flags 0 or 1,
+ * JSON is text. The same on both databases.
+ */
+export interface Schema {
+  project: ProjectTable
+  source: SourceTable
+  source_credential: SourceCredentialTable
+  api_key: ApiKeyTable
+  hook_request: HookRequestTable
+  event: EventTable
+  signal: SignalTable
+  occurrence: OccurrenceTable
+  incident: IncidentTable
+  timeline_entry: TimelineEntryTable
+  log_entry: LogEntryTable
+  sender_group: SenderGroupTable
+  idempotency: IdempotencyTable
+  setting: SettingTable
+}
+
+export interface ProjectTable {
+  id: string
+  name: string
+  plan: Plan
+  policy: string
+  ingestion_enabled: number
+  /** Raised by every change of the project, its sources or their credentials: a batch refuses what was authenticated before. */
+  config_version: number
+  /** Position of the newest entry of the project's ordered log (matching.md 1). */
+  log_position: number
+  last_incident_number: number
+  created_at: string
+}
+
+export interface SourceTable {
+  id: string
+  project_id: string
+  adapter: string
+  name: string
+  address: string
+  enabled: number
+  settings: string
+  created_at: string
+  /** Incidents name their sources for ever, so a deleted one stays as a row without credentials. */
+  deleted_at: string | null
+}
+
+export interface SourceCredentialTable {
+  id: string
+  source_id: string
+  project_id: string
+  /** SHA-256 of a token address's token; null for other credentials. */
+  lookup_hash: string | null
+  /** The credential, sealed (secrets.ts). */
+  sealed: string
+  created_at: string
+  /** End of the overlap after a rotation; null for the current one. */
+  expires_at: string | null
+}
+
+export interface ApiKeyTable {
+  id: string
+  project_id: string | null
+  name: string
+  hash: string
+  scopes: string
+  created_at: string
+  expires_at: string | null
+}
+
+export interface HookRequestTable {
+  id: string
+  project_id: string
+  source_id: string | null
+  received_at: string
+  method: string
+  path: string
+  ip: string | null
+  headers: string
+  status: number
+  outcome: string
+  reason: string | null
+  message: string | null
+  /** SHA-256 of the provider's delivery id or of the body, only where the request was accepted (D7). */
+  delivery_key: string | null
+  incident_id: string | null
+  /** When it was accepted, where the plan counts (matching.md L). */
+  slot_at: string | null
+  /** 1: a slot of the hour; 2: a recovery that passed a full hour; 3: a duplicate. */
+  slot_kind: number | null
+  body_size: number
+  body: Buffer | null
+}
+
+export interface EventTable {
+  id: string
+  project_id: string
+  position: number
+  request_id: string
+  source_id: string
+  signal_id: string | null
+  incident_id: string | null
+  kind: string
+  outcome: string
+  /** The rule path, comma-separated; the last one decided. */
+  receipt: string
+  title: string
+  description: string | null
+  severity: string
+  source_severity: string | null
+  source_status: string | null
+  event_time: string
+  source_time: string | null
+  received_at: string
+  external_id: string | null
+  /** Deduplication (D2): hash of what identifies the event, and the number of the firing stretch. */
+  event_key: string | null
+  stretch: number
+  url: string | null
+  /** The rest of the event as JSON: labels, monitor, evidence, episode, flags … */
+  data: string
+  duplicate_count: number
+  last_seen_at: string
+}
+
+export interface SignalTable {
+  id: string
+  project_id: string
+  source_id: string
+  key: string
+  drill: number
+  title: string
+  title_hash: string
+  monitor_id: string | null
+  monitor_name: string | null
+  monitor_url: string | null
+  /** Firing stretches counted so far, for senders without episodes. */
+  counter: number
+  /** The incident of its newest occurrence. */
+  incident_id: string | null
+  /** Hash of the newest body and its arrival (D5). */
+  last_body_hash: string | null
+  last_received_at: string
+}
+
+export interface OccurrenceTable {
+  id: string
+  project_id: string
+  signal_id: string
+  source_id: string
+  /** Null for an orphan recovery, which waits for its fire (R5). */
+  incident_id: string | null
+  episode: string
+  stretch: number
+  fired_at: string | null
+  /** Time to order by, where it differs from fired_at. */
+  order_at: string | null
+  fired_time_inferred: number
+  fired_received_at: string | null
+  recovered_at: string | null
+  recovered_time_inferred: number
+  recovered_received_at: string | null
+  /** recover, episode, group, incident, manual. */
+  closed_by: string | null
+  /** The sender's recovery of an occurrence a person had closed (H2). */
+  sender_recovered_at: string | null
+  severity: string
+  sender_group: string | null
+  title_hash: string
+  anonymous: number
+  monitor_id: string | null
+  explicit_reopen: number
+  late: number
+}
+
+export interface IncidentTable {
+  id: string
+  project_id: string
+  number: number
+  group_key: string
+  /** 1 or NULL; at most one current incident per key, by unique index. */
+  accepts_new: number | null
+  status: string
+  title: string
+  severity: string
+  max_severity: string
+  source_severity: string | null
+  drill: number
+  /** Made by hand: resolves only by hand (H5). */
+  manual: number
+  customer_impact: number
+  services: string
+  labels: string
+  metadata: string
+  url: string | null
+  started_at: string
+  detected_at: string
+  opened_at: string
+  acknowledged_at: string | null
+  resolved_at: string | null
+  /** auto, manual; null while open. */
+  resolved_by: string | null
+  /** Start of the current or last open stretch. */
+  stretch_started_at: string
+  /** Latest recovery of the current stretch, for the time of the resolution. */
+  last_recovered_at: string | null
+  /** Milliseconds of the closed stretches. */
+  duration_ms: number
+  /** End of resolveGrace; null where none runs. */
+  resolve_due_at: string | null
+  signal_count: number
+  firing_critical: number
+  firing_high: number
+  firing_medium: number
+  firing_low: number
+  firing_info: number
+  event_count: number
+  reopen_count: number
+  /** Number of its last transition. */
+  sequence: number
+  /** Arrival of the last fire or recover (M3). */
+  last_event_at: string
+  updated_at: string
+}
+
+export interface TimelineEntryTable {
+  id: string
+  project_id: string
+  incident_id: string
+  at: string
+  kind: string
+  sequence: number | null
+  actor: string
+  text: string
+  request_id: string | null
+  event_ids: string
+}
+
+/** Entries of the ordered log that are no events: human actions, due transitions, policy changes. */
+export interface LogEntryTable {
+  project_id: string
+  position: number
+  at: string
+  kind: string
+  incident_id: string | null
+  data: string
+}
+
+export interface SenderGroupTable {
+  source_id: string
+  group_key: string
+  fingerprint: string
+  /** "partial" was said once (R2). */
+  partial: number
+}
+
+export interface IdempotencyTable {
+  key: string
+  created_at: string
+  answer: string
+}
+
+export interface SettingTable {
+  name: string
+  value: string
+}
