@@ -1,0 +1,148 @@
+import { TocsinError } from '../errors.ts'
+import type { Database } from './open-database.ts'
+import type { Work } from './statement.ts'
+
+/** How one command of a batch ended. A refusal, such as "no such incident", does not undo the others. */
+export type Settled<R> = { value: R } | { error: unknown }
+
+/** The one queue all changes go through; concurrent commands share a commit. */
+export interface Writer<C, R> {
+  /**
+   * Resolves after the commit. Rejects with the command's own refusal, with TocsinError `unavailable` when nothing was
+   * kept and trying later makes sense, or with the fault the command caused.
+   */
+  submit(command: C): Promise<R>
+  readonly stats: { readonly commits: number; readonly commands: number }
+  /** Takes no more, finishes what it took. */
+  close(): Promise<void>
+}
+
+export interface WriterOptions<C, R> {
+  database: Pick<Database, 'transaction' | 'classify'>
+  /** Answers one result per command, in order. Runs again from the start when the batch has to be repeated. */
+  runBatch: (commands: C[]) => Work<Settled<R>[]>
+  /** Minimum milliseconds between commits: what arrives in between shares the next one. */
+  intervalMs?: number
+  maxBatch?: number
+  maxQueue?: number
+  /** Milliseconds on a clock that never goes back. */
+  monotonicNow?: () => number
+  /** Calls back after this many milliseconds; 0: after the requests that are being read right now. */
+  schedule?: (delayMs: number, run: () => void) => void
+  /** A number from 0 to 1 that spreads retries. */
+  jitter?: () => number
+}
+
+/**
+ * Group commit behind an interval gate (performance.md 3): a batch goes at once when the last commit is long enough
+ * ago, else when it is. Waiting for a turn of the event loop alone would commit nearly every request of clients
+ * without keep-alive on its own.
+ */
+export function createWriter<C, R>({
+  database,
+  runBatch,
+  intervalMs = 2,
+  maxBatch = 256,
+  maxQueue = 10_000,
+  monotonicNow = () => performance.now(),
+  schedule = (delayMs, run) => void (delayMs === 0 ? setImmediate(run) : setTimeout(run, delayMs)),
+  jitter = Math.random,
+}: WriterOptions<C, R>): Writer<C, R> {
+  const queue: Entry<C, R>[] = []
+  const stats = { commits: 0, commands: 0 }
+  let lastCommit = Number.NEGATIVE_INFINITY
+  /** A flush is planned or under way. */
+  let busy = false
+  let closing: { promise: Promise<void>; resolve: () => void } | undefined
+
+  function submit(command: C): Promise<R> {
+    if (closing) return Promise.reject(unavailable('Tocsin is stopping; try again.'))
+    if (queue.length >= maxQueue)
+      return Promise.reject(unavailable('Too much is waiting to be stored; try again.'))
+    return new Promise((resolve, reject) => {
+      queue.push({ command, resolve, reject })
+      planFlush()
+    })
+  }
+
+  function planFlush(): void {
+    if (busy) return
+    busy = true
+    const full = queue.length >= maxBatch || closing !== undefined
+    schedule(full ? 0 : Math.max(0, lastCommit + intervalMs - monotonicNow()), flush)
+  }
+
+  async function flush(): Promise<void> {
+    await settle(queue.splice(0, maxBatch))
+    busy = false
+    if (queue.length > 0) planFlush()
+    else closing?.resolve()
+  }
+
+  /** Stores these together, or, when one of them is at fault, in halves until that one is alone. Never throws. */
+  async function settle(entries: Entry<C, R>[]): Promise<void> {
+    try {
+      const results = await commit(entries.map((entry) => entry.command))
+      for (const [index, { resolve, reject }] of entries.entries()) {
+        const result = results[index]!
+        if ('value' in result) resolve(result.value)
+        else reject(result.error)
+      }
+    } catch (error) {
+      if (database.classify(error) !== 'fault') {
+        const refusal = unavailable('The database is busy or away; try again.', error)
+        for (const { reject } of entries) reject(refusal)
+      } else if (entries.length === 1) {
+        entries[0]!.reject(error)
+      } else {
+        const middle = entries.length >> 1
+        await settle(entries.slice(0, middle))
+        await settle(entries.slice(middle))
+      }
+    }
+  }
+
+  async function commit(commands: C[]): Promise<Settled<R>[]> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const results = await database.transaction(function* () {
+          const settled = yield* runBatch(commands)
+          if (settled.length !== commands.length) throw new Error('A batch must answer every command.')
+          return settled
+        })
+        lastCommit = monotonicNow()
+        stats.commits++
+        stats.commands += commands.length
+        return results
+      } catch (error) {
+        if (attempt > MAX_RETRIES || database.classify(error) !== 'retry') throw error
+        await new Promise<void>((resolve) => schedule(attempt * RETRY_MS * jitter(), resolve))
+      }
+    }
+  }
+
+  return {
+    submit,
+    stats,
+    close() {
+      if (!closing) {
+        closing = Promise.withResolvers<void>()
+        if (!busy) closing.resolve()
+      }
+      return closing.promise
+    },
+  }
+}
+
+interface Entry<C, R> {
+  command: C
+  resolve: (value: R) => void
+  reject: (error: unknown) => void
+}
+
+const MAX_RETRIES = 5
+const RETRY_MS = 5
+
+function unavailable(message: string, cause?: unknown): TocsinError {
+  return new TocsinError('unavailable', message, { cause, retryAfterSeconds: 1 })
+}
