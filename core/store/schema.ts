@@ -141,9 +141,10 @@ export interface SignalTable {
   counter: number
   /** The incident of its newest occurrence. */
   incident_id: string | null
-  /** Hash of the newest body and its arrival (D5). */
+  /** Hash of the newest body, its arrival and its event (D5, D6). */
   last_body_hash: string | null
   last_received_at: string
+  last_event_id: string | null
 }
 
 export interface OccurrenceTable {

@@ -153,6 +153,7 @@ export const first: Migration = {
       .addColumn('incident_id', 'text')
       .addColumn('last_body_hash', 'text')
       .addColumn('last_received_at', 'text', (c) => c.notNull())
+      .addColumn('last_event_id', 'text')
       .execute()
 
     await db.schema

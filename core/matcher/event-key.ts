@@ -1,0 +1,27 @@
+import type { MatchEvent } from './state.ts'
+
+/**
+ * What makes an event the same event (matching.md D2): signal, kind, moment and the sender's event id. The number of the
+ * firing stretch is kept beside it, because only the decision knows it. Null where the sender gave nothing to tell two
+ * events apart (D5). Long text: the store keeps its hash.
+ */
+export function eventKey(event: MatchEvent): string | null {
+  if (event.policy.strictExternalId && event.eventId !== null) {
+    return join('strict', event.sourceId, event.kind, event.eventId)
+  }
+
+  const moment =
+    event.episode !== null ? `e${event.episode}` : event.moment !== null ? `t${event.moment}` : 'counter'
+  if (event.eventId === null && moment === 'counter') return null
+  return join(event.signalId ?? event.sourceId, event.kind, moment, event.eventId ?? '')
+}
+
+/** Whether the number of the stretch is part of the identity: not where the sender's time or id alone is. */
+export function countsStretches(event: MatchEvent): boolean {
+  if (event.policy.strictExternalId && event.eventId !== null) return false
+  return event.episode !== null || event.moment === null
+}
+
+function join(...parts: string[]): string {
+  return parts.map((part) => `${part.length}:${part}`).join('')
+}
