@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -315,6 +316,256 @@ function codeOf(error: unknown): string {
 
 // --- PostgreSQL ------------------------------------------------------------------------------------------------------
 
-async function openPostgres<S>(_url: string): Promise<Database<S>> {
-  throw new Error('PostgreSQL is not supported yet.')
+const CONNECT_MS = 2_000
+const STATEMENT_MS = 5_000
+const READ_MS = 15_000
+const MAX_ROWS = 1_000
+const MAX_JSON = 8 * 1024 * 1024
+
+async function openPostgres<S>(url: string): Promise<Database<S>> {
+  // Pools of their own, so that slow readers never keep a batch waiting.
+  const writers = postgresPool(url, { max: 4, timeoutMs: STATEMENT_MS, onConnect: readyToWrite })
+  const readers = postgresPool(url, { max: 10, timeoutMs: READ_MS, onConnect: readyToRead })
+  const read = new Kysely<S>({ dialect: new PostgresDialect({ pool: readers }) })
+  const prepare = postgresStatements(read)
+
+  async function transaction<T>(work: () => Work<T>, options: { rollback?: boolean } = {}): Promise<T> {
+    const client = await writers.connect()
+    let broken = false
+    try {
+      await client.query('begin')
+      const running = work()
+      let turn = running.next()
+      while (!turn.done) turn = running.next(await postgresStep(client, turn.value, prepare))
+      const end = await client.query(options.rollback ? 'rollback' : 'commit')
+      // PostgreSQL answers COMMIT of a failed transaction with ROLLBACK, not with an error.
+      if (!options.rollback && end.command !== 'COMMIT') throw new Error('The transaction was rolled back.')
+      return turn.value
+    } catch (error) {
+      broken = isLost(error) || isStalePlan(error) || !(await rolledBack(client))
+      throw error
+    } finally {
+      client.release(broken)
+    }
+  }
+
+  async function ping(): Promise<boolean> {
+    const client = await writers.connect()
+    let broken = true
+    try {
+      const { rows } = await client.query('show transaction_read_only')
+      broken = false
+      return rows[0].transaction_read_only === 'off'
+    } finally {
+      client.release(broken)
+    }
+  }
+
+  try {
+    await checkServer(writers)
+  } catch (error) {
+    await Promise.all([writers.end(), readers.end()])
+    throw error
+  }
+
+  return {
+    kind: 'postgres',
+    read,
+    transaction,
+    query: async <P extends object, R>(statement: Statement<P, R>, params: P) =>
+      (await readers.query(prepare(statement, params))).rows as R[],
+    migrate: (run) => migratePostgres(url, run),
+    classify: classifyPostgres,
+    ping: () => ping().catch(() => false),
+    async close() {
+      await Promise.all([writers.end(), readers.end()])
+    },
+  }
+}
+
+function postgresPool(
+  url: string,
+  options: { max: number; timeoutMs: number; onConnect?: (client: pg.ClientBase) => Promise<void> },
+): pg.Pool {
+  const { max, timeoutMs, onConnect } = options
+  const types = new pg.TypeOverrides()
+  types.setTypeParser(pg.types.builtins.INT8, Number)
+  types.setTypeParser(pg.types.builtins.NUMERIC, Number)
+
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: 'tocsin',
+    max,
+    types,
+    onConnect,
+    // Steps that run side by side go out in one round trip.
+    pipeline: true,
+    keepAlive: true,
+    connectionTimeoutMillis: CONNECT_MS,
+    statement_timeout: timeoutMs,
+    lock_timeout: timeoutMs,
+    idle_in_transaction_session_timeout: timeoutMs,
+    // A server that no longer answers at all cannot keep its own time limit.
+    query_timeout: timeoutMs && timeoutMs + 1_000,
+  })
+  // A lost connection also fails the query that was using it; without listeners it would end the process as well.
+  pool.on('error', () => {})
+  pool.on('connect', (client) => client.on('error', () => {}))
+  return pool
+}
+
+async function readyToRead(client: pg.ClientBase): Promise<void> {
+  await client.query('set default_transaction_read_only = on')
+}
+
+async function readyToWrite(client: pg.ClientBase): Promise<void> {
+  // Only "off" may forget a commit that was answered; the other values wait for at least this server's disk.
+  await client.query(
+    "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'",
+  )
+}
+
+async function checkServer(pool: pg.Pool): Promise<void> {
+  const { rows } = await pool.query(
+    "select current_setting('synchronous_commit') as durable, current_setting('server_encoding') as encoding",
+  )
+  if (rows[0].durable === 'off') throw new Error('PostgreSQL must not run with synchronous_commit=off.')
+  if (rows[0].encoding !== 'UTF8') throw new Error('The PostgreSQL database must have the encoding UTF8.')
+}
+
+async function migratePostgres<S, T>(url: string, run: (db: Kysely<S>) => Promise<T>): Promise<T> {
+  const pool = postgresPool(url, { max: 2, timeoutMs: 0, onConnect: readyToWrite })
+  try {
+    return await run(new Kysely<S>({ dialect: new PostgresDialect({ pool }) }))
+  } finally {
+    await pool.end()
+  }
+}
+
+const dialectPostgres: Dialect = {
+  isAnyOf: (column, list) => sql<boolean>`${column} = any(${list})`,
+  listValue: (list) => list,
+}
+
+type Prepare = (statement: Statement, params: object) => pg.QueryConfig
+
+/** Compiles each statement once and names it, so that each connection parses and plans it once. */
+function postgresStatements<S>(compiler: Kysely<S>): Prepare {
+  const compiled = new Map<Statement, CompiledStatement & { name: string }>()
+  return (statement, params) => {
+    let known = compiled.get(statement)
+    if (!known) {
+      known = { ...statement.compile(compiler, dialectPostgres), name: `tocsin_${compiled.size}` }
+      compiled.set(statement, known)
+    }
+    return { name: known.name, text: known.sql, values: known.bind(params) }
+  }
+}
+
+async function postgresStep(client: pg.ClientBase, step: Step, prepare: Prepare): Promise<unknown> {
+  switch (step.do) {
+    case 'all':
+      return (await client.query(prepare(step.statement, step.params))).rows
+    case 'allForEach': {
+      const queries = step.paramsList.map((params) => client.query(prepare(step.statement, params)))
+      return (await Promise.all(queries)).map((result) => result.rows)
+    }
+    case 'run':
+      return (await client.query(prepare(step.statement, step.params))).rowCount ?? 0
+    case 'insert':
+      return writeRows(client, step, insertSql(step))
+    case 'update':
+      return writeRows(client, step, updateSql(step))
+    case 'together':
+      return Promise.all(step.steps.map((one) => postgresStep(client, one, prepare)))
+  }
+}
+
+async function writeRows(
+  client: pg.ClientBase,
+  step: InsertStep | UpdateStep,
+  text: string,
+): Promise<number> {
+  const queries = jsonChunks(step.rows).map((json) =>
+    client.query({ name: nameOf(text), text, values: [json] }),
+  )
+  return (await Promise.all(queries)).reduce((sum, result) => sum + (result.rowCount ?? 0), 0)
+}
+
+function insertSql(step: InsertStep): string {
+  const columns = names(step.columns)
+  return `insert into ${quoted(step.table)} (${columns}) select ${columns} from json_populate_recordset(null::${quoted(step.table)}, $1::json)${conflict(step)}`
+}
+
+function updateSql({ table, columns, key }: UpdateStep): string {
+  const set = columns.map((column) => `${quoted(column)} = v.${quoted(column)}`)
+  const found = key.map((column) => `t.${quoted(column)} = v.${quoted(column)}`).join(' and ')
+  return `update ${quoted(table)} t set ${set} from json_populate_recordset(null::${quoted(table)}, $1::json) v where ${found}`
+}
+
+/** The name of a prepared statement must belong to one text for the life of a connection. */
+function nameOf(text: string): string {
+  return `tocsin_${hash('sha256', text, 'base64url').slice(0, 24)}`
+}
+
+/** Rows as JSON arrays of bounded size. */
+function jsonChunks(rows: readonly Row[]): string[] {
+  const chunks: string[] = []
+  let parts: string[] = []
+  let size = 0
+  for (const row of rows) {
+    const part = rowJson(row)
+    if (parts.length === MAX_ROWS || (parts.length > 0 && size + part.length > MAX_JSON)) {
+      chunks.push(`[${parts}]`)
+      parts = []
+      size = 0
+    }
+    parts.push(part)
+    size += part.length
+  }
+  return [...chunks, `[${parts}]`]
+}
+
+function rowJson(row: Row): string {
+  const plain: Record<string, unknown> = {}
+  for (const [column, value] of Object.entries(row)) {
+    // Bytes go as the text form of bytea; half a surrogate pair, which PostgreSQL refuses, becomes U+FFFD as on SQLite.
+    if (Buffer.isBuffer(value)) plain[column] = `\\x${value.toString('hex')}`
+    else plain[column] = typeof value === 'string' ? value.toWellFormed() : value
+  }
+  return JSON.stringify(plain)
+}
+
+async function rolledBack(client: pg.ClientBase): Promise<boolean> {
+  return client.query('rollback').then(
+    () => true,
+    () => false,
+  )
+}
+
+function classifyPostgres(error: unknown): 'retry' | 'unavailable' | 'fault' {
+  const code = codeOf(error)
+  if (code === '40001' || code === '40P01' || isStalePlan(error)) return 'retry'
+  return isLost(error) || AWAY.test(code) ? 'unavailable' : 'fault'
+}
+
+/**
+ * Server states that pass: connection, login, resources, operator, system; a time limit, a lock, a standby, or a name
+ * that is missing while a server is set up again.
+ */
+const AWAY = /^(08|28|53|57|58)...$|^(3D000|55P03|25006|25P03)$/
+
+/** The connection is gone or was never made, so nothing can be sent on it. */
+function isLost(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  return /^E(?!RR_)[A-Z_]+$/.test(codeOf(error)) || LOST.test(error.message)
+}
+
+const LOST =
+  /^(Connection terminated|Client has encountered a connection error|Client was closed|Query read timeout|timeout e|Cannot use a pool after)/
+
+/** A prepared statement that another process's migration has overtaken; a new connection prepares it afresh. */
+function isStalePlan(error: unknown): boolean {
+  const stale = error instanceof pg.DatabaseError && error.routine === 'RevalidateCachedQuery'
+  return stale || codeOf(error) === '26000'
 }
