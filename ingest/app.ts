@@ -1,0 +1,89 @@
+import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http'
+import { type Log, type OpenedTocsin, TocsinError } from '@tocsin/core'
+import express, { type Express } from 'express'
+import helmet from 'helmet'
+import { answerError, answerJson } from './answer.ts'
+import type { Config } from './config.ts'
+import { routeOperations } from './define-route.ts'
+import { apiErrorHandler } from './error-handler.ts'
+import { openApiDocument } from './openapi.ts'
+import { healthRoutes } from './routes/health.ts'
+import { incidentRoutes } from './routes/incidents.ts'
+import { keyRoutes } from './routes/keys.ts'
+import { meRoutes } from './routes/me.ts'
+import { projectRoutes } from './routes/projects.ts'
+import { requestRoutes } from './routes/requests.ts'
+import { sourceRoutes } from './routes/sources.ts'
+import { webhookRoutes } from './routes/webhooks.ts'
+
+export interface AppOptions {
+  tocsin: OpenedTocsin
+  config: Pick<Config, 'trustProxy'>
+  log: Log
+  /** Turns `/readyz` off before the process stops. */
+  isStopping?: () => boolean
+  now?: () => Date
+}
+
+/** Every operation of the API below `/api/v1`. */
+export const operations = [
+  ...projectRoutes,
+  ...sourceRoutes,
+  ...requestRoutes,
+  ...incidentRoutes,
+  ...keyRoutes,
+  ...meRoutes,
+]
+
+/** The whole HTTP side of one open Tocsin, not yet listening. */
+export function createApp({ tocsin, config, log, isStopping, now }: AppOptions): Express {
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.set('case sensitive routing', true)
+  if (config.trustProxy.length > 0) app.set('trust proxy', config.trustProxy)
+
+  // First and without the headers browsers need: monitoring tools send bursts.
+  app.use(webhookRoutes(tocsin, log, now ?? (() => new Date())))
+
+  app.use(
+    helmet({
+      contentSecurityPolicy: {
+        useDefaults: false,
+        directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
+      },
+      xFrameOptions: { action: 'deny' },
+    }),
+  )
+  app.use(healthRoutes(tocsin, isStopping ?? (() => false)))
+
+  const document = openApiDocument(operations)
+  app.get('/api/v1/openapi.json', (_req, res) => answerJson(res, 200, document))
+  app.use('/api/v1', routeOperations(operations, tocsin, log))
+
+  app.use((req, res) => {
+    const message = `There is nothing at this address for ${req.method}; /api/v1/openapi.json lists what there is.`
+    answerError(res, new TocsinError('not_found', message))
+  })
+  app.use(apiErrorHandler(log))
+  return app
+}
+
+/** A server that slow, broken or endless requests cannot hold up. */
+export function createServer(listener: RequestListener): Server {
+  const server = createHttpServer(
+    {
+      insecureHTTPParser: false,
+      requireHostHeader: true,
+      headersTimeout: 10_000,
+      requestTimeout: 15_000,
+      // How often the two above are looked at; Node's own 30 s would make them 45.
+      connectionsCheckingInterval: 1_000,
+      // Longer than the 60 s of common load balancers, so that they close first and no request meets a closed door.
+      keepAliveTimeout: 65_000,
+    },
+    listener,
+  )
+  server.maxRequestsPerSocket = 10_000
+  return server
+}

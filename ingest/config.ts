@@ -1,0 +1,201 @@
+import { isIP } from 'node:net'
+import { join, resolve } from 'node:path'
+import { PLANS, type Plan } from '@tocsin/core'
+import { isNetwork } from './networks.ts'
+
+export type Role = 'all' | 'ingest' | 'worker'
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+/** The settings of one process, read and valid. */
+export interface Config {
+  host: string
+  /** 0 picks a free one. */
+  port: number
+  /** Absolute. */
+  dataDir: string
+  /** `sqlite:<path>` or `postgres://…`. */
+  databaseUrl: string
+  /** Without a trailing slash; null: from the address listened on. */
+  publicUrl: string | null
+  /** Null: generated at the first start. */
+  adminKey: string | null
+  /** 32 bytes; null: from the key file in the data directory. */
+  secretKey: Buffer | null
+  defaultPlan: Plan
+  /** Addresses of proxies whose X-Forwarded-For is believed. */
+  trustProxy: string[]
+  /** Networks that outgoing webhooks may reach besides public addresses. */
+  allowPrivateTargets: string[]
+  role: Role
+  logLevel: LogLevel
+}
+
+/** A setting that stops the start. The message is one sentence for the person at the terminal. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+interface Setting<T> {
+  readonly example: string
+  /** Throws a Problem: what follows the variable's name in the sentence. Never quotes a secret. */
+  read(text: string): T
+}
+
+class Problem extends Error {}
+
+const ROLES = ['all', 'ingest', 'worker'] as const
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
+
+/** Every variable the process reads; `.env.example` lists the same. */
+export const SETTINGS = {
+  TOCSIN_HOST: { example: '127.0.0.1', read: readHost },
+  TOCSIN_PORT: { example: '4117', read: readPort },
+  TOCSIN_DATA_DIR: { example: './data', read: (text) => resolve(text) },
+  DATABASE_URL: { example: 'postgres://tocsin@localhost/tocsin', read: readDatabaseUrl },
+  TOCSIN_PUBLIC_URL: { example: 'https://tocsin.example.com', read: readPublicUrl },
+  TOCSIN_ADMIN_KEY: { example: '"$(openssl rand -hex 24)"', read: readAdminKey },
+  TOCSIN_SECRET_KEY: { example: '"$(openssl rand -base64 32)"', read: readSecretKey },
+  TOCSIN_DEFAULT_PLAN: { example: 'unlimited', read: oneOf(PLANS) },
+  TOCSIN_TRUST_PROXY: { example: '10.0.0.0/8,192.168.1.5/32', read: readTrustedProxies },
+  TOCSIN_ALLOW_PRIVATE_TARGETS: { example: '192.168.1.0/24', read: readNetworks },
+  TOCSIN_ROLE: { example: 'all', read: oneOf(ROLES) },
+  TOCSIN_LOG_LEVEL: { example: 'info', read: oneOf(LOG_LEVELS) },
+} satisfies Record<string, Setting<unknown>>
+
+/** Reads the settings; a variable that is empty counts as not set. Throws ConfigError. */
+export function readConfig(env: NodeJS.ProcessEnv): Config {
+  const value = <Name extends keyof typeof SETTINGS>(name: Name) => readSetting(env, name)
+
+  const dataDir = value('TOCSIN_DATA_DIR') ?? resolve('./data')
+  const config: Config = {
+    host: value('TOCSIN_HOST') ?? '127.0.0.1',
+    port: value('TOCSIN_PORT') ?? 4117,
+    dataDir,
+    databaseUrl: value('DATABASE_URL') ?? `sqlite:${join(dataDir, 'tocsin.db')}`,
+    publicUrl: value('TOCSIN_PUBLIC_URL') ?? null,
+    adminKey: value('TOCSIN_ADMIN_KEY') ?? null,
+    secretKey: value('TOCSIN_SECRET_KEY') ?? null,
+    defaultPlan: value('TOCSIN_DEFAULT_PLAN') ?? 'unlimited',
+    trustProxy: value('TOCSIN_TRUST_PROXY') ?? [],
+    allowPrivateTargets: value('TOCSIN_ALLOW_PRIVATE_TARGETS') ?? [],
+    role: value('TOCSIN_ROLE') ?? 'all',
+    logLevel: value('TOCSIN_LOG_LEVEL') ?? 'info',
+  }
+
+  if (!isSqlite(config.databaseUrl) && config.secretKey === null) {
+    throw new ConfigError(
+      'TOCSIN_SECRET_KEY is not set, but with PostgreSQL it must be, the same for every process; ' +
+        `for example TOCSIN_SECRET_KEY=${SETTINGS.TOCSIN_SECRET_KEY.example} made once and kept.`,
+    )
+  }
+  return config
+}
+
+/** Whether this database is a file of this machine. */
+export function isSqlite(databaseUrl: string): boolean {
+  return databaseUrl.startsWith('sqlite:')
+}
+
+function readSetting<Name extends keyof typeof SETTINGS>(
+  env: NodeJS.ProcessEnv,
+  name: Name,
+): ReturnType<(typeof SETTINGS)[Name]['read']> | undefined {
+  const text = env[name]?.trim()
+  if (!text) return undefined
+
+  const setting: Setting<unknown> = SETTINGS[name]
+  try {
+    return setting.read(text) as ReturnType<(typeof SETTINGS)[Name]['read']>
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error
+    throw new ConfigError(`${name} ${error.message}; for example ${name}=${setting.example}`)
+  }
+}
+
+function readHost(text: string): string {
+  if (isIP(text) === 0 && !/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(text)) {
+    throw new Problem(`is ${quoted(text)}, but must be an address or a host name of this machine`)
+  }
+  return text
+}
+
+function readPort(text: string): number {
+  const port = Number(text)
+  if (!/^\d{1,5}$/.test(text) || port > 65_535) {
+    throw new Problem(`is ${quoted(text)}, but must be a whole number from 0 to 65535 (0 picks a free port)`)
+  }
+  return port
+}
+
+// A database address may hold a password, so no sentence quotes it.
+function readDatabaseUrl(text: string): string {
+  if (text.startsWith('sqlite:')) {
+    if (text === 'sqlite:') throw new Problem('names no file after "sqlite:"')
+    return text
+  }
+  if (!/^postgres(ql)?:\/\//.test(text) || !URL.canParse(text)) {
+    throw new Problem('must be "sqlite:" and a path, or a whole postgres:// address')
+  }
+  return text
+}
+
+function readPublicUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
+    throw new Problem('must be a whole address that starts with https:// or http://')
+  }
+  if (url.username || url.password || url.search || url.hash) {
+    throw new Problem('must be an address without user, query or #')
+  }
+  return url.href.replace(/\/+$/, '')
+}
+
+function readAdminKey(text: string): string {
+  if (text.length < 24) throw new Problem(`has ${text.length} characters, but needs at least 24`)
+  if (!/^[\x21-\x7e]+$/.test(text)) throw new Problem('may hold only visible ASCII characters')
+  return text
+}
+
+function readSecretKey(text: string): Buffer {
+  const key = decodeSecretKey(text)
+  if (!key) throw new Problem('must be 32 bytes as base64')
+  return key
+}
+
+/** The 32 bytes in a base64 text; undefined where it holds anything else. */
+export function decodeSecretKey(text: string): Buffer | undefined {
+  const key = /^[A-Za-z0-9+/_-]{43}=?$/.test(text) ? Buffer.from(text, 'base64') : undefined
+  return key?.length === 32 ? key : undefined
+}
+
+function readTrustedProxies(text: string): string[] {
+  const networks = readNetworks(text)
+  const everyone = networks.find((network) => network.endsWith('/0'))
+  if (everyone) throw new Problem(`has ${everyone}, which would let every sender choose its own address`)
+  return networks
+}
+
+function readNetworks(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+    .map((part) => {
+      if (!isNetwork(part)) {
+        throw new Problem(`has ${quoted(part)}, but must be a comma list of addresses or networks`)
+      }
+      return part
+    })
+}
+
+function oneOf<const Word extends string>(words: readonly Word[]): (text: string) => Word {
+  return (text) => {
+    const word = words.find((candidate) => candidate === text)
+    if (word === undefined) throw new Problem(`is ${quoted(text)}, but must be one of ${words.join(', ')}`)
+    return word
+  }
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text)
+}

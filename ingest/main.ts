@@ -1,0 +1,139 @@
+import { existsSync } from 'node:fs'
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
+import { type AddressInfo, isIPv6 } from 'node:net'
+import { type Log, type OpenedTocsin, openTocsin, TocsinError } from '@tocsin/core'
+import { answerError, answerJson } from './answer.ts'
+import { createApp, createServer } from './app.ts'
+import { type Config, ConfigError, readConfig } from './config.ts'
+import { openDataDir } from './data-dir.ts'
+import { openLog } from './log.ts'
+import { startUpText } from './start-up-text.ts'
+import { makeStoppable } from './stoppable.ts'
+
+// Together with closing the database this stays below the 10 s after which process managers kill.
+const STOP_LIMIT_MS = 8_000
+// npm passes a signal on that the whole process group has had already.
+const SAME_SIGNAL_MS = 1_000
+
+// Nothing this process writes is for other users of the machine.
+process.umask(0o077)
+
+try {
+  await start()
+} catch (error) {
+  process.stderr.write(`Tocsin did not start: ${sentenceOf(error)}\n`)
+  process.exit(1)
+}
+
+async function start(): Promise<void> {
+  if (existsSync('.env')) process.loadEnvFile('.env')
+  const config = readConfig(process.env)
+  const log = await openLog(config.logLevel)
+  process.on('uncaughtException', (error) => {
+    log('error', 'crashed', { err: error })
+    process.exit(1)
+  })
+  const secretKey = openDataDir(config)
+
+  // The port comes first: a start that finds it taken must not have made, and lost, the first admin key.
+  let answer: RequestListener = answerStarting
+  const server = createServer((req, res) => answer(req, res))
+  const stoppable = makeStoppable(server)
+  const localUrl = await listen(server, config)
+  const publicUrl = config.publicUrl ?? localUrl
+
+  const opening = openTocsin({
+    databaseUrl: config.databaseUrl,
+    secretKey,
+    publicUrl,
+    defaultPlan: config.defaultPlan,
+    ...(config.adminKey !== null && { adminKey: config.adminKey }),
+    log,
+  })
+  stopOnSignal(log, async () => {
+    await stoppable.stop(STOP_LIMIT_MS)
+    await (await opening).close()
+  })
+
+  const tocsin: OpenedTocsin = await opening
+  answer = createApp({ tocsin, config, log, isStopping: stoppable.isStopping })
+  process.stdout.write(startUpText(tocsin, { localUrl, publicUrl }))
+}
+
+/** Until the database is open. */
+function answerStarting(req: IncomingMessage, res: ServerResponse): void {
+  if (req.url === '/healthz') answerJson(res, 200, { status: 'ok' })
+  else if (req.url === '/readyz') answerJson(res, 503, { status: 'not ready', reason: 'starting' })
+  else {
+    answerError(
+      res,
+      new TocsinError('unavailable', 'Tocsin is starting: try again.', { retryAfterSeconds: 1 }),
+    )
+  }
+}
+
+/** Listens and returns the address to reach it at from this machine. */
+function listen(server: Server, { host, port }: Config): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error) => reject(listenError(error, host, port)))
+    server.listen(port, host, () => {
+      const chosen = (server.address() as AddressInfo).port
+      resolve(`http://${reachable(host)}:${chosen}`)
+    })
+  })
+}
+
+/** "Every address of this machine" is no address to go to. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1'
+  if (host === '::') return '[::1]'
+  return isIPv6(host) ? `[${host}]` : host
+}
+
+function listenError(error: Error, host: string, port: number): Error {
+  switch ('code' in error ? error.code : undefined) {
+    case 'EADDRINUSE':
+      return new ConfigError(
+        `TOCSIN_PORT is ${port}, which another program listens on; for example TOCSIN_PORT=${port === 4117 ? 4118 : 4117}, or 0 for any free one`,
+      )
+    case 'EACCES':
+      return new ConfigError(
+        `TOCSIN_PORT is ${port}, which this user may not use; for example TOCSIN_PORT=4117`,
+      )
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return new ConfigError(
+        `TOCSIN_HOST is "${host}", which is no address of this machine; for example TOCSIN_HOST=127.0.0.1`,
+      )
+    default:
+      return error
+  }
+}
+
+function stopOnSignal(log: Log, stop: () => Promise<void>): void {
+  let firstAt: number | undefined
+
+  const onSignal = () => {
+    if (firstAt !== undefined) {
+      if (performance.now() - firstAt > SAME_SIGNAL_MS) process.exit(1)
+      return
+    }
+    firstAt = performance.now()
+    stop().then(
+      () => process.exit(0),
+      (error) => {
+        log('error', 'stopping failed', { err: error })
+        process.exit(1)
+      },
+    )
+  }
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+}
+
+function sentenceOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'for an unknown reason.'
+  // A refused connection comes as a bundle of errors with no message of its own.
+  const message = error.message || (error instanceof AggregateError && error.errors[0]?.message) || error.name
+  return /[.!?]$/.test(message) ? message : `${message}.`
+}

@@ -1,0 +1,294 @@
+import { readFileSync } from 'node:fs'
+import { z } from 'zod'
+import { ANSWERED_CODES } from './answer.ts'
+import type { Operation } from './define-route.ts'
+import { type WebhookAddress, webhookAddresses } from './routes/webhooks.ts'
+import { Received } from './schemas.ts'
+
+const ReceivedWithId = z.object({ ...Received.shape, requestId: z.string() }).meta({ id: 'ReceivedWebhook' })
+
+type Json = Record<string, unknown>
+
+export interface OpenApiDocument {
+  openapi: '3.1.0'
+  info: Json
+  security: Json[]
+  tags: Json[]
+  paths: Record<string, Record<string, Json>>
+  components: { schemas: Record<string, unknown>; responses: Json; securitySchemes: Json }
+}
+
+const { version } = JSON.parse(readFileSync(new URL('./package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
+
+/** What the API takes and answers, made from the operations the router answers by. */
+export function openApiDocument(operations: readonly Operation[]): OpenApiDocument {
+  const schemas: Record<string, unknown> = { Error: errorSchema }
+  const paths: OpenApiDocument['paths'] = {}
+
+  const add = (path: string, method: string, operation: Json) => {
+    const template = path.replaceAll(/:(\w+)/g, '{$1}')
+    paths[template] ??= {}
+    paths[template][method] = operation
+  }
+
+  for (const address of webhookAddresses) {
+    for (const method of ['post', 'put']) add(address.path, method, describeAddress(address, method, schemas))
+  }
+  for (const operation of operations) {
+    add(`/api/v1${operation.path}`, operation.method, describeOperation(operation, schemas))
+  }
+  add('/api/v1/openapi.json', 'get', describeFixed('Read this document', 'An OpenAPI 3.1 document'))
+  add('/healthz', 'get', describeFixed('Ask whether the process is alive', 'It is'))
+  add('/readyz', 'get', {
+    ...describeFixed('Ask whether the process may be sent work', 'It may'),
+    responses: {
+      200: { description: 'It may', content: json({ type: 'object' }) },
+      503: { description: 'Not now; `reason` tells why', content: json({ type: 'object' }) },
+    },
+  })
+
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Tocsin',
+      version,
+      description:
+        'Turns monitoring webhooks into incidents. Errors say which field is wrong and what to send.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    security: [{ apiKey: [] }],
+    tags: TAGS,
+    paths,
+    components: { schemas, responses: errorResponses, securitySchemes },
+  }
+}
+
+const TAGS = [
+  { name: 'Webhooks', description: 'Where monitoring tools send to' },
+  { name: 'Incidents', description: 'What people work on' },
+  { name: 'Sources', description: 'Monitoring tools that may send, each with its credential and settings' },
+  { name: 'Requests', description: 'The log of webhooks received' },
+  { name: 'Projects', description: 'Tenants: each with its own sources, incidents, keys and policy' },
+  { name: 'Keys', description: 'Who may call this API and for what' },
+  { name: 'Process', description: 'For load balancers and machines' },
+]
+
+const PARAMETERS: Record<string, string> = {
+  project: 'Id of the project',
+  source: 'Id of the source',
+  request: 'Id of the webhook received',
+  incident: 'Id of the incident, or its reference such as INC-042',
+  key: 'Id of the key',
+  projectId: 'Id of the project',
+  adapter: 'The tool that sends, such as `generic`, `sentry` or `grafana`',
+  token: 'The credential of the source',
+}
+
+const securitySchemes: Json = {
+  apiKey: { type: 'http', scheme: 'bearer', description: 'An API key of the project, or of all projects' },
+  webhookSecret: { type: 'apiKey', in: 'header', name: 'X-Webhook-Secret' },
+}
+
+const errorSchema: Json = {
+  type: 'object',
+  properties: {
+    success: { type: 'boolean', const: false },
+    error: {
+      type: 'object',
+      properties: {
+        code: { type: 'string', enum: ANSWERED_CODES },
+        message: { type: 'string', description: 'What is wrong and what to send instead' },
+      },
+      required: ['code', 'message'],
+    },
+    requestId: { type: 'string' },
+  },
+  required: ['success', 'error', 'requestId'],
+}
+
+const ERROR_TEXTS: Record<string, string> = {
+  400: 'A field, a parameter or the body is not what it must be',
+  401: 'The credential is missing or wrong, or the project or source unknown',
+  403: 'Not with this scope or plan, switched off, or from this address',
+  404: 'Does not exist, or belongs to another project',
+  409: 'Does not go with what is there already',
+  413: 'The body is larger than 1 MiB',
+  415: 'The body is not JSON, or is compressed',
+  429: 'The hour of the plan is full; kept for replay',
+  500: 'A fault of ours',
+  503: 'Cannot store just now; send it again',
+}
+
+const errorResponses: Json = Object.fromEntries(
+  Object.entries(ERROR_TEXTS).map(([status, description]) => [
+    `Error${status}`,
+    {
+      description,
+      content: json({ $ref: '#/components/schemas/Error' }),
+      ...(status === '429' || status === '503'
+        ? { headers: { 'Retry-After': { description: 'Seconds', schema: { type: 'integer' } } } }
+        : {}),
+    },
+  ]),
+)
+
+function describeAddress(address: WebhookAddress, method: string, schemas: Record<string, unknown>): Json {
+  const query = address.path.startsWith('/api/v1/')
+    ? [
+        {
+          name: 'source',
+          in: 'query',
+          schema: { type: 'string' },
+          description: 'Id of the source, where the project has several of this tool',
+        },
+      ]
+    : []
+
+  return {
+    tags: ['Webhooks'],
+    summary: address.summary,
+    description: `${CREDENTIAL_TEXT[address.credential]}${method === 'put' ? ' PUT is for Grafana.' : ''}`,
+    operationId: operationId(method, address.path),
+    security: address.credential === 'request' ? [{ webhookSecret: [] }, { apiKey: [] }, {}] : [],
+    parameters: [...pathParameters(address.path), ...query],
+    requestBody: {
+      required: true,
+      description: 'What the tool sends, as it sends it; the example is that of `generic`',
+      content: {
+        'application/json': {
+          schema: {},
+          examples: {
+            fire: { value: { id: 'check-7', title: 'Checkout is down', severity: 'critical' } },
+            recover: { value: { id: 'check-7', title: 'Checkout is up', status: 'resolved' } },
+          },
+        },
+      },
+    },
+    responses: {
+      200: {
+        description: 'Committed to disk',
+        content: json(jsonSchema(ReceivedWithId, 'output', schemas), RECEIVED_EXAMPLE),
+      },
+      ...errorRefs(400, 401, 403, 413, 415, 429, 503),
+    },
+  }
+}
+
+const CREDENTIAL_TEXT = {
+  request: 'The credential is what the tool sends: its signature, X-Webhook-Secret, bearer or basic.',
+  address: 'The token in the address is the credential.',
+}
+
+const RECEIVED_EXAMPLE = {
+  success: true,
+  outcome: 'opened',
+  duplicate: false,
+  incident: {
+    id: '019a6d3c-5f0e-7c7a-9c55-0f7d7b0d2a11',
+    reference: 'INC-042',
+    title: 'Checkout is down',
+    severity: 'critical',
+    status: 'open',
+    url: null,
+  },
+  events: [{ outcome: 'opened', rule: 'M1', incidentId: '019a6d3c-5f0e-7c7a-9c55-0f7d7b0d2a11' }],
+  requestId: '019a6d3c-5f0d-7b21-8d0c-3f3f0a9c4e10',
+}
+
+function describeOperation(operation: Operation, schemas: Record<string, unknown>): Json {
+  const { method, path, tag, summary, scope, query, body, answer, status } = operation
+  const named = path.includes(':') ? [404] : []
+  const wrong = body ? [400, 413, 415, 409] : [400]
+
+  return {
+    tags: [tag],
+    summary,
+    description: scope === null ? 'Any valid key.' : `Needs the scope \`${scope}\`.`,
+    operationId: operationId(method, path),
+    parameters: [...pathParameters(path), ...queryParameters(query, schemas)],
+    ...(body && {
+      requestBody: {
+        required: !body.safeParse({}).success,
+        content: json(jsonSchema(body, 'input', schemas)),
+      },
+    }),
+    responses: {
+      [status]: {
+        description: status === 204 ? 'Done' : status === 201 ? 'Created' : 'As asked',
+        ...(answer && { content: json(jsonSchema(answer, 'output', schemas)) }),
+      },
+      ...errorRefs(...wrong, 401, 403, ...named, 500, 503),
+    },
+  }
+}
+
+function describeFixed(summary: string, description: string): Json {
+  return {
+    tags: ['Process'],
+    summary,
+    security: [],
+    responses: { 200: { description, content: json({ type: 'object' }) } },
+  }
+}
+
+function pathParameters(path: string): Json[] {
+  return Array.from(path.matchAll(/:(\w+)/g), ([, name = '']) => ({
+    name,
+    in: 'path',
+    required: true,
+    schema: { type: 'string' },
+    description: PARAMETERS[name],
+  }))
+}
+
+function queryParameters(query: z.ZodObject, schemas: Record<string, unknown>): Json[] {
+  const { properties = {} } = jsonSchema(query, 'input', schemas)
+  return Object.entries(properties as Record<string, Json>).map(([name, { description, ...schema }]) => ({
+    name,
+    in: 'query',
+    description,
+    schema,
+    // A list is one parameter with commas.
+    ...(schema.type === 'array' && { style: 'form', explode: false }),
+  }))
+}
+
+/** The JSON Schema of a schema; those with an id move to the document's own list. */
+function jsonSchema(schema: z.ZodType, io: 'input' | 'output', schemas: Record<string, unknown>): Json {
+  const {
+    $schema: _,
+    $defs = {},
+    ...rest
+  } = z.toJSONSchema(schema, {
+    io,
+    override: ({ jsonSchema: made }) => {
+      delete made.id
+      // A later release may answer more members, so a client must not refuse them.
+      if (io === 'output' && made.additionalProperties === false) delete made.additionalProperties
+    },
+  })
+  const linked = (value: unknown) =>
+    JSON.parse(JSON.stringify(value).replaceAll('#/$defs/', '#/components/schemas/'))
+  for (const [id, definition] of Object.entries($defs)) schemas[id] = linked(definition)
+  return linked(rest)
+}
+
+function operationId(method: string, path: string): string {
+  const words = path.split('/').map((part) => part.replace(/^:/, 'by-'))
+  return [method, ...words]
+    .filter((word) => word !== '')
+    .join('-')
+    .replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase())
+}
+
+function errorRefs(...statuses: number[]): Json {
+  return Object.fromEntries(
+    statuses.map((status) => [status, { $ref: `#/components/responses/Error${status}` }]),
+  )
+}
+
+function json(schema: unknown, example?: unknown): Json {
+  return { 'application/json': { schema, ...(example !== undefined && { example }) } }
+}

@@ -1,0 +1,431 @@
+import {
+  type ApiEvent,
+  type ApiIncident,
+  type ApiIncidentInput,
+  type ApiIncidentQuery,
+  type ApiKey,
+  type ApiKeyInput,
+  type ApiPage,
+  type ApiProject,
+  type ApiProjectInput,
+  type ApiProjectPatch,
+  type ApiReceived,
+  type ApiRequest,
+  type ApiRequestDetail,
+  type ApiRequestQuery,
+  type ApiRotateInput,
+  type ApiSignal,
+  type ApiSource,
+  type ApiSourceInput,
+  type ApiSourcePatch,
+  type ApiTimelineEntry,
+  adapterSlugs,
+  OUTCOMES,
+  PLANS,
+  SCOPES,
+  SEVERITIES,
+} from '@tocsin/core'
+import { z } from 'zod'
+import { isNetwork } from './networks.ts'
+
+/**
+ * The shapes of core's api-types.ts as schemas, for checking what comes in and documenting what goes out.
+ * A test holds both equal. Inputs are strict; `meta({ id })` names a schema in the OpenAPI document.
+ */
+
+const MINUTES_OF_A_YEAR = 525_600
+
+const time = z.iso.datetime().describe('ISO 8601, UTC, with milliseconds')
+const timeIn = z.iso.datetime({ offset: true }).transform((text) => new Date(text).toISOString())
+const id = z.string().min(1).max(200)
+const name = z.string().trim().min(1).max(200)
+const minutes = z.int().min(0).max(MINUTES_OF_A_YEAR)
+const labels = z
+  .record(z.string().min(1).max(100), z.string().max(500))
+  .refine((value) => Object.keys(value).length <= 50, 'may hold at most 50 labels')
+const services = z.array(z.string().trim().min(1).max(200)).max(20)
+
+const Severity = z.enum(SEVERITIES).meta({ id: 'Severity' })
+const Plan = z.enum(PLANS)
+const PlanIn = z.enum([...PLANS, 'business']).describe('`business` is another word for `team`')
+const Scope = z.enum(SCOPES).meta({ id: 'Scope' })
+const Outcome = z.enum(OUTCOMES).meta({ id: 'Outcome' })
+const EventKind = z.enum(['fire', 'refresh', 'recover', 'ack', 'info'])
+const IncidentStatus = z.enum(['open', 'acknowledged', 'resolved'])
+const Grouping = z.enum(['project', 'signal', 'key'])
+const ResolveScope = z.enum(['signal', 'incident'])
+const Address = z.enum(['project', 'token'])
+
+export const Page = z.strictObject({
+  limit: z.int().min(1).max(100).optional().describe('Entries per page, 20 unless told'),
+  cursor: z.string().min(1).max(500).optional().describe('`nextCursor` of the page before'),
+}) satisfies z.ZodType<ApiPage>
+
+export const nextCursor = z.string().nullable().describe('Null on the last page')
+
+const policyFields = {
+  grouping: Grouping.nullable(),
+  groupBy: z.array(z.string().min(1).max(100)).max(20).nullable(),
+  attachWindowMinutes: minutes.nullable(),
+  reopenWindowMinutes: minutes.nullable(),
+  manualQuietMinutes: minutes.nullable(),
+  resolveGraceSeconds: z.int().min(0).max(86_400).nullable(),
+  resolveStale: z.boolean().nullable(),
+  openAfter: z
+    .strictObject({
+      fires: z.int().min(1).max(1000).optional(),
+      seconds: z.int().min(1).max(86_400).optional(),
+    })
+    .nullable(),
+  strictExternalId: z.boolean().nullable(),
+  resolveScope: ResolveScope.nullable(),
+}
+
+const Policy = z
+  .object(policyFields)
+  .meta({ id: 'Policy', description: 'Null: not set, so the built-in default holds' })
+
+const PolicyInput = z
+  .strictObject({ ...policyFields, preset: z.literal('literal') })
+  .partial()
+  .meta({ id: 'PolicyInput', description: 'Any of the fields, or a preset that sets them all' })
+
+export const Project = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    plan: Plan,
+    policy: Policy,
+    effectivePolicy: z.object({
+      attachWindowMinutes: z.number().nullable().describe('Null: for ever'),
+      manualQuietMinutes: z.number(),
+      resolveGraceSeconds: z.number(),
+    }),
+    ingestionEnabled: z.boolean(),
+    createdAt: time,
+  })
+  .meta({ id: 'Project' }) satisfies z.ZodType<ApiProject>
+
+export const ProjectInput = z.strictObject({
+  name,
+  plan: PlanIn.optional(),
+  policy: PolicyInput.optional(),
+}) satisfies z.ZodType<ApiProjectInput>
+
+export const ProjectPatch = z.strictObject({
+  name: name.optional(),
+  plan: PlanIn.optional(),
+  policy: PolicyInput.optional(),
+  ingestionEnabled: z.boolean().optional(),
+}) satisfies z.ZodType<ApiProjectPatch>
+
+const cidr = z.string().refine(isNetwork, 'must be an address or a network such as 10.0.0.0/8')
+const headerName = z
+  .string()
+  .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/, 'must be the name of a header such as X-Signature')
+
+const defaultsFields = {
+  severity: Severity.nullable(),
+  services,
+  labels,
+  drill: z.boolean(),
+}
+
+const settingsFields = {
+  grouping: Grouping.nullable(),
+  groupBy: z.array(z.string().min(1).max(100)).max(20).nullable(),
+  reopenWindowMinutes: minutes.nullable(),
+  resolveScope: ResolveScope.nullable(),
+  strictExternalId: z.boolean().nullable(),
+  staleAfterMinutes: z.int().min(1).max(MINUTES_OF_A_YEAR).nullable(),
+  cidrs: z.array(cidr).max(100),
+  sentryProject: z.string().min(1).max(200).nullable(),
+  signatureHeader: headerName.nullable(),
+  timestampHeader: headerName.nullable(),
+  repositories: z.array(z.string().min(1).max(200)).max(100),
+  statusWords: z.record(z.string().min(1).max(100), EventKind),
+  mapping: z.record(z.string().min(1).max(100), z.string().max(500)).nullable(),
+}
+
+const SourceSettings = z
+  .object({ ...settingsFields, defaults: z.object(defaultsFields) })
+  .meta({ id: 'SourceSettings', description: 'Null: as the project or the adapter says' })
+
+const SourceSettingsInput = z
+  .strictObject({ ...settingsFields, defaults: z.strictObject(defaultsFields).partial() })
+  .partial()
+  .meta({ id: 'SourceSettingsInput' })
+
+export const Source = z
+  .object({
+    id: z.string(),
+    adapter: z.string(),
+    name: z.string(),
+    enabled: z.boolean(),
+    address: Address,
+    url: z.string().describe('The address to paste into the tool; masked without `secrets:read`'),
+    secret: z.string().optional().describe('Masked without `secrets:read`'),
+    settings: SourceSettings,
+    effective: z
+      .object({
+        grouping: Grouping,
+        groupBy: z.array(z.string()),
+        reopenWindowMinutes: z.number(),
+        resolveScope: ResolveScope,
+        strictExternalId: z.boolean(),
+      })
+      .describe('What holds after source, project and adapter have spoken'),
+    health: z.object({
+      successRate24h: z.number().nullable(),
+      successRate30d: z.number().nullable(),
+      lastRequestAt: time.nullable(),
+      lastSuccessAt: time.nullable(),
+      lastErrors: z.array(
+        z.object({ at: time, code: z.string(), message: z.string(), requestId: z.string() }),
+      ),
+    }),
+    setup: z.array(z.object({ step: z.string() })),
+    createdAt: time,
+  })
+  .meta({ id: 'Source' }) satisfies z.ZodType<ApiSource>
+
+const secretIn = z.string().min(1).max(500)
+
+export const SourceInput = z.strictObject({
+  adapter: z.enum(adapterSlugs),
+  name: name.optional(),
+  address: Address.optional(),
+  secret: secretIn.optional().describe('One that the sender made; generated where absent'),
+  settings: SourceSettingsInput.optional(),
+}) satisfies z.ZodType<ApiSourceInput>
+
+export const SourcePatch = z.strictObject({
+  name: name.optional(),
+  enabled: z.boolean().optional(),
+  settings: SourceSettingsInput.optional(),
+}) satisfies z.ZodType<ApiSourcePatch>
+
+export const RotateInput = z.strictObject({
+  overlapMinutes: minutes.optional().describe('How long the old credential stays valid'),
+  secret: secretIn.optional().describe('One that the sender made; generated where absent'),
+}) satisfies z.ZodType<ApiRotateInput>
+
+export const SourceTestInput = z.strictObject({})
+
+export const Received = z
+  .object({
+    success: z.literal(true),
+    outcome: Outcome,
+    duplicate: z.boolean(),
+    incident: z
+      .object({
+        id: z.string(),
+        reference: z.string(),
+        title: z.string(),
+        severity: Severity,
+        status: IncidentStatus,
+        url: z.string().nullable(),
+      })
+      .nullable(),
+    events: z.array(z.object({ outcome: Outcome, rule: z.string(), incidentId: z.string().nullable() })),
+    stillFiring: z.number().optional(),
+    hint: z.string().optional(),
+  })
+  .meta({ id: 'Received' }) satisfies z.ZodType<ApiReceived>
+
+export const Signal = z
+  .object({
+    id: z.string(),
+    key: z.string(),
+    title: z.string(),
+    status: z.enum(['firing', 'recovered', 'manual', 'stale']),
+    monitor: z.object({
+      id: z.string().nullable(),
+      name: z.string().nullable(),
+      url: z.string().nullable(),
+    }),
+    source: z.object({ id: z.string(), adapter: z.string(), name: z.string() }),
+    firedAt: time,
+    recoveredAt: time.nullable(),
+  })
+  .meta({ id: 'Signal' }) satisfies z.ZodType<ApiSignal>
+
+export const Incident = z
+  .object({
+    id: z.string(),
+    reference: z.string().describe('Number within the project, such as INC-042'),
+    projectId: z.string(),
+    title: z.string(),
+    status: IncidentStatus,
+    severity: Severity,
+    sourceSeverity: z.string().nullable(),
+    startedAt: time,
+    detectedAt: time,
+    openedAt: time,
+    acknowledgedAt: time.nullable(),
+    resolvedAt: time.nullable(),
+    durationMs: z.number().nullable().describe('Over all open stretches; null while open'),
+    services: z.array(z.string()).describe('The first is the primary one'),
+    customerImpact: z.boolean(),
+    drill: z.boolean(),
+    labels: z.record(z.string(), z.union([z.string(), z.array(z.string())])),
+    metadata: z.record(z.string(), z.unknown()),
+    url: z.string().nullable().describe("The sender's link"),
+    consoleUrl: z.string().nullable(),
+    signals: z.array(Signal).describe('At most 20, firing first'),
+    signalCount: z.number(),
+    firingCount: z.number(),
+    eventCount: z.number(),
+    reopenCount: z.number(),
+    updatedAt: time,
+  })
+  .meta({ id: 'Incident' }) satisfies z.ZodType<ApiIncident>
+
+export const IncidentInput = z.strictObject({
+  title: z.string().trim().min(1).max(500),
+  severity: Severity.optional(),
+  description: z.string().max(20_000).optional(),
+  services: services.optional(),
+  labels: labels.optional(),
+  drill: z.boolean().optional(),
+}) satisfies z.ZodType<ApiIncidentInput>
+
+export const IncidentQuery = z.strictObject({
+  ids: z.array(id).min(1).max(20).optional(),
+  status: z.array(IncidentStatus).min(1).optional(),
+  severity: z.array(Severity).min(1).optional(),
+  service: z.array(z.string().min(1).max(200)).min(1).max(20).optional(),
+  source: z.array(id).min(1).max(20).optional().describe('Source ids or adapters'),
+  q: z.string().min(1).max(200).optional().describe('Words of the title'),
+  since: timeIn.optional().describe('Opened at or after'),
+  until: timeIn.optional().describe('Opened before'),
+  drill: z.boolean().optional(),
+  ...Page.shape,
+}) satisfies z.ZodType<ApiIncidentQuery>
+
+export const NoteInput = z.strictObject({ note: z.string().trim().min(1).max(20_000).optional() })
+export const TextInput = z.strictObject({ text: z.string().trim().min(1).max(20_000) })
+
+const numbers = z.record(z.string(), z.union([z.string(), z.number()]))
+
+export const Event = z
+  .object({
+    id: z.string(),
+    externalId: z.string().nullable().describe("The sender's own id, unchanged"),
+    kind: EventKind,
+    outcome: Outcome,
+    rule: z.string(),
+    receipt: z.array(z.object({ rule: z.string(), text: z.string() })).describe('The rules that decided'),
+    title: z.string(),
+    description: z.string().nullable(),
+    severity: Severity,
+    sourceSeverity: z.string().nullable(),
+    sourceStatus: z.string().nullable(),
+    eventTime: time,
+    sourceTime: z.string().nullable(),
+    flags: z.array(z.string()),
+    receivedAt: time,
+    signalKey: z.string().nullable(),
+    sourceId: z.string(),
+    requestId: z.string(),
+    incidentId: z.string().nullable(),
+    url: z.string().nullable(),
+    labels: z.record(z.string(), z.string()),
+    evidence: z
+      .object({
+        stackTrace: z.array(z.string()).optional(),
+        values: numbers.optional(),
+        thresholds: numbers.optional(),
+        links: z.array(z.object({ text: z.string(), href: z.string() })).optional(),
+      })
+      .nullable(),
+    duplicateCount: z.number(),
+    lastSeenAt: time,
+  })
+  .meta({ id: 'Event' }) satisfies z.ZodType<ApiEvent>
+
+export const TimelineEntry = z
+  .object({
+    id: z.string(),
+    at: time,
+    kind: z.enum([
+      'opened',
+      'acknowledged',
+      'resolved',
+      'reopened',
+      'context',
+      'note',
+      'recovered',
+      'partial',
+    ]),
+    sequence: z.number().nullable().describe("Number among the incident's transitions"),
+    actor: z.object({
+      type: z.enum(['source', 'key', 'system']),
+      id: z.string().nullable(),
+      name: z.string(),
+    }),
+    text: z.string(),
+    requestId: z.string().nullable(),
+    eventIds: z.array(z.string()),
+  })
+  .meta({ id: 'TimelineEntry' }) satisfies z.ZodType<ApiTimelineEntry>
+
+const requestFields = {
+  id: z.string(),
+  receivedAt: time,
+  sourceId: z.string().nullable(),
+  method: z.string(),
+  path: z.string(),
+  ip: z.string().nullable(),
+  status: z.number().describe('HTTP status answered'),
+  outcome: Outcome,
+  reason: z.string().nullable(),
+  message: z.string().nullable().describe('A sentence for the owner of the source'),
+  deliveryKey: z.string().nullable(),
+  incidentId: z.string().nullable(),
+  bodySize: z.number(),
+  replayable: z.boolean(),
+}
+
+export const HookRequestSummary = z
+  .object(requestFields)
+  .meta({ id: 'Request' }) satisfies z.ZodType<ApiRequest>
+
+export const HookRequestDetail = z
+  .object({
+    ...requestFields,
+    headers: z.record(z.string(), z.string()).describe('Without credentials'),
+    body: z.string().nullable(),
+    bodyEncoding: z.enum(['utf8', 'base64']).nullable(),
+    events: z.array(Event),
+  })
+  .meta({ id: 'RequestDetail' }) satisfies z.ZodType<ApiRequestDetail>
+
+export const HookRequestQuery = z.strictObject({
+  source: id.optional().describe('Source id'),
+  outcome: z.array(Outcome).min(1).optional(),
+  status: z.array(z.int().min(100).max(599)).min(1).max(20).optional().describe('HTTP status answered'),
+  since: timeIn.optional().describe('Received at or after'),
+  ...Page.shape,
+}) satisfies z.ZodType<ApiRequestQuery>
+
+export const ReplayInput = z.strictObject({
+  dryRun: z.boolean().optional().describe('Decide and tell, but store nothing'),
+})
+
+export const Key = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    scopes: z.array(Scope),
+    projectId: z.string().nullable().describe('Null: all projects'),
+    createdAt: time,
+    expiresAt: time.nullable(),
+  })
+  .meta({ id: 'Key' }) satisfies z.ZodType<ApiKey>
+
+export const KeyInput = z.strictObject({
+  name,
+  scopes: z.array(Scope).min(1).max(SCOPES.length),
+  expiresAt: timeIn.optional(),
+}) satisfies z.ZodType<ApiKeyInput>

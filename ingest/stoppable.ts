@@ -1,0 +1,45 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { Server as NetServer } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
+
+export interface Stoppable {
+  isStopping(): boolean
+  /** Resolves once every request in flight is answered, or was cut off after `limitMs`. */
+  stop(limitMs: number): Promise<void>
+}
+
+// How long an open connection may still bring a request that its sender had on the way already.
+const LAST_CALL_MS = 250
+
+/** Lets a server stop without cutting off a request it has taken. */
+export function makeStoppable(server: Server): Stoppable {
+  let stopping = false
+  const inFlight = new Set<ServerResponse>()
+
+  server.prependListener('request', (_req: IncomingMessage, res: ServerResponse) => {
+    inFlight.add(res)
+    res.on('close', () => inFlight.delete(res))
+    if (stopping) res.setHeader('Connection', 'close')
+  })
+
+  return {
+    isStopping: () => stopping,
+    stop: async (limitMs) => {
+      stopping = true
+      for (const res of inFlight) if (!res.headersSent) res.setHeader('Connection', 'close')
+
+      // http's own close() also ends idle connections at once, with whatever request is on its way in them.
+      const closed = new Promise<void>((resolve) => {
+        NetServer.prototype.close.call(server, () => resolve())
+      })
+      const limit = setTimeout(() => server.closeAllConnections(), limitMs)
+
+      await Promise.race([closed, wait(LAST_CALL_MS)])
+      // Again and again, for those whose last answer had begun before it could say "Connection: close".
+      const idle = setInterval(() => server.closeIdleConnections(), 50)
+      await closed
+      clearInterval(idle)
+      clearTimeout(limit)
+    },
+  }
+}
