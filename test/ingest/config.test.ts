@@ -1,0 +1,120 @@
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { ConfigError, readConfig, SETTINGS } from '../../ingest/config.ts'
+
+const SECRET_KEY = Buffer.alloc(32, 7).toString('base64')
+
+describe('without settings', () => {
+  test('it listens on this machine alone, with a database file in ./data', () => {
+    const dataDir = join(process.cwd(), 'data')
+    expect(readConfig({})).toEqual({
+      host: '127.0.0.1',
+      port: 4117,
+      dataDir,
+      databaseUrl: `sqlite:${join(dataDir, 'tocsin.db')}`,
+      publicUrl: null,
+      adminKey: null,
+      secretKey: null,
+      defaultPlan: 'unlimited',
+      trustProxy: [],
+      allowPrivateTargets: [],
+      role: 'all',
+      logLevel: 'info',
+    })
+  })
+
+  test('an empty variable is none', () => {
+    const empty = Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, ' ']))
+    expect(readConfig(empty)).toEqual(readConfig({}))
+  })
+})
+
+test('settings are read', () => {
+  const config = readConfig({
+    TOCSIN_HOST: '::1',
+    TOCSIN_PORT: '0',
+    TOCSIN_DATA_DIR: '/srv/tocsin',
+    DATABASE_URL: 'postgres://tocsin:pass@db.example.com/tocsin',
+    TOCSIN_PUBLIC_URL: 'https://example.com/tocsin/',
+    TOCSIN_ADMIN_KEY: 'x'.repeat(24),
+    TOCSIN_SECRET_KEY: SECRET_KEY,
+    TOCSIN_DEFAULT_PLAN: 'pro',
+    TOCSIN_TRUST_PROXY: '10.0.0.0/8, fd00::/8,192.168.1.5',
+    TOCSIN_ALLOW_PRIVATE_TARGETS: '192.168.1.0/24',
+    TOCSIN_ROLE: 'worker',
+    TOCSIN_LOG_LEVEL: 'debug',
+  })
+  expect(config).toMatchObject({
+    host: '::1',
+    port: 0,
+    dataDir: '/srv/tocsin',
+    databaseUrl: 'postgres://tocsin:pass@db.example.com/tocsin',
+    publicUrl: 'https://example.com/tocsin',
+    secretKey: Buffer.alloc(32, 7),
+    trustProxy: ['10.0.0.0/8', 'fd00::/8', '192.168.1.5'],
+    allowPrivateTargets: ['192.168.1.0/24'],
+    role: 'worker',
+    logLevel: 'debug',
+  })
+})
+
+// Any text can name a directory; whether it can be one shows when it is opened (data-dir.test.ts).
+const WRONG: Record<Exclude<keyof typeof SETTINGS, 'TOCSIN_DATA_DIR'>, string[]> = {
+  TOCSIN_HOST: ['not a host', 'http://localhost'],
+  TOCSIN_PORT: ['abc', '65536', '-1', '80.5'],
+  DATABASE_URL: ['mysql://localhost/tocsin', 'sqlite:', '/var/lib/tocsin.db', 'postgres://['],
+  TOCSIN_PUBLIC_URL: [
+    'tocsin.example.com',
+    'ftp://example.com',
+    'https://me:pw@example.com',
+    'https://a.b/?c',
+  ],
+  TOCSIN_ADMIN_KEY: ['short-key', `${'x'.repeat(30)} y`],
+  TOCSIN_SECRET_KEY: ['c2hvcnQ=', 'x'.repeat(44), Buffer.alloc(33).toString('base64')],
+  TOCSIN_DEFAULT_PLAN: ['business', 'Free'],
+  TOCSIN_TRUST_PROXY: ['true', 'loopback', '10.0.0.0/33', '0.0.0.0/0', '::/0', '10.0.0.0/8/8'],
+  TOCSIN_ALLOW_PRIVATE_TARGETS: ['intranet', '300.1.1.1', '10.0.0.0/'],
+  TOCSIN_ROLE: ['sender'],
+  TOCSIN_LOG_LEVEL: ['verbose', 'trace'],
+}
+
+describe.each(Object.entries(WRONG))('%s', (name, values) => {
+  test.each(values)(
+    '%j stops the start with one sentence: the variable, the problem, an example',
+    (value) => {
+      const sentence = problemOf({ [name]: value })
+      expect(sentence).toMatch(new RegExp(`^${name} (is|has|names|must|may) .+; for example ${name}=.+`))
+      expect(sentence).not.toContain('\n')
+    },
+  )
+})
+
+test.each([
+  ['TOCSIN_ADMIN_KEY', 'hunter2'],
+  ['TOCSIN_SECRET_KEY', 'hunter2'],
+  ['DATABASE_URL', 'mysql://root:hunter2@localhost'],
+  ['TOCSIN_PUBLIC_URL', 'https://me:hunter2@example.com'],
+])('a wrong %s is not repeated', (name, value) => {
+  expect(problemOf({ [name]: value })).not.toContain('hunter2')
+})
+
+test('every example is a value that works, but for the commands that make a secret', () => {
+  for (const [name, { example }] of Object.entries(SETTINGS)) {
+    if (example.startsWith('"$(')) continue
+    expect(() => readConfig({ TOCSIN_SECRET_KEY: SECRET_KEY, [name]: example })).not.toThrow()
+  }
+})
+
+test('PostgreSQL needs a secret key', () => {
+  expect(problemOf({ DATABASE_URL: 'postgres://localhost/tocsin' })).toMatch(/^TOCSIN_SECRET_KEY is not set/)
+})
+
+function problemOf(env: Record<string, string>): string {
+  try {
+    readConfig(env)
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError)
+    return (error as Error).message
+  }
+  throw new Error(`${JSON.stringify(env)} was taken`)
+}

@@ -1,0 +1,72 @@
+import { once } from 'node:events'
+import { Agent, get, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { expect, onTestFinished, test } from 'vitest'
+import { createServer } from '../../ingest/app.ts'
+import { makeStoppable } from '../../ingest/stoppable.ts'
+
+test('a stop answers what was taken, takes no more connections and keeps none open', async () => {
+  const { stoppable, url, requests, agent } = await start()
+  const answer = ask(`${url}/slow`, agent)
+  const [, res] = await requests.next()
+
+  const stopped = stoppable.stop(5_000)
+  expect(stoppable.isStopping()).toBe(true)
+  await expect(ask(`${url}/new`, new Agent())).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+
+  res.end('done')
+  expect(await answer).toMatchObject({ body: 'done', connection: 'close' })
+  await stopped
+})
+
+test('a request on an open connection is still answered', async () => {
+  const { stoppable, url, requests, agent } = await start()
+  const first = ask(`${url}/first`, agent)
+  const [, firstRes] = await requests.next()
+  firstRes.end('first')
+  await first
+
+  const stopped = stoppable.stop(5_000)
+  const late = ask(`${url}/late`, agent)
+  const [, lateRes] = await requests.next()
+  lateRes.end('late')
+  expect(await late).toMatchObject({ body: 'late', connection: 'close' })
+  await stopped
+})
+
+test('a request that takes too long is cut off', async () => {
+  const { stoppable, url, requests, agent } = await start()
+  const answer = ask(`${url}/endless`, agent)
+  answer.catch(() => {})
+  await requests.next()
+  await stoppable.stop(300)
+  await expect(answer).rejects.toMatchObject({ code: 'ECONNRESET' })
+})
+
+type Exchange = [IncomingMessage, ServerResponse]
+
+async function start() {
+  const waiting: ((exchange: Exchange) => void)[] = []
+  const server = createServer((req, res) => waiting.shift()?.([req, res]))
+  const stoppable = makeStoppable(server)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  onTestFinished(() => {
+    agent.destroy()
+    server.closeAllConnections()
+  })
+  return {
+    stoppable,
+    agent,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    requests: { next: () => new Promise<Exchange>((resolve) => waiting.push(resolve)) },
+  }
+}
+
+async function ask(url: string, agent: Agent): Promise<{ body: string; connection: string | undefined }> {
+  const request = get(url, { agent })
+  const [response] = (await once(request, 'response')) as [IncomingMessage]
+  return { body: await text(response), connection: response.headers.connection }
+}
