@@ -120,7 +120,7 @@ async function answer(
   let caller: Caller | undefined
   res.on('close', () => {
     // The route, not the path: what stands in a path may be a secret by mistake.
-    log('info', 'api', {
+    log('info', 'api request', {
       requestId,
       route: `${req.method} ${operation.path}`,
       status: res.statusCode,

@@ -1,19 +1,18 @@
 import { existsSync } from 'node:fs'
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import { type AddressInfo, isIPv6 } from 'node:net'
-import { type Log, type OpenedTocsin, openTocsin, TocsinError } from '@tocsin/core'
+import { openTocsin, TocsinError } from '@tocsin/core'
 import { answerError, answerJson } from './answer.ts'
 import { createApp, createServer } from './app.ts'
 import { type Config, ConfigError, readConfig } from './config.ts'
 import { openDataDir } from './data-dir.ts'
 import { openLog } from './log.ts'
 import { startUpText } from './start-up-text.ts'
+import { stopSignalHandler } from './stop-signal.ts'
 import { makeStoppable } from './stoppable.ts'
 
 // Together with closing the database this stays below the 10 s after which process managers kill.
 const STOP_LIMIT_MS = 8_000
-// npm passes a signal on that the whole process group has had already.
-const SAME_SIGNAL_MS = 1_000
 
 // Nothing this process writes is for other users of the machine.
 process.umask(0o077)
@@ -50,12 +49,21 @@ async function start(): Promise<void> {
     ...(config.adminKey !== null && { adminKey: config.adminKey }),
     log,
   })
-  stopOnSignal(log, async () => {
-    await stoppable.stop(STOP_LIMIT_MS)
-    await (await opening).close()
-  })
+  opening.catch((error) => log('debug', 'opening failed', { err: error }))
+  const stop = async () => {
+    try {
+      await stoppable.stop(STOP_LIMIT_MS)
+      await (await opening).close()
+    } catch (error) {
+      log('error', 'stopping failed', { err: error })
+      throw error
+    }
+  }
+  const onSignal = stopSignalHandler(stop, process.exit, () => performance.now())
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
 
-  const tocsin: OpenedTocsin = await opening
+  const tocsin = await opening
   answer = createApp({ tocsin, config, log, isStopping: stoppable.isStopping })
   process.stdout.write(startUpText(tocsin, { localUrl, publicUrl }))
 }
@@ -108,27 +116,6 @@ function listenError(error: Error, host: string, port: number): Error {
     default:
       return error
   }
-}
-
-function stopOnSignal(log: Log, stop: () => Promise<void>): void {
-  let firstAt: number | undefined
-
-  const onSignal = () => {
-    if (firstAt !== undefined) {
-      if (performance.now() - firstAt > SAME_SIGNAL_MS) process.exit(1)
-      return
-    }
-    firstAt = performance.now()
-    stop().then(
-      () => process.exit(0),
-      (error) => {
-        log('error', 'stopping failed', { err: error })
-        process.exit(1)
-      },
-    )
-  }
-  process.on('SIGTERM', onSignal)
-  process.on('SIGINT', onSignal)
 }
 
 function sentenceOf(error: unknown): string {

@@ -1,0 +1,26 @@
+// npm passes a signal on that the whole process group has had already.
+const SAME_SIGNAL_MS = 1_000
+
+/**
+ * What to do on SIGTERM and SIGINT: the first stops and then exits, a second within a second is the same one,
+ * a later one exits at once. `now` is in milliseconds, from any start.
+ */
+export function stopSignalHandler(
+  stop: () => Promise<void>,
+  exit: (code: number) => void,
+  now: () => number,
+): () => void {
+  let firstAt: number | undefined
+
+  return () => {
+    if (firstAt === undefined) {
+      firstAt = now()
+      stop().then(
+        () => exit(0),
+        () => exit(1),
+      )
+    } else if (now() - firstAt > SAME_SIGNAL_MS) {
+      exit(1)
+    }
+  }
+}
