@@ -17,6 +17,8 @@ type Method = 'get' | 'post' | 'patch' | 'put' | 'delete'
 
 /** What people and the OpenAPI document read about an operation. */
 interface RouteText {
+  /** Name of the use-case. */
+  id: keyof Tocsin
   method: Method
   tag: string
   summary: string

@@ -39,10 +39,14 @@ export function openApiDocument(operations: readonly Operation[]): OpenApiDocume
   for (const operation of operations) {
     add(`/api/v1${operation.path}`, operation.method, describeOperation(operation, schemas))
   }
-  add('/api/v1/openapi.json', 'get', describeFixed('Read this document', 'An OpenAPI 3.1 document'))
-  add('/healthz', 'get', describeFixed('Ask whether the process is alive', 'It is'))
+  add(
+    '/api/v1/openapi.json',
+    'get',
+    describeFixed('readOpenApi', 'Read this document', 'An OpenAPI 3.1 document'),
+  )
+  add('/healthz', 'get', describeFixed('isAlive', 'Ask whether the process is alive', 'It is'))
   add('/readyz', 'get', {
-    ...describeFixed('Ask whether the process may be sent work', 'It may'),
+    ...describeFixed('isReady', 'Ask whether the process may be sent work', 'It may'),
     responses: {
       200: { description: 'It may', content: json({ type: 'object' }) },
       503: { description: 'Not now; `reason` tells why', content: json({ type: 'object' }) },
@@ -150,7 +154,7 @@ function describeAddress(address: WebhookAddress, method: string, schemas: Recor
     tags: ['Webhooks'],
     summary: address.summary,
     description: `${CREDENTIAL_TEXT[address.credential]}${method === 'put' ? ' PUT is for Grafana.' : ''}`,
-    operationId: operationId(method, address.path),
+    operationId: method === 'put' ? `${address.id}ByPut` : address.id,
     security: address.credential === 'request' ? [{ webhookSecret: [] }, { apiKey: [] }, {}] : [],
     parameters: [...pathParameters(address.path), ...query],
     requestBody: {
@@ -198,7 +202,7 @@ const RECEIVED_EXAMPLE = {
 }
 
 function describeOperation(operation: Operation, schemas: Record<string, unknown>): Json {
-  const { method, path, tag, summary, scope, query, body, answer, status } = operation
+  const { id, path, tag, summary, scope, query, body, answer, status } = operation
   const named = path.includes(':') ? [404] : []
   const wrong = body ? [400, 413, 415, 409] : [400]
 
@@ -206,7 +210,7 @@ function describeOperation(operation: Operation, schemas: Record<string, unknown
     tags: [tag],
     summary,
     description: scope === null ? 'Any valid key.' : `Needs the scope \`${scope}\`.`,
-    operationId: operationId(method, path),
+    operationId: id,
     parameters: [...pathParameters(path), ...queryParameters(query, schemas)],
     ...(body && {
       requestBody: {
@@ -224,10 +228,11 @@ function describeOperation(operation: Operation, schemas: Record<string, unknown
   }
 }
 
-function describeFixed(summary: string, description: string): Json {
+function describeFixed(operationId: string, summary: string, description: string): Json {
   return {
     tags: ['Process'],
     summary,
+    operationId,
     security: [],
     responses: { 200: { description, content: json({ type: 'object' }) } },
   }
@@ -265,6 +270,8 @@ function jsonSchema(schema: z.ZodType, io: 'input' | 'output', schemas: Record<s
     io,
     override: ({ jsonSchema: made }) => {
       delete made.id
+      // Zod's pattern says what the format says, in 300 characters.
+      if (made.format === 'date-time') delete made.pattern
       // A later release may answer more members, so a client must not refuse them.
       if (io === 'output' && made.additionalProperties === false) delete made.additionalProperties
     },
@@ -273,14 +280,6 @@ function jsonSchema(schema: z.ZodType, io: 'input' | 'output', schemas: Record<s
     JSON.parse(JSON.stringify(value).replaceAll('#/$defs/', '#/components/schemas/'))
   for (const [id, definition] of Object.entries($defs)) schemas[id] = linked(definition)
   return linked(rest)
-}
-
-function operationId(method: string, path: string): string {
-  const words = path.split('/').map((part) => part.replace(/^:/, 'by-'))
-  return [method, ...words]
-    .filter((word) => word !== '')
-    .join('-')
-    .replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase())
 }
 
 function errorRefs(...statuses: number[]): Json {

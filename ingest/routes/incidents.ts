@@ -17,6 +17,7 @@ const OneIncident = z.object({ incident: Incident })
 
 export const incidentRoutes = [
   defineRoute({
+    id: 'listIncidents',
     method: 'get',
     path: '/projects/:project/incidents',
     tag: 'Incidents',
@@ -32,6 +33,7 @@ export const incidentRoutes = [
     run: (tocsin, { params, query }) => tocsin.listIncidents(params.project, query),
   }),
   defineRoute({
+    id: 'createIncident',
     method: 'post',
     path: '/projects/:project/incidents',
     tag: 'Incidents',
@@ -43,6 +45,7 @@ export const incidentRoutes = [
     run: (tocsin, { params, body }) => tocsin.createIncident(params.project, body),
   }),
   defineRoute({
+    id: 'getIncident',
     method: 'get',
     path: '/projects/:project/incidents/:incident',
     tag: 'Incidents',
@@ -53,6 +56,7 @@ export const incidentRoutes = [
     run: (tocsin, { params }) => tocsin.getIncident(params.project, params.incident),
   }),
   defineRoute({
+    id: 'listTimeline',
     method: 'get',
     path: '/projects/:project/incidents/:incident/timeline',
     tag: 'Incidents',
@@ -64,6 +68,7 @@ export const incidentRoutes = [
     run: (tocsin, { params, query }) => tocsin.listTimeline(params.project, params.incident, query),
   }),
   defineRoute({
+    id: 'listIncidentEvents',
     method: 'get',
     path: '/projects/:project/incidents/:incident/events',
     tag: 'Incidents',
@@ -75,6 +80,7 @@ export const incidentRoutes = [
     run: (tocsin, { params, query }) => tocsin.listIncidentEvents(params.project, params.incident, query),
   }),
   defineRoute({
+    id: 'listIncidentSignals',
     method: 'get',
     path: '/projects/:project/incidents/:incident/signals',
     tag: 'Incidents',
@@ -86,6 +92,7 @@ export const incidentRoutes = [
     run: (tocsin, { params, query }) => tocsin.listIncidentSignals(params.project, params.incident, query),
   }),
   defineRoute({
+    id: 'acknowledgeIncident',
     method: 'post',
     path: '/projects/:project/incidents/:incident/acknowledge',
     tag: 'Incidents',
@@ -97,6 +104,7 @@ export const incidentRoutes = [
     run: (tocsin, { params, body }) => tocsin.acknowledgeIncident(params.project, params.incident, body),
   }),
   defineRoute({
+    id: 'resolveIncident',
     method: 'post',
     path: '/projects/:project/incidents/:incident/resolve',
     tag: 'Incidents',
@@ -110,6 +118,7 @@ export const incidentRoutes = [
     run: (tocsin, { params, body }) => tocsin.resolveIncident(params.project, params.incident, body),
   }),
   defineRoute({
+    id: 'reopenIncident',
     method: 'post',
     path: '/projects/:project/incidents/:incident/reopen',
     tag: 'Incidents',
@@ -121,6 +130,7 @@ export const incidentRoutes = [
     run: (tocsin, { params, body }) => tocsin.reopenIncident(params.project, params.incident, body),
   }),
   defineRoute({
+    id: 'addNote',
     method: 'post',
     path: '/projects/:project/incidents/:incident/notes',
     tag: 'Incidents',

@@ -4,6 +4,7 @@ import { Key, KeyInput, nextCursor, Page } from '../schemas.ts'
 
 export const keyRoutes = [
   defineRoute({
+    id: 'createKey',
     method: 'post',
     path: '/projects/:project/keys',
     tag: 'Keys',
@@ -15,6 +16,7 @@ export const keyRoutes = [
     run: (tocsin, { params, body }) => tocsin.createKey(params.project, body),
   }),
   defineRoute({
+    id: 'listKeys',
     method: 'get',
     path: '/projects/:project/keys',
     tag: 'Keys',
@@ -26,6 +28,7 @@ export const keyRoutes = [
     run: (tocsin, { params, query }) => tocsin.listKeys(params.project, query),
   }),
   defineRoute({
+    id: 'deleteKey',
     method: 'delete',
     path: '/projects/:project/keys/:key',
     tag: 'Keys',

@@ -4,6 +4,7 @@ import { Key } from '../schemas.ts'
 
 export const meRoutes = [
   defineRoute({
+    id: 'me',
     method: 'get',
     path: '/me',
     tag: 'Keys',

@@ -6,6 +6,7 @@ const OneProject = z.object({ project: Project })
 
 export const projectRoutes = [
   defineRoute({
+    id: 'createProject',
     method: 'post',
     path: '/projects',
     tag: 'Projects',
@@ -17,6 +18,7 @@ export const projectRoutes = [
     run: (tocsin, { body }) => tocsin.createProject(body),
   }),
   defineRoute({
+    id: 'listProjects',
     method: 'get',
     path: '/projects',
     tag: 'Projects',
@@ -28,6 +30,7 @@ export const projectRoutes = [
     run: (tocsin, { query }) => tocsin.listProjects(query),
   }),
   defineRoute({
+    id: 'getProject',
     method: 'get',
     path: '/projects/:project',
     tag: 'Projects',
@@ -38,6 +41,7 @@ export const projectRoutes = [
     run: (tocsin, { params }) => tocsin.getProject(params.project),
   }),
   defineRoute({
+    id: 'updateProject',
     method: 'patch',
     path: '/projects/:project',
     tag: 'Projects',
@@ -49,6 +53,7 @@ export const projectRoutes = [
     run: (tocsin, { params, body }) => tocsin.updateProject(params.project, body),
   }),
   defineRoute({
+    id: 'deleteProject',
     method: 'delete',
     path: '/projects/:project',
     tag: 'Projects',

@@ -11,6 +11,7 @@ import {
 
 export const requestRoutes = [
   defineRoute({
+    id: 'listRequests',
     method: 'get',
     path: '/projects/:project/requests',
     tag: 'Requests',
@@ -22,6 +23,7 @@ export const requestRoutes = [
     run: (tocsin, { params, query }) => tocsin.listRequests(params.project, query),
   }),
   defineRoute({
+    id: 'getRequest',
     method: 'get',
     path: '/projects/:project/requests/:request',
     tag: 'Requests',
@@ -32,6 +34,7 @@ export const requestRoutes = [
     run: (tocsin, { params }) => tocsin.getRequest(params.project, params.request),
   }),
   defineRoute({
+    id: 'replayRequest',
     method: 'post',
     path: '/projects/:project/requests/:request/replay',
     tag: 'Requests',

@@ -19,6 +19,7 @@ const SourceWithSecret = OneSource.extend({
 
 export const sourceRoutes = [
   defineRoute({
+    id: 'createSource',
     method: 'post',
     path: '/projects/:project/sources',
     tag: 'Sources',
@@ -30,6 +31,7 @@ export const sourceRoutes = [
     run: (tocsin, { params, body }) => tocsin.createSource(params.project, body),
   }),
   defineRoute({
+    id: 'listSources',
     method: 'get',
     path: '/projects/:project/sources',
     tag: 'Sources',
@@ -41,6 +43,7 @@ export const sourceRoutes = [
     run: (tocsin, { params, query }) => tocsin.listSources(params.project, query),
   }),
   defineRoute({
+    id: 'getSource',
     method: 'get',
     path: '/projects/:project/sources/:source',
     tag: 'Sources',
@@ -51,6 +54,7 @@ export const sourceRoutes = [
     run: (tocsin, { params }) => tocsin.getSource(params.project, params.source),
   }),
   defineRoute({
+    id: 'updateSource',
     method: 'patch',
     path: '/projects/:project/sources/:source',
     tag: 'Sources',
@@ -62,6 +66,7 @@ export const sourceRoutes = [
     run: (tocsin, { params, body }) => tocsin.updateSource(params.project, params.source, body),
   }),
   defineRoute({
+    id: 'deleteSource',
     method: 'delete',
     path: '/projects/:project/sources/:source',
     tag: 'Sources',
@@ -71,6 +76,7 @@ export const sourceRoutes = [
     run: (tocsin, { params }) => tocsin.deleteSource(params.project, params.source),
   }),
   defineRoute({
+    id: 'rotateSource',
     method: 'post',
     path: '/projects/:project/sources/:source/rotate',
     tag: 'Sources',
@@ -82,6 +88,7 @@ export const sourceRoutes = [
     run: (tocsin, { params, body }) => tocsin.rotateSource(params.project, params.source, body),
   }),
   defineRoute({
+    id: 'testSource',
     method: 'post',
     path: '/projects/:project/sources/:source/test',
     tag: 'Sources',

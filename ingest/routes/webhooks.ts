@@ -8,6 +8,7 @@ type WebhookParams = Record<string, string>
 
 /** One kind of address that receives webhooks; the router answers at it, the OpenAPI document describes it. */
 export interface WebhookAddress {
+  id: string
   path: string
   summary: string
   /** Where the credential is: among what the tool sends, or the token in the address. */
@@ -17,6 +18,7 @@ export interface WebhookAddress {
 
 export const webhookAddresses: readonly WebhookAddress[] = [
   {
+    id: 'receiveAtProject',
     path: '/api/v1/webhooks/:projectId/:adapter',
     summary: 'Receive a webhook at the address of a project',
     credential: 'request',
@@ -28,12 +30,14 @@ export const webhookAddresses: readonly WebhookAddress[] = [
     }),
   },
   {
+    id: 'receiveAtToken',
     path: '/api/webhooks/:adapter/:token',
     summary: 'Receive a webhook at an address that is its own credential',
     credential: 'address',
     toAddress: ({ adapter, token }) => ({ kind: 'token', token: token!, adapter: adapter! }),
   },
   {
+    id: 'receiveAtShortToken',
     path: '/webhooks/:token',
     summary: 'Receive a webhook at the short address, where the source knows its tool',
     credential: 'address',

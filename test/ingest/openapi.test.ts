@@ -41,7 +41,8 @@ describe('the document', () => {
     const all = Object.entries(document.paths).flatMap(([path, methods]) =>
       Object.values(methods).map((operation) => ({ path, operation })),
     )
-    const ids = all.map(({ operation }) => operation.operationId).filter((id) => id !== undefined)
+    const ids = all.map(({ operation }) => operation.operationId)
+    expect(ids).not.toContain(undefined)
     expect(new Set(ids).size).toBe(ids.length)
 
     for (const { path, operation } of all) {
