@@ -28,7 +28,7 @@ export interface Adapter {
   parse(body: unknown, request: HookRequest, settings: SourceSettings): ParsedRequest
   /**
    * A request as the tool would send it, for the test button: the same id fires first and recovers after.
-   * `at` is ISO time, `secret` signs it. Null for `recover` where the tool never says so.
+   * `at` is the ISO time of the firing, the same for both; `secret` signs the request. Null for `recover` where the tool never says so.
    */
   testRequest(
     kind: 'fire' | 'recover',

@@ -43,7 +43,7 @@ const Notification = z.object({
   status: someWord,
   groupKey: someId,
   truncatedAlerts: anything.transform(readCount),
-  commonLabels: someLabels,
+  commonLabels: someObject,
   externalURL: anything,
   title: someName,
   message: someDescription,
@@ -122,8 +122,8 @@ function toEvent(
   // The status of the group says nothing of a single alert: a firing group holds resolved ones too.
   const status = readStatus(alert.status, settings.statusWords)
   const sourceTime = status.kind === 'recover' ? alert.endsAt : alert.startsAt
-  const eventTime = readTime(sourceTime)
   const episodeStart = readTime(alert.startsAt)
+  const eventTime = status.kind === 'recover' ? readTime(alert.endsAt) : episodeStart
   const base = cleanUrl(notification.externalURL)
   const severityWord = firstText(LIMITS.word, labels.severity, labels.priority)
 

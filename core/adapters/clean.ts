@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Labels } from '../types.ts'
 
 /** How much of a sender's text is kept, in UTF-16 code units; what is longer is cut. */
@@ -104,7 +104,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 
 /** SHA-256 as lower-case hex. */
 export function sha256(content: string | Buffer): string {
-  return createHash('sha256').update(content).digest('hex')
+  return hash('sha256', content)
 }
 
 /** Signal key of an alert that has no id of its own (matching.md 1, "generic"). */

@@ -23,15 +23,19 @@ function fromDateTime(text: string): string | null {
   const parts = DATE_TIME.exec(text)
   if (!parts) return null
 
-  const [year, month, day, hour, minute, second] = parts.slice(1, 7).map((part) => Number(part ?? 0))
-  if (hour! > 23 || minute! > 59 || second! > 60) return null
-  const midnight = new Date(Date.UTC(year!, month! - 1, day))
-  // Date.UTC turns 30 February into a day of March.
-  if (midnight.getUTCMonth() !== month! - 1 || midnight.getUTCDate() !== day) return null
+  const [year, month, day] = [Number(parts[1]), Number(parts[2]), Number(parts[3])]
+  const [hour, minute, second] = [Number(parts[4]), Number(parts[5]), Number(parts[6] ?? 0)]
+  if (month < 1 || month > 12 || day < 1 || day > daysIn(year, month)) return null
+  if (hour > 23 || minute > 59 || second > 60) return null
 
-  const milliseconds = Number((parts[7] ?? '').slice(0, 3).padEnd(3, '0'))
-  const clock = ((hour! * 60 + minute!) * 60 + second!) * 1000 + milliseconds
-  return fromMilliseconds(midnight.getTime() + clock - offset(parts))
+  const milliseconds = Number((parts[7] ?? '0').slice(0, 3).padEnd(3, '0'))
+  const local = Date.UTC(year, month - 1, day, hour, minute, second, milliseconds)
+  return fromMilliseconds(local - offset(parts))
+}
+
+function daysIn(year: number, month: number): number {
+  if (month === 2) return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28
+  return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31
 }
 
 /** Distance from UTC in milliseconds. */

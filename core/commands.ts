@@ -1,0 +1,115 @@
+import type { Insertable } from 'kysely'
+import { TocsinError } from './errors.ts'
+import { decideRequest, type RequestDecision, type RequestInput } from './matcher/decide-request.ts'
+import { Picture } from './matcher/picture.ts'
+import type { MatchContext } from './matcher/state.ts'
+import { loadProjects, loadRequests, savePicture } from './store/picture.ts'
+import type { HookRequestTable } from './store/schema.ts'
+import { insertRows, updateRows, type Work } from './store/statement.ts'
+import type { Settled } from './store/writer.ts'
+
+/** What the writer queue takes: webhooks, which are decided together, and everything else that changes the database. */
+export type Command = ReceiveCommand | WorkCommand
+
+/** A webhook, authenticated and parsed. */
+export interface ReceiveCommand {
+  kind: 'receive'
+  input: RequestInput
+  /** Of the directory it was authenticated with. */
+  configVersion: number
+  /** Its row in the request log, made once the decision is known. */
+  row: (decision: RequestDecision, now: string) => Insertable<HookRequestTable>
+  /** A replay has its row already: `parked` rows take the new outcome, accepted ones stay as they are. */
+  replayOf: 'parked' | 'accepted' | null
+}
+
+/** Any other change, on its own. Runs again from the start when its batch has to be repeated. */
+export interface WorkCommand {
+  kind: 'work'
+  run: (context: MatchContext) => Work<unknown>
+}
+
+/** The configuration has changed since the request was authenticated: do it again. */
+export const CONFIG_CHANGED = Symbol('config changed')
+
+export type ReceiveResult =
+  | { decision: RequestDecision; incident: IncidentAnswer | null }
+  | typeof CONFIG_CHANGED
+
+/** The incident as it was when the request was decided; others of the batch may change it further. */
+export type IncidentAnswer = Pick<
+  NonNullable<RequestDecision['incident']>,
+  'id' | 'number' | 'title' | 'severity' | 'status' | 'url'
+>
+
+/**
+ * Runs one batch in one transaction: load what its events touch, decide one by one on that picture in memory, write all
+ * changes (performance.md, hot path). Neighbouring webhooks share a picture; other commands stand between them.
+ */
+export function createBatchRunner(
+  context: () => MatchContext,
+): (commands: Command[]) => Work<Settled<unknown>[]> {
+  return function* runBatch(commands) {
+    const settled: Settled<unknown>[] = []
+    for (let i = 0; i < commands.length; ) {
+      const command = commands[i]!
+      if (command.kind === 'work') {
+        settled.push({ value: yield* command.run(context()) })
+        i += 1
+        continue
+      }
+      const webhooks: ReceiveCommand[] = []
+      for (let next = commands[i]; next?.kind === 'receive'; next = commands[++i]) webhooks.push(next)
+      settled.push(...(yield* receiveTogether(webhooks, context())))
+    }
+    return settled
+  }
+}
+
+/** Decides webhooks together and stores them; exported for dry runs, which roll back. */
+export function* receiveTogether(
+  commands: readonly ReceiveCommand[],
+  context: MatchContext,
+): Work<Settled<ReceiveResult>[]> {
+  const picture = new Picture()
+  const projects = yield* loadProjects(
+    picture,
+    commands.map((command) => command.input.projectId),
+  )
+  const hourAgo = new Date(Date.parse(context.now) - 3_600_000).toISOString()
+  const current = commands.filter(
+    ({ input, configVersion }) => projects.get(input.projectId)?.config_version === configVersion,
+  )
+  yield* loadRequests(
+    picture,
+    current.map(({ input }) => ({ ...input, hourAgo })),
+  )
+
+  const rows: Insertable<HookRequestTable>[] = []
+  const replayed: Partial<Insertable<HookRequestTable>>[] = []
+  const settled = commands.map(({ input, configVersion, row, replayOf }): Settled<ReceiveResult> => {
+    const project = projects.get(input.projectId)
+    if (!project) return { error: new TocsinError('not_found', 'The project has been deleted.') }
+    if (project.config_version !== configVersion) return { value: CONFIG_CHANGED }
+
+    const decision = decideRequest(picture, input, context)
+    if (replayOf === null) rows.push(row(decision, context.now))
+    if (replayOf === 'parked') replayed.push(outcomeOf(row(decision, context.now)))
+    return { value: { decision, incident: decision.incident && answerOf(decision.incident) } }
+  })
+
+  yield* savePicture(picture)
+  yield* insertRows('hook_request', rows)
+  yield* updateRows('hook_request', replayed)
+  return settled
+}
+
+function answerOf({ id, number, title, severity, status, url }: IncidentAnswer): IncidentAnswer {
+  return { id, number, title, severity, status, url }
+}
+
+/** What a replay changes of its row: the request itself stays as it was received. */
+function outcomeOf(row: Insertable<HookRequestTable>): Partial<Insertable<HookRequestTable>> {
+  const { id, status, outcome, reason, message, delivery_key, incident_id, slot_at, slot_kind } = row
+  return { id, status, outcome, reason, message, delivery_key, incident_id, slot_at, slot_kind }
+}

@@ -1,0 +1,179 @@
+import { type Selectable, sql } from 'kysely'
+import type { Adapter } from './adapters/adapter.ts'
+import { adapterBySlug } from './adapters/registry.ts'
+import type { MatchPolicy } from './matcher/state.ts'
+import { type EffectivePolicy, effectivePolicy, matchPolicy, readPolicy, readSettings } from './policy.ts'
+import type { Database } from './store/open-database.ts'
+import type { ProjectTable } from './store/schema.ts'
+import { hashToken, openSecret } from './store/secrets.ts'
+import { statement } from './store/statement.ts'
+import type { AddressKind, Plan, Policy, SourceSettings } from './types.ts'
+
+/** A source as the receiving path needs it: credential in the clear, policy worked out. */
+export interface KnownSource {
+  id: string
+  adapter: Adapter
+  name: string
+  address: AddressKind
+  enabled: boolean
+  settings: SourceSettings
+  effective: EffectivePolicy
+  policy: MatchPolicy
+  /** Newest first; an older one is valid until its overlap ends. */
+  credentials: { secret: string; expiresAt: string | null }[]
+}
+
+export interface KnownProject {
+  id: string
+  plan: Plan
+  policy: Policy
+  ingestionEnabled: boolean
+  /** The batch refuses what was authenticated with an older one (see `Directory`). */
+  configVersion: number
+  sources: KnownSource[]
+}
+
+const projectById = statement<{ id: string }, Selectable<ProjectTable>>((db, p) =>
+  db.selectFrom('project').selectAll().where('id', '=', p('id')),
+)
+
+const sourcesOf = statement<
+  { id: string },
+  {
+    id: string
+    adapter: string
+    name: string
+    address: string
+    enabled: number
+    settings: string
+    credential_id: string
+    sealed: string
+    expires_at: string | null
+  }
+>((db, p) =>
+  db
+    .selectFrom('source')
+    .innerJoin('source_credential', 'source_credential.source_id', 'source.id')
+    .select([
+      'source.id',
+      'source.adapter',
+      'source.name',
+      'source.address',
+      'source.enabled',
+      'source.settings',
+      'source_credential.id as credential_id',
+      'source_credential.sealed',
+      'source_credential.expires_at',
+    ])
+    .where('source.project_id', '=', p('id'))
+    .where('source.deleted_at', 'is', null)
+    .orderBy('source.id')
+    .orderBy('source_credential.id', 'desc'),
+)
+
+const projectOfToken = statement<{ hash: string }, { project_id: string }>((db, p) =>
+  db
+    .selectFrom('source_credential')
+    .select('project_id')
+    .where('lookup_hash', '=', p('hash'))
+    .limit(sql.lit(1)),
+)
+
+/** Most projects kept in memory; the longest unused goes first. */
+const MOST_PROJECTS = 1000
+
+/**
+ * Projects and their sources, in memory. What is remembered may be old: an acceptance is confirmed by the batch, which
+ * compares `configVersion` in the transaction that stores the event, and a refusal by `fresh`. So a change, made by
+ * whichever process, holds from the next request on.
+ */
+export class Directory {
+  readonly #database: Database
+  readonly #secretKey: Buffer
+  readonly #projects = new Map<string, KnownProject>()
+  readonly #tokens = new Map<string, string>()
+
+  constructor(database: Database, secretKey: Buffer) {
+    this.#database = database
+    this.#secretKey = secretKey
+  }
+
+  /** A project by id, perhaps from memory; undefined where there is none. */
+  async project(id: string): Promise<KnownProject | undefined> {
+    const known = this.#projects.get(id)
+    if (!known) return this.fresh(id)
+    this.#projects.delete(id)
+    this.#projects.set(id, known)
+    return known
+  }
+
+  /** A project as the database has it now. */
+  async fresh(id: string): Promise<KnownProject | undefined> {
+    const [row] = await this.#database.query(projectById, { id })
+    if (!row) {
+      this.#projects.delete(id)
+      return undefined
+    }
+    const project = await this.#read(row)
+    this.#projects.set(id, project)
+    const oldest = this.#projects.keys().next()
+    if (this.#projects.size > MOST_PROJECTS && !oldest.done) this.#projects.delete(oldest.value)
+    return project
+  }
+
+  /** The project whose source has this token, perhaps from memory. */
+  async projectOfToken(token: string): Promise<KnownProject | undefined> {
+    const hash = hashToken(token)
+    const known = this.#tokens.get(hash)
+    if (known) return this.project(known)
+
+    const [row] = await this.#database.query(projectOfToken, { hash })
+    if (!row) return undefined
+    if (this.#tokens.size >= MOST_PROJECTS) this.#tokens.clear()
+    this.#tokens.set(hash, row.project_id)
+    return this.fresh(row.project_id)
+  }
+
+  forget(projectId: string): void {
+    this.#projects.delete(projectId)
+  }
+
+  async #read(row: Selectable<ProjectTable>): Promise<KnownProject> {
+    const policy = readPolicy(row.policy)
+    const sources = new Map<string, KnownSource>()
+    for (const found of await this.#database.query(sourcesOf, { id: row.id })) {
+      const adapter = adapterBySlug(found.adapter)
+      if (!adapter) continue
+      const credential = {
+        secret: openSecret(this.#secretKey, found.sealed, `source_credential/${found.credential_id}/sealed`),
+        expiresAt: found.expires_at,
+      }
+      const source = sources.get(found.id)
+      if (source) {
+        source.credentials.push(credential)
+        continue
+      }
+      const settings = readSettings(found.settings)
+      const effective = effectivePolicy(policy, settings, adapter)
+      sources.set(found.id, {
+        id: found.id,
+        adapter,
+        name: found.name,
+        address: found.address as AddressKind,
+        enabled: found.enabled === 1,
+        settings,
+        effective,
+        policy: matchPolicy(effective),
+        credentials: [credential],
+      })
+    }
+    return {
+      id: row.id,
+      plan: row.plan,
+      policy,
+      ingestionEnabled: row.ingestion_enabled === 1,
+      configVersion: row.config_version,
+      sources: [...sources.values()],
+    }
+  }
+}

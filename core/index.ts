@@ -1,0 +1,23 @@
+/** The public names of @tocsin/core. */
+export { readJsonBody } from './adapters/read-body.ts'
+export { adapterBySlug, adapters } from './adapters/registry.ts'
+export type * from './api-types.ts'
+export { type ErrorCode, TocsinError } from './errors.ts'
+export { openTocsin } from './open-tocsin.ts'
+export type { Caller, Log, OpenedTocsin, OpenOptions, ReceiveAddress, Tocsin } from './tocsin.ts'
+export {
+  type HookRequest,
+  OUTCOMES,
+  type Outcome,
+  PLANS,
+  type Plan,
+  SCOPES,
+  type Scope,
+  SEVERITIES,
+  type Severity,
+} from './types.ts'
+
+import { adapters } from './adapters/registry.ts'
+
+/** Names of the adapters, as they stand in addresses. */
+export const adapterSlugs: readonly string[] = adapters.map((adapter) => adapter.slug)

@@ -1,0 +1,245 @@
+import { randomBytes } from 'node:crypto'
+import { adapterBySlug } from './adapters/registry.ts'
+import { type Command, createBatchRunner } from './commands.ts'
+import { Directory } from './directory.ts'
+import { createIds, newProjectId } from './ids.ts'
+import { resolveWhenDue } from './matcher/human.ts'
+import { Picture } from './matcher/picture.ts'
+import type { MatchContext } from './matcher/state.ts'
+import { createReceive } from './receive.ts'
+import { dueIncidents, incidentsByIds } from './store/incident.ts'
+import { migrate } from './store/migrate.ts'
+import { migrations } from './store/migrations/index.ts'
+import { type Database, openDatabase } from './store/open-database.ts'
+import { loadProjects, savePicture } from './store/picture.ts'
+import { keyCheck, newSecret } from './store/secrets.ts'
+import { all, insertRows, statement } from './store/statement.ts'
+import { createWriter } from './store/writer.ts'
+import type { Caller, OpenedTocsin, OpenOptions, Tocsin } from './tocsin.ts'
+import { SCOPES } from './types.ts'
+import type { Core } from './use-cases/core.ts'
+import { change } from './use-cases/core.ts'
+import * as incidents from './use-cases/incidents.ts'
+import * as keys from './use-cases/keys.ts'
+import * as projects from './use-cases/projects.ts'
+import * as requests from './use-cases/requests.ts'
+import * as sources from './use-cases/sources.ts'
+
+/** How often timed transitions are looked for. */
+const DUE_EVERY_MS = 1000
+
+/** Opens the database, brings it up to date, makes what the first start needs, and offers the use-cases. */
+export async function openTocsin(options: OpenOptions): Promise<OpenedTocsin> {
+  const database = await openDatabase(options.databaseUrl)
+  try {
+    await migrate(database, migrations)
+    return await openOn(database, options)
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+}
+
+/** The same on a database that is open and up to date already. */
+export async function openOn(database: Database, options: OpenOptions): Promise<OpenedTocsin> {
+  const now = options.now ?? (() => new Date())
+  const log = options.log ?? (() => {})
+  const newId = createIds(now, randomBytes)
+  const context = (): MatchContext => ({ newId, now: now().toISOString() })
+  const directory = new Directory(database, options.secretKey)
+  const writer = createWriter<Command, unknown>({
+    database,
+    runBatch: createBatchRunner(context),
+    ...(options.commitIntervalMs !== undefined && { intervalMs: options.commitIntervalMs }),
+  })
+  const receive = createReceive({
+    directory,
+    writer,
+    authenticateKey: (key) => keys.authenticateKey({ database, now }, key),
+    newId,
+    log,
+  })
+  const core: Core = {
+    database,
+    writer,
+    directory,
+    receive,
+    secretKey: options.secretKey,
+    publicUrl: options.publicUrl,
+    defaultPlan: options.defaultPlan,
+    newId,
+    now,
+    random: randomBytes,
+    context,
+  }
+
+  const { firstStart, defaultProjectId } = await firstStartOf(core, options.adminKey)
+  const stopDue = startDue(core, log)
+  return {
+    firstStart,
+    defaultProjectId,
+    actingAs: (caller) => useCases(core, caller),
+    authenticateKey: (key) => keys.authenticateKey(core, key),
+    receive: (request, address, refusal) => receive(request, address, refusal),
+    isReady: () => database.ping(),
+    async close() {
+      await stopDue()
+      await writer.close()
+      await database.close()
+    },
+  }
+}
+
+function useCases(core: Core, caller: Caller): Tocsin {
+  return {
+    me: async () => ({
+      key: { id: caller.keyId, name: caller.name, scopes: [...caller.scopes], projectId: caller.projectId },
+    }),
+
+    createProject: (input) => projects.createProject(core, caller, input),
+    listProjects: (page) => projects.listProjects(core, caller, page),
+    getProject: (project) => projects.getProject(core, caller, project),
+    updateProject: (project, patch) => projects.updateProject(core, caller, project, patch),
+    deleteProject: (project) => projects.deleteProject(core, caller, project),
+
+    createSource: (project, input) => sources.createSource(core, caller, project, input),
+    listSources: (project, page) => sources.listSources(core, caller, project, page),
+    getSource: (project, source) => sources.getSource(core, caller, project, source),
+    updateSource: (project, source, patch) => sources.updateSource(core, caller, project, source, patch),
+    deleteSource: (project, source) => sources.deleteSource(core, caller, project, source),
+    rotateSource: (project, source, input) => sources.rotateSource(core, caller, project, source, input),
+    testSource: (project, source) => sources.testSource(core, caller, project, source),
+
+    listRequests: (project, query) => requests.listRequests(core, caller, project, query),
+    getRequest: (project, request) => requests.getRequest(core, caller, project, request),
+    replayRequest: (project, request, input) => requests.replayRequest(core, caller, project, request, input),
+
+    listIncidents: (project, query) => incidents.listIncidents(core, caller, project, query),
+    createIncident: (project, input) => incidents.createIncident(core, caller, project, input),
+    getIncident: (project, incident) => incidents.getIncident(core, caller, project, incident),
+    listTimeline: (project, incident, page) => incidents.listTimeline(core, caller, project, incident, page),
+    listIncidentEvents: (project, incident, page) =>
+      incidents.listIncidentEvents(core, caller, project, incident, page),
+    listIncidentSignals: (project, incident, page) =>
+      incidents.listIncidentSignals(core, caller, project, incident, page),
+    acknowledgeIncident: (project, incident, input) =>
+      incidents.acknowledgeIncident(core, caller, project, incident, input),
+    resolveIncident: (project, incident, input) =>
+      incidents.resolveIncident(core, caller, project, incident, input),
+    reopenIncident: (project, incident, input) =>
+      incidents.reopenIncident(core, caller, project, incident, input),
+    addNote: (project, incident, input) => incidents.addIncidentNote(core, caller, project, incident, input),
+
+    createKey: (project, input) => keys.createKey(core, caller, project, input),
+    listKeys: (project, page) => keys.listKeys(core, caller, project, page),
+    deleteKey: (project, key) => keys.deleteKey(core, caller, project, key),
+  }
+}
+
+// ---- the first start ----
+
+const settingByName = statement<{ name: string }, { value: string }>((db, p) =>
+  db.selectFrom('setting').select('value').where('name', '=', p('name')),
+)
+
+/** Project `default` with a generic source and an admin key, once; of several processes that start, one makes them. */
+async function firstStartOf(
+  core: Core,
+  adminKey: string | undefined,
+): Promise<Pick<OpenedTocsin, 'firstStart' | 'defaultProjectId'>> {
+  const secret = adminKey ?? `tocsin_${newSecret(core.random)}`
+  const check = keyCheck(core.secretKey)
+  const generic = adapterBySlug('generic')!
+  const projectId = newProjectId()
+  const made = newSourceOfFirstStart()
+
+  const known = await change(core, function* () {
+    const taken = yield* insertRows('setting', [{ name: 'key_check', value: check }], {
+      onConflict: { do: 'ignore', columns: ['name'] },
+    })
+    if (taken === 0) {
+      const [stored] = yield* all(settingByName, { name: 'key_check' })
+      return { isFirst: false, check: stored!.value, defaultProjectId: yield* projects.defaultProjectId() }
+    }
+    yield* insertRows('setting', [{ name: 'default_project', value: projectId }])
+    yield* insertRows('project', [
+      {
+        id: projectId,
+        name: 'default',
+        plan: core.defaultPlan,
+        policy: '{}',
+        ingestion_enabled: 1,
+        config_version: 1,
+        log_position: 0,
+        last_incident_number: 0,
+        created_at: core.now().toISOString(),
+      },
+    ])
+    yield* insertRows('source', [made.source])
+    yield* insertRows('source_credential', [made.credential])
+    return { isFirst: true, check, defaultProjectId: projectId }
+  })
+  if (known.check !== check) {
+    throw new Error(
+      'TOCSIN_SECRET_KEY: not the key this database was made with. Start with that key, or restore its key file.',
+    )
+  }
+  await ensureAdminKey(core, known.isFirst ? secret : adminKey)
+  return {
+    firstStart: known.isFirst
+      ? { adminKey: adminKey === undefined ? secret : null, projectId, sourceSecret: made.secret }
+      : null,
+    defaultProjectId: known.defaultProjectId,
+  }
+
+  function newSourceOfFirstStart() {
+    return sources.newSource(core, { projectId, adapter: generic, name: 'generic' })
+  }
+}
+
+/** A key given by setting is valid from this start on. */
+async function ensureAdminKey(core: Core, secret: string | undefined): Promise<void> {
+  if (secret === undefined) return
+  const row = keys.keyRow(core, { name: 'admin', scopes: [...SCOPES], projectId: null, secret })
+  await change(core, function* () {
+    yield* insertRows('api_key', [row], { onConflict: { do: 'ignore', columns: ['hash'] } })
+  })
+}
+
+// ---- timed transitions ----
+
+/** Resolves incidents whose grace has ended. Answers how to stop. */
+function startDue(core: Core, log: OpenOptions['log'] & {}): () => Promise<void> {
+  let running: Promise<void> = Promise.resolve()
+  const timer = setInterval(() => {
+    running = running
+      .then(() => resolveDue(core))
+      .catch((error: unknown) => log('warn', 'timed transitions wait', { error: String(error) }))
+  }, DUE_EVERY_MS)
+  timer.unref()
+  return async () => {
+    clearInterval(timer)
+    await running
+  }
+}
+
+/** Carries out every timed transition that is due; exported for tests with a clock of their own. */
+export async function resolveDue(core: Pick<Core, 'database' | 'writer' | 'now'>): Promise<void> {
+  const due = await core.database.transaction(() => dueIncidents(core.now().toISOString()), {
+    rollback: true,
+  })
+  if (due.length === 0) return
+  await core.writer.submit({
+    kind: 'work',
+    *run(context) {
+      const picture = new Picture()
+      yield* loadProjects(
+        picture,
+        due.map((incident) => incident.project_id),
+      )
+      for (const incident of yield* incidentsByIds(due.map((row) => row.id))) picture.addIncident(incident)
+      for (const incident of picture.incidents.values()) resolveWhenDue(picture, incident, context)
+      yield* savePicture(picture)
+    },
+  })
+}

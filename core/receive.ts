@@ -1,0 +1,510 @@
+import { hash } from 'node:crypto'
+import { BlockList, isIPv6 } from 'node:net'
+import { ZodError } from 'zod'
+import { readJsonBody } from './adapters/read-body.ts'
+import { adapterBySlug } from './adapters/registry.ts'
+import type { ApiReceived } from './api-types.ts'
+import { CONFIG_CHANGED, type Command, type ReceiveCommand, type ReceiveResult } from './commands.ts'
+import type { Directory, KnownProject, KnownSource } from './directory.ts'
+import { type ErrorCode, TocsinError } from './errors.ts'
+import type { RequestDecision } from './matcher/decide-request.ts'
+import { hourlyLimit } from './matcher/limit.ts'
+import { normalise } from './normalise.ts'
+import { NO_SETTINGS } from './policy.ts'
+import { reference } from './reference.ts'
+import { hookRequestRow, type LoggedRequest, trimUnauthorized } from './store/hook-request.ts'
+import { insertRows } from './store/statement.ts'
+import type { Writer } from './store/writer.ts'
+import type { Caller, Log, ReceiveAddress } from './tocsin.ts'
+import type { HookRequest, ParsedRequest } from './types.ts'
+
+/** How often a request is authenticated anew because the configuration changed meanwhile. */
+const MOST_TRIES = 5
+/** Rejections waiting to be logged; beyond that a flood of strangers is not worth the disk. */
+const MOST_PENDING_REJECTIONS = 100
+
+const STATUS: Partial<Record<ErrorCode, number>> = {
+  malformed_body: 400,
+  invalid_payload: 400,
+  invalid_request: 400,
+  unauthorized: 401,
+  ingestion_disabled: 403,
+  ip_not_allowed: 403,
+  payload_too_large: 413,
+  unsupported_media_type: 415,
+  rate_limited: 429,
+  unavailable: 503,
+}
+
+export interface ReceiveOptions {
+  /** A test of ours: everything in it is a drill (N3). */
+  drill?: boolean
+  /** A kept request that runs again at its original place; authenticated when it first came. */
+  replay?: { requestId: string; sourceId: string; wasAccepted: boolean }
+  /** Decides a command without storing anything. */
+  dryRun?: (command: ReceiveCommand) => Promise<ReceiveResult>
+}
+
+export type Receive = (
+  request: HookRequest,
+  address: ReceiveAddress,
+  refusal?: TocsinError,
+  options?: ReceiveOptions,
+) => Promise<ApiReceived & { requestId: string }>
+
+/** The flow of a webhook in reading order: authenticate, parse, match, commit, answer. */
+export function createReceive({
+  directory,
+  writer,
+  authenticateKey,
+  newId,
+  log,
+}: {
+  directory: Directory
+  writer: Writer<Command, unknown>
+  authenticateKey: (key: string) => Promise<Caller | undefined>
+  newId: () => string
+  log: Log
+}): Receive {
+  let pendingRejections = 0
+
+  return async function receive(request, address, refusal, options = {}) {
+    for (let attempt = 1; attempt <= MOST_TRIES; attempt++) {
+      const requestId = options.replay?.requestId ?? newId()
+      const { project, source } = await authenticate(request, address, requestId, options)
+      const parsed = await accept(request, project, source, requestId, refusal, options)
+      const result = await store(request, project, source, requestId, parsed, options)
+      if (result !== CONFIG_CHANGED) return answer(result, requestId)
+      directory.forget(project.id)
+    }
+    throw new TocsinError('unavailable', 'The configuration keeps changing; try again.', {
+      retryAfterSeconds: 1,
+    })
+  }
+
+  // ---- authenticate ----
+
+  async function authenticate(
+    request: HookRequest,
+    address: ReceiveAddress,
+    requestId: string,
+    { replay }: ReceiveOptions,
+  ): Promise<{ project: KnownProject; source: KnownSource }> {
+    const lookUp = async (fresh: boolean) => {
+      const project =
+        address.kind === 'token'
+          ? await directory.projectOfToken(address.token)
+          : isProjectId(address.projectId)
+            ? await directory.project(address.projectId)
+            : undefined
+      return project && fresh ? directory.fresh(project.id) : project
+    }
+
+    const known = await lookUp(false)
+    if (known && replay) {
+      const source = known.sources.find((s) => s.id === replay.sourceId)
+      if (source) return { project: known, source }
+      throw new TocsinError('conflict', 'The source of this request has been deleted; it cannot be replayed.')
+    }
+    const found = known && (await vouchedFor(request, address, known))
+    if (known && found) return { project: known, source: found }
+
+    // A refusal is never made from memory: the credential may be new.
+    const project = known && (await lookUp(true))
+    const source = project && (await vouchedFor(request, address, project))
+    if (project && source) return { project, source }
+
+    if (!project) adapterBySlug(address.adapter ?? 'generic')?.verify(request, 'no such project', NO_SETTINGS)
+    else logStranger(request, address, project, requestId)
+    throw new TocsinError(
+      'unauthorized',
+      'Missing or wrong credential, or an unknown address. Compare the URL and the secret with those of the source.',
+      { requestId },
+    )
+  }
+
+  /** The first source whose credential verifies owns the request. */
+  async function vouchedFor(
+    request: HookRequest,
+    address: ReceiveAddress,
+    project: KnownProject,
+  ): Promise<KnownSource | undefined> {
+    const isValid = ({ expiresAt }: { expiresAt: string | null }) =>
+      expiresAt === null || expiresAt > request.receivedAt
+    if (address.kind === 'token') {
+      return project.sources.find(
+        (source) =>
+          source.address === 'token' &&
+          (address.adapter === null || address.adapter === source.adapter.slug) &&
+          source.credentials.some((c) => isValid(c) && sameToken(c.secret, address.token)),
+      )
+    }
+
+    const candidates = project.sources.filter(
+      (source) =>
+        source.adapter.slug === address.adapter &&
+        (address.sourceId === null || source.id === address.sourceId),
+    )
+    const bySecret = candidates.find((source) => {
+      const repeated = source.adapter
+        .credentialHeaders(source.settings)
+        .some((name) => (request.headers.get(name.toLowerCase())?.length ?? 0) > 1)
+      return (
+        !repeated &&
+        source.credentials.some(
+          (c) => isValid(c) && source.adapter.verify(request, c.secret, source.settings),
+        )
+      )
+    })
+    if (bySecret || address.adapter !== 'generic') return bySecret
+    return byApiKey(request, project, candidates)
+  }
+
+  /** `generic` also takes an API key with the scope `events:write` (design.md 5). */
+  async function byApiKey(
+    request: HookRequest,
+    project: KnownProject,
+    candidates: KnownSource[],
+  ): Promise<KnownSource | undefined> {
+    const [authorization, ...more] = request.headers.get('authorization') ?? []
+    const key = authorization?.match(/^bearer\s+(\S+)$/i)?.[1]
+    if (key === undefined || more.length > 0) return undefined
+    const caller = await authenticateKey(key)
+    if (!caller || (caller.projectId !== null && caller.projectId !== project.id)) return undefined
+    if (!caller.scopes.includes('events:write') && !caller.scopes.includes('admin')) return undefined
+    if (candidates.length === 1) return candidates[0]
+    throw new TocsinError(
+      'invalid_request',
+      candidates.length === 0
+        ? 'source: the project has no such generic source. Create one, or check ?source=.'
+        : 'source: the project has several generic sources. Add ?source=<id>.',
+    )
+  }
+
+  /** The owner sees that something knocked, not what it said; the answer does not wait, so that time tells nothing. */
+  function logStranger(
+    request: HookRequest,
+    address: ReceiveAddress,
+    project: KnownProject,
+    requestId: string,
+  ): void {
+    const source = project.sources.find((s) =>
+      address.kind === 'project' ? s.adapter.slug === address.adapter : s.address === 'token',
+    )
+    if (!source || pendingRejections >= MOST_PENDING_REJECTIONS) return
+    pendingRejections += 1
+    const row = hookRequestRow(request, {
+      ...nothingLogged(requestId, project, source),
+      status: 401,
+      outcome: 'rejected',
+      reason: 'unauthorized',
+      message: 'No credential of this source vouches for the request.',
+      keep: 'nothing',
+    })
+    writer
+      .submit({
+        kind: 'work',
+        *run() {
+          yield* insertRows('hook_request', [row])
+          yield* trimUnauthorized(source.id)
+        },
+      })
+      .catch((error: unknown) => log('warn', 'a rejection was not logged', { error: String(error) }))
+      .finally(() => {
+        pendingRejections -= 1
+      })
+  }
+
+  // ---- accept and parse ----
+
+  /** Everything that refuses an authenticated request leaves a line in its owner's log. */
+  async function accept(
+    request: HookRequest,
+    project: KnownProject,
+    source: KnownSource,
+    requestId: string,
+    refusal: TocsinError | undefined,
+    options: ReceiveOptions,
+  ): Promise<ParsedRequest> {
+    const refuse = async (error: TocsinError): Promise<never> => {
+      await logRefusal(request, project, source, requestId, error, options)
+      throw new TocsinError(error.code, error.message, { ...error, cause: error.cause, requestId })
+    }
+
+    if (!isAllowed(request.ip, source.settings.cidrs)) {
+      return refuse(
+        new TocsinError('ip_not_allowed', 'The address of the sender is not in the list of the source.'),
+      )
+    }
+    const off = whyDisabled(project, source)
+    if (off) return refuse(new TocsinError('ingestion_disabled', off))
+    if (refusal) return refuse(refusal)
+
+    let body: unknown
+    try {
+      body = readJsonBody(request.rawBody)
+      return source.adapter.parse(body, request, source.settings)
+    } catch (error) {
+      if (error instanceof TocsinError) return refuse(error)
+      if (error instanceof ZodError) {
+        return refuse(
+          new TocsinError('invalid_payload', `Not a body ${source.adapter.name} sends: ${explain(error)}`, {
+            cause: error,
+          }),
+        )
+      }
+      return park(request, project, source, requestId, error, options)
+    }
+  }
+
+  async function logRefusal(
+    request: HookRequest,
+    project: KnownProject,
+    source: KnownSource,
+    requestId: string,
+    error: TocsinError,
+    options: ReceiveOptions,
+  ): Promise<void> {
+    if (options.replay || options.dryRun) return
+    const row = hookRequestRow(request, {
+      ...nothingLogged(requestId, project, source),
+      status: STATUS[error.code] ?? 400,
+      outcome: 'rejected',
+      reason: error.code,
+      message: error.message,
+      keep: 'start',
+    })
+    await writer.submit({
+      kind: 'work',
+      *run() {
+        yield* insertRows('hook_request', [row])
+      },
+    })
+  }
+
+  /** Our own fault: the body is kept, to be replayed once we are mended. */
+  async function park(
+    request: HookRequest,
+    project: KnownProject,
+    source: KnownSource,
+    requestId: string,
+    error: unknown,
+    options: ReceiveOptions,
+  ): Promise<never> {
+    log('error', 'a webhook could not be handled', {
+      requestId,
+      adapter: source.adapter.slug,
+      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    })
+    if (!options.replay && !options.dryRun) {
+      const row = hookRequestRow(request, {
+        ...nothingLogged(requestId, project, source),
+        status: 503,
+        outcome: 'parked',
+        reason: 'internal',
+        message: 'Tocsin could not handle this body. It is kept and can be replayed.',
+        keep: 'all',
+      })
+      await writer.submit({
+        kind: 'work',
+        *run() {
+          yield* insertRows('hook_request', [row])
+        },
+      })
+    }
+    throw new TocsinError(
+      'unavailable',
+      'Tocsin could not handle this request; it is kept and can be replayed.',
+      {
+        retryAfterSeconds: 60,
+        requestId,
+        cause: error,
+      },
+    )
+  }
+
+  // ---- match and commit ----
+
+  async function store(
+    request: HookRequest,
+    project: KnownProject,
+    source: KnownSource,
+    requestId: string,
+    parsed: ParsedRequest,
+    options: ReceiveOptions,
+  ): Promise<ReceiveResult> {
+    let command: ReceiveCommand
+    try {
+      command = toCommand(request, project, source, requestId, parsed, options)
+      if (options.dryRun) return await options.dryRun(command)
+      return (await writer.submit(command)) as ReceiveResult
+    } catch (error) {
+      if (error instanceof TocsinError) throw withRequestId(error, requestId)
+      return park(request, project, source, requestId, error, options)
+    }
+  }
+
+  function toCommand(
+    request: HookRequest,
+    project: KnownProject,
+    source: KnownSource,
+    requestId: string,
+    parsed: ParsedRequest,
+    { drill, replay }: ReceiveOptions,
+  ): ReceiveCommand {
+    const { receivedAt } = request
+    const delivery = parsed.delivery && {
+      ...parsed.delivery,
+      key: hash('sha256', `${source.id}/${parsed.delivery.key}`, 'base64url').slice(0, 32),
+    }
+    const events = normalise(parsed, source, {
+      projectId: project.id,
+      requestId,
+      receivedAt,
+      content: () => `${request.query}\n${request.rawBody.toString('latin1')}`,
+      drill: drill === true,
+    })
+    return {
+      kind: 'receive',
+      configVersion: project.configVersion,
+      replayOf: replay ? (replay.wasAccepted ? 'accepted' : 'parked') : null,
+      input: {
+        projectId: project.id,
+        sourceId: source.id,
+        sourceName: source.name,
+        requestId,
+        receivedAt,
+        delivery,
+        group: parsed.group && { ...parsed.group, key: events[0]?.senderGroup ?? parsed.group.key },
+        filtered: parsed.filtered,
+        events,
+        hourlyLimit: hourlyLimit(project.plan),
+        freeOfLimit: replay?.wasAccepted === true,
+      },
+      row(decision, now) {
+        const refused = decision.retryAfterSeconds !== null
+        const parked = decision.outcome === 'parked'
+        return hookRequestRow(request, {
+          id: requestId,
+          projectId: project.id,
+          sourceId: source.id,
+          status: refused ? 429 : 200,
+          outcome: decision.outcome,
+          reason: refused ? 'rate_limited' : parsed.filtered !== null ? 'filtered' : null,
+          message: refused ? LIMIT_REACHED : (parsed.filtered ?? decision.hint),
+          // D7: what was not accepted leaves no mark.
+          deliveryKey: parked || decision.outcome === 'filtered' ? null : (delivery?.key ?? null),
+          incidentId: decision.incident?.id ?? null,
+          slotAt: decision.slotKind === null ? null : now,
+          slotKind: decision.slotKind,
+          keep: 'all',
+        })
+      },
+    }
+  }
+}
+
+const LIMIT_REACHED = 'The hour of this plan is full.'
+
+// ---- answer ----
+
+function answer(
+  { decision, incident }: Exclude<ReceiveResult, typeof CONFIG_CHANGED>,
+  requestId: string,
+): ApiReceived & { requestId: string } {
+  const duplicate = decision.outcome === 'duplicate'
+  if (decision.retryAfterSeconds !== null) {
+    const what = duplicate ? 'This repeat is stored already.' : 'The body is kept and can be replayed.'
+    throw new TocsinError('rate_limited', `${LIMIT_REACHED} ${what}`, {
+      retryAfterSeconds: decision.retryAfterSeconds,
+      requestId,
+      details: { outcome: decision.outcome, duplicate },
+    })
+  }
+  return {
+    success: true,
+    outcome: decision.outcome,
+    duplicate,
+    incident: incident && {
+      id: incident.id,
+      reference: reference(incident.number),
+      title: incident.title,
+      severity: incident.severity,
+      status: incident.status,
+      url: incident.url,
+    },
+    events: decision.events,
+    ...optional(decision),
+    requestId,
+  }
+}
+
+function optional(decision: RequestDecision): { stillFiring?: number; hint?: string } {
+  return {
+    ...(decision.stillFiring !== null && { stillFiring: decision.stillFiring }),
+    ...(decision.hint !== null && { hint: decision.hint }),
+  }
+}
+
+// ---- helpers ----
+
+function nothingLogged(
+  id: string,
+  project: KnownProject,
+  source: KnownSource,
+): Pick<
+  LoggedRequest,
+  'id' | 'projectId' | 'sourceId' | 'deliveryKey' | 'incidentId' | 'slotAt' | 'slotKind'
+> {
+  return {
+    id,
+    projectId: project.id,
+    sourceId: source.id,
+    deliveryKey: null,
+    incidentId: null,
+    slotAt: null,
+    slotKind: null,
+  }
+}
+
+function whyDisabled(project: KnownProject, source: KnownSource): string | null {
+  if (project.plan === 'free') return 'The plan "free" has no webhooks: change the plan of the project.'
+  if (!project.ingestionEnabled)
+    return 'Ingestion is switched off: set ingestionEnabled of the project to true.'
+  if (!source.enabled) return 'The source is switched off: set its enabled to true.'
+  return null
+}
+
+/** Whether an address may send; a request of our own has none. */
+function isAllowed(ip: string | null, cidrs: readonly string[]): boolean {
+  if (cidrs.length === 0 || ip === null) return true
+  const allowed = new BlockList()
+  for (const cidr of cidrs) {
+    const [network, bits] = cidr.split('/') as [string, string | undefined]
+    const family = isIPv6(network) ? 'ipv6' : 'ipv4'
+    allowed.addSubnet(network, bits === undefined ? (family === 'ipv6' ? 128 : 32) : Number(bits), family)
+  }
+  const address = ip.replace(/^::ffff:(?=\d+\.)/i, '')
+  return allowed.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
+}
+
+function isProjectId(text: string): boolean {
+  return /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i.test(text)
+}
+
+function sameToken(a: string, b: string): boolean {
+  // Both are long and random, and hashing takes the same time whatever they share.
+  return hash('sha256', a) === hash('sha256', b)
+}
+
+function withRequestId(error: TocsinError, requestId: string): TocsinError {
+  return new TocsinError(error.code, error.message, { ...error, cause: error.cause, requestId })
+}
+
+/** The first problem of a body: which field, and what about it. Never the value. */
+function explain(error: ZodError): string {
+  const issue = error.issues[0]
+  if (!issue) return 'it cannot be read.'
+  const field = issue.path.map(String).join('.').slice(0, 100)
+  return field === '' ? `${issue.message}.` : `${field}: ${issue.message}.`
+}

@@ -1,0 +1,150 @@
+import { hash } from 'node:crypto'
+import { type Insertable, sql } from 'kysely'
+import type { DecidedEvent } from '../matcher/state.ts'
+import type { Evidence, Labels, Monitor } from '../types.ts'
+import type { EventTable } from './schema.ts'
+import { all, isAnyOf, run, statement, type Work } from './statement.ts'
+
+/** What an event holds besides its columns; only members that are there. */
+export interface EventData {
+  signalKey?: string
+  episode?: string
+  episodeStart?: string
+  firedAt?: string
+  moment?: string
+  group?: string
+  groupKey?: string
+  eventId?: string
+  bodyHash?: string
+  flags?: string[]
+  monitor?: Monitor
+  services?: string[]
+  customerImpact?: true
+  labels?: Labels
+  metadata?: Record<string, unknown>
+  evidence?: Evidence
+  drill?: true
+  reopen?: true
+  anonymous?: true
+}
+
+/** The stored form of an event key (matching.md D2). */
+export function eventKeyHash(key: string): string {
+  return hash('sha256', key, 'base64url').slice(0, 32)
+}
+
+const lastStretches = statement<{ keys: string[] }, { event_key: string; stretch: number }>((db, p) =>
+  db
+    .selectFrom('event')
+    .select(['event_key', sql<number>`max(stretch)`.as('stretch')])
+    .where(isAnyOf('event_key', p.list('keys')))
+    .groupBy('event_key')
+    .$narrowType<{ event_key: string }>(),
+)
+
+/** The last stretch number seen of each of these event keys (their stored form). */
+export function* seenEventKeys(keys: string[]): Work<Map<string, number>> {
+  if (keys.length === 0) return new Map()
+  return new Map((yield* all(lastStretches, { keys })).map((row) => [row.event_key, row.stretch]))
+}
+
+const repeatByKey = statement<{ key: string; stretch: number; at: string }, unknown>((db, p) =>
+  db
+    .updateTable('event')
+    .set({ duplicate_count: sql`duplicate_count + 1`, last_seen_at: p('at') })
+    .where('event_key', '=', p('key'))
+    .where('stretch', '=', p('stretch')),
+)
+
+const repeatById = statement<{ id: string; at: string }, unknown>((db, p) =>
+  db
+    .updateTable('event')
+    .set({ duplicate_count: sql`duplicate_count + 1`, last_seen_at: p('at') })
+    .where('id', '=', p('id')),
+)
+
+/** Counts a repeat on the event it repeats (D6). */
+export function* countRepeat(
+  repeat: { eventKey: string; stretch: number; at: string } | { eventId: string; at: string },
+): Work<number> {
+  return 'eventId' in repeat
+    ? yield* run(repeatById, { id: repeat.eventId, at: repeat.at })
+    : yield* run(repeatByKey, { key: eventKeyHash(repeat.eventKey), stretch: repeat.stretch, at: repeat.at })
+}
+
+const recoverOrphan = statement<{ id: string; incidentId: string }, unknown>((db, p) =>
+  db
+    .updateTable('event')
+    .set({ outcome: 'recovered', incident_id: p('incidentId') })
+    .where('id', '=', p('id')),
+)
+
+/** A waiting recovery has found its fire: its outcome is `recovered` from now on (R5). */
+export function* markOrphanRecovered(orphan: { eventId: string; incidentId: string }): Work<number> {
+  return yield* run(recoverOrphan, { id: orphan.eventId, incidentId: orphan.incidentId })
+}
+
+export function eventRow(event: DecidedEvent): Insertable<EventTable> {
+  return {
+    id: event.id,
+    project_id: event.projectId,
+    position: event.position,
+    request_id: event.requestId,
+    source_id: event.sourceId,
+    signal_id: event.signalId,
+    incident_id: event.incidentId,
+    kind: event.kind,
+    outcome: event.outcome,
+    receipt: event.receipt.join(','),
+    title: event.title,
+    description: event.description,
+    severity: event.severity,
+    source_severity: event.sourceSeverity,
+    source_status: event.sourceStatus,
+    event_time: event.at,
+    source_time: event.sourceTime,
+    received_at: event.receivedAt,
+    external_id: event.externalId,
+    event_key: event.eventKey === null ? null : eventKeyHash(event.eventKey),
+    stretch: event.stretch,
+    url: event.url,
+    data: JSON.stringify(dataOf(event)),
+    duplicate_count: 0,
+    last_seen_at: event.receivedAt,
+  }
+}
+
+/** Everything the fold needs to decide the event again, and evidence; what is absent is left out to save space. */
+function dataOf(event: DecidedEvent): EventData {
+  const data: EventData = {}
+  if (event.signalKey !== null) data.signalKey = event.signalKey
+  if (event.episode !== null) data.episode = event.episode
+  if (event.episodeStart !== null) data.episodeStart = event.episodeStart
+  if (event.firedAt !== event.at) data.firedAt = event.firedAt
+  if (event.moment !== null && event.moment !== event.sourceTime) data.moment = event.moment
+  if (event.senderGroup !== null) data.group = event.senderGroup
+  if (event.groupKey !== '*') data.groupKey = event.groupKey
+  if (event.eventId !== null && event.eventId !== event.externalId) data.eventId = event.eventId
+  if (event.eventKey === null) data.bodyHash = event.bodyHash
+  const flags = flagsOf(event)
+  if (flags.length > 0) data.flags = flags
+  const { id, name, url } = event.monitor
+  if (id !== null || name !== null || url !== null) data.monitor = event.monitor
+  if (event.services.length > 0) data.services = event.services
+  if (event.customerImpact) data.customerImpact = true
+  if (Object.keys(event.labels).length > 0) data.labels = event.labels
+  if (Object.keys(event.metadata).length > 0) data.metadata = event.metadata
+  if (event.evidence !== null) data.evidence = event.evidence
+  if (event.drill) data.drill = true
+  if (event.reopen) data.reopen = true
+  if (event.anonymous) data.anonymous = true
+  return data
+}
+
+function flagsOf(event: DecidedEvent): string[] {
+  const flags: string[] = []
+  if (event.backfilled) flags.push('backfilled')
+  if (event.timeInferred) flags.push('timeInferred')
+  if (event.late) flags.push('late')
+  return flags
+}

@@ -1,0 +1,147 @@
+import { type Insertable, sql } from 'kysely'
+import type { HookRequest } from '../types.ts'
+import type { HookRequestTable } from './schema.ts'
+import { all, run, statement, type Work } from './statement.ts'
+
+/** Rejections of strangers kept per source, so that its owner sees why nothing arrives. */
+const MOST_UNAUTHORIZED = 50
+/** Bytes kept of a body that was refused. */
+const REFUSED_BYTES = 4096
+
+/** Headers worth keeping: what tells senders apart and what a replay needs. Everything else may hold a credential. */
+const KEPT_HEADERS = new Set([
+  'content-type',
+  'content-encoding',
+  'user-agent',
+  'idempotency-key',
+  'request-id',
+  'sentry-hook-resource',
+  'sentry-hook-timestamp',
+  'x-webhook-id',
+  'webhook-id',
+  'webhook-timestamp',
+  'x-github-event',
+  'x-github-delivery',
+])
+
+/** What one received request leaves in the log. */
+export interface LoggedRequest {
+  id: string
+  projectId: string
+  sourceId: string | null
+  status: number
+  outcome: string
+  reason: string | null
+  message: string | null
+  deliveryKey: string | null
+  incidentId: string | null
+  slotAt: string | null
+  slotKind: number | null
+  /** How much of the body to keep. */
+  keep: 'all' | 'start' | 'nothing'
+}
+
+export function hookRequestRow(request: HookRequest, logged: LoggedRequest): Insertable<HookRequestTable> {
+  return {
+    id: logged.id,
+    project_id: logged.projectId,
+    source_id: logged.sourceId,
+    received_at: request.receivedAt,
+    method: request.method,
+    path: withoutSecrets(request),
+    ip: request.ip === null ? null : logged.reason === 'unauthorized' ? cutAddress(request.ip) : request.ip,
+    headers: JSON.stringify(keptHeaders(request)),
+    status: logged.status,
+    outcome: logged.outcome,
+    reason: logged.reason,
+    message: logged.message,
+    delivery_key: logged.deliveryKey,
+    incident_id: logged.incidentId,
+    slot_at: logged.slotAt,
+    slot_kind: logged.slotKind,
+    body_size: request.rawBody.length,
+    body:
+      logged.keep === 'nothing'
+        ? null
+        : logged.keep === 'start'
+          ? request.rawBody.subarray(0, REFUSED_BYTES)
+          : request.rawBody,
+  }
+}
+
+const oldUnauthorized = statement<{ sourceId: string }, unknown>((db, p) =>
+  db
+    .deleteFrom('hook_request')
+    .where('source_id', '=', p('sourceId'))
+    .where('outcome', '=', 'rejected')
+    .where('reason', '=', 'unauthorized')
+    .where(
+      'id',
+      '<',
+      db
+        .selectFrom('hook_request')
+        .select('id')
+        .where('source_id', '=', p('sourceId'))
+        .where('outcome', '=', 'rejected')
+        .where('reason', '=', 'unauthorized')
+        .orderBy('id', 'desc')
+        .limit(sql.lit(1))
+        .offset(sql.lit(MOST_UNAUTHORIZED - 1)),
+    ),
+)
+
+/** Keeps a source's last rejections of strangers only. */
+export function* trimUnauthorized(sourceId: string): Work<number> {
+  return yield* run(oldUnauthorized, { sourceId })
+}
+
+export interface ReplayableRequest {
+  id: string
+  source_id: string | null
+  received_at: string
+  method: string
+  path: string
+  headers: string
+  outcome: string
+  status: number
+  body: Buffer | null
+}
+
+const replayable = statement<{ projectId: string; id: string }, ReplayableRequest>((db, p) =>
+  db
+    .selectFrom('hook_request')
+    .select(['id', 'source_id', 'received_at', 'method', 'path', 'headers', 'outcome', 'status', 'body'])
+    .where('project_id', '=', p('projectId'))
+    .where('id', '=', p('id')),
+)
+
+export function* requestToReplay(projectId: string, id: string): Work<ReplayableRequest | undefined> {
+  return (yield* all(replayable, { projectId, id }))[0]
+}
+
+/** The token of a token address is a secret; parameters that look like one are, too. */
+function withoutSecrets(request: HookRequest): string {
+  const path = request.path
+    .replace(/^(\/api\/webhooks\/[^/]+\/)[^/]+/, '$1***')
+    .replace(/^(\/webhooks\/)[^/]+/, '$1***')
+  const query = new URLSearchParams(request.query)
+  for (const name of new Set(query.keys()))
+    if (/secret|token|key|password|auth/i.test(name)) query.set(name, '***')
+  const text = query.toString()
+  return (text === '' ? path : `${path}?${text}`).slice(0, 2000)
+}
+
+function keptHeaders(request: HookRequest): Record<string, string> {
+  const kept: Record<string, string> = {}
+  for (const [name, values] of request.headers) {
+    if (KEPT_HEADERS.has(name)) kept[name] = values.join(', ').slice(0, 500)
+  }
+  return kept
+}
+
+/** Strangers' addresses are kept to the network only. */
+function cutAddress(ip: string): string {
+  const v4 = ip.match(/^(?:::ffff:)?(\d+\.\d+\.\d+)\.\d+$/)
+  if (v4) return `${v4[1]}.0/24`
+  return `${ip.split(':').slice(0, 3).join(':')}::/48`
+}

@@ -1,0 +1,147 @@
+import type { Insertable, Selectable } from 'kysely'
+import type { IncidentState, LabelValues } from '../matcher/state.ts'
+import type { IncidentStatus, Severity } from '../types.ts'
+import type { IncidentTable } from './schema.ts'
+import { all, isAnyOf, statement, type Work } from './statement.ts'
+
+const byIds = statement<{ ids: string[] }, Selectable<IncidentTable>>((db, p) =>
+  db
+    .selectFrom('incident')
+    .selectAll()
+    .where(isAnyOf('incident.id', p.list('ids'))),
+)
+
+export function* incidentsByIds(ids: string[]): Work<IncidentState[]> {
+  return ids.length === 0 ? [] : (yield* all(byIds, { ids })).map(incidentState)
+}
+
+const currentByKeys = statement<{ projectIds: string[]; keys: string[] }, Selectable<IncidentTable>>(
+  (db, p) =>
+    db
+      .selectFrom('incident')
+      .selectAll()
+      .where(isAnyOf('project_id', p.list('projectIds')))
+      .where(isAnyOf('group_key', p.list('keys')))
+      .where('accepts_new', '=', 1),
+)
+
+/** The current incidents under these keys, in any of these projects. */
+export function* currentIncidents(projectIds: string[], keys: string[]): Work<IncidentState[]> {
+  return keys.length === 0 ? [] : (yield* all(currentByKeys, { projectIds, keys })).map(incidentState)
+}
+
+const someCurrent = statement<{ projectIds: string[] }, Selectable<IncidentTable>>((db, p) =>
+  db
+    .selectFrom('incident')
+    .selectAll()
+    .where(isAnyOf('project_id', p.list('projectIds')))
+    .where('accepts_new', '=', 1)
+    .limit(100),
+)
+
+/** Current incidents of these projects whatever their key, to see whether there is exactly one (R3). */
+export function* anyCurrentIncidents(projectIds: string[]): Work<IncidentState[]> {
+  return projectIds.length === 0 ? [] : (yield* all(someCurrent, { projectIds })).map(incidentState)
+}
+
+const dueQuery = statement<{ now: string }, { id: string; project_id: string }>((db, p) =>
+  db
+    .selectFrom('incident')
+    .select(['id', 'project_id'])
+    .where('resolve_due_at', '<=', p('now'))
+    .orderBy('project_id')
+    .limit(100),
+)
+
+/** Incidents whose resolveGrace has ended. */
+export function* dueIncidents(now: string): Work<{ id: string; project_id: string }[]> {
+  return yield* all(dueQuery, { now })
+}
+
+export function incidentRow(incident: IncidentState): Insertable<IncidentTable> {
+  return {
+    id: incident.id,
+    project_id: incident.projectId,
+    number: incident.number,
+    group_key: incident.groupKey,
+    accepts_new: incident.acceptsNew ? 1 : null,
+    status: incident.status,
+    title: incident.title,
+    severity: incident.severity,
+    max_severity: incident.maxSeverity,
+    source_severity: incident.sourceSeverity,
+    drill: Number(incident.drill),
+    manual: Number(incident.manual),
+    customer_impact: Number(incident.customerImpact),
+    services: JSON.stringify(incident.services),
+    labels: JSON.stringify(incident.labels),
+    metadata: JSON.stringify(incident.metadata),
+    url: incident.url,
+    started_at: incident.startedAt,
+    detected_at: incident.detectedAt,
+    opened_at: incident.openedAt,
+    acknowledged_at: incident.acknowledgedAt,
+    resolved_at: incident.resolvedAt,
+    resolved_by: incident.resolvedBy,
+    stretch_started_at: incident.stretchStartedAt,
+    last_recovered_at: incident.lastRecoveredAt,
+    duration_ms: incident.durationMs,
+    resolve_due_at: incident.resolveDueAt,
+    signal_count: incident.signalCount,
+    firing_critical: incident.firing.critical,
+    firing_high: incident.firing.high,
+    firing_medium: incident.firing.medium,
+    firing_low: incident.firing.low,
+    firing_info: incident.firing.info,
+    event_count: incident.eventCount,
+    reopen_count: incident.reopenCount,
+    sequence: incident.sequence,
+    last_event_at: incident.lastEventAt,
+    updated_at: incident.updatedAt,
+  }
+}
+
+export function incidentState(row: Selectable<IncidentTable>): IncidentState {
+  return {
+    id: row.id,
+    projectId: row.project_id,
+    number: row.number,
+    groupKey: row.group_key,
+    acceptsNew: row.accepts_new === 1,
+    status: row.status as IncidentStatus,
+    title: row.title,
+    severity: row.severity as Severity,
+    maxSeverity: row.max_severity as Severity,
+    sourceSeverity: row.source_severity,
+    drill: row.drill === 1,
+    manual: row.manual === 1,
+    customerImpact: row.customer_impact === 1,
+    services: JSON.parse(row.services) as string[],
+    labels: JSON.parse(row.labels) as Record<string, LabelValues>,
+    metadata: JSON.parse(row.metadata) as Record<string, unknown>,
+    url: row.url,
+    startedAt: row.started_at,
+    detectedAt: row.detected_at,
+    openedAt: row.opened_at,
+    acknowledgedAt: row.acknowledged_at,
+    resolvedAt: row.resolved_at,
+    resolvedBy: row.resolved_by as IncidentState['resolvedBy'],
+    stretchStartedAt: row.stretch_started_at,
+    lastRecoveredAt: row.last_recovered_at,
+    durationMs: row.duration_ms,
+    resolveDueAt: row.resolve_due_at,
+    signalCount: row.signal_count,
+    firing: {
+      critical: row.firing_critical,
+      high: row.firing_high,
+      medium: row.firing_medium,
+      low: row.firing_low,
+      info: row.firing_info,
+    },
+    eventCount: row.event_count,
+    reopenCount: row.reopen_count,
+    sequence: row.sequence,
+    lastEventAt: row.last_event_at,
+    updatedAt: row.updated_at,
+  }
+}

@@ -1,0 +1,154 @@
+import { type Insertable, type Selectable, sql } from 'kysely'
+import type { ClosedBy, OccurrenceState } from '../matcher/state.ts'
+import type { Severity } from '../types.ts'
+import type { OccurrenceTable } from './schema.ts'
+import { all, allForEach, isAnyOf, statement, type Work } from './statement.ts'
+
+/** How many neighbours in time a decision may need on either side (T3, T7 look at the next ones only). */
+const NEIGHBOURS = 4
+/** A loose recovery needs to know whether one or several fire (R3), and names a few. */
+const MOST_OF_SOURCE = 50
+
+/**
+ * What a decision about one event of a signal may look at: what fires, its own episode, the newest, the neighbours of
+ * its time, and waiting recoveries. Every part is a few rows by index, however long the signal's history is.
+ */
+const aroundEvent = statement<{ signalId: string; episode: string; at: string }, Selectable<OccurrenceTable>>(
+  (db, p) => {
+    const part = () => db.selectFrom('occurrence').selectAll().where('signal_id', '=', p('signalId'))
+    const limited = (query: ReturnType<typeof part>, limit: number) =>
+      db.selectFrom(query.limit(limit).as('o')).selectAll()
+    return part()
+      .where('episode', '=', p('episode'))
+      .union(limited(part().where('fired_at', 'is not', null).orderBy('fired_at', 'desc'), 2 * NEIGHBOURS))
+      .union(limited(part().where('fired_at', '<=', p('at')).orderBy('fired_at', 'desc'), NEIGHBOURS))
+      .union(limited(part().where('fired_at', '>', p('at')).orderBy('fired_at', 'asc'), NEIGHBOURS))
+      .union(limited(part().where('fired_at', 'is', null).orderBy('recovered_at', 'asc'), NEIGHBOURS))
+  },
+)
+
+export function* occurrencesAround(
+  events: readonly { signalId: string; episode: string; at: string }[],
+): Work<OccurrenceState[]> {
+  return (yield* allForEach(aroundEvent, events)).flat().map(fromRow)
+}
+
+const firingOfGroupsQuery = statement<{ sources: string[]; groups: string[] }, Selectable<OccurrenceTable>>(
+  (db, p) =>
+    db
+      .selectFrom('occurrence')
+      .selectAll()
+      .where(isAnyOf('source_id', p.list('sources')))
+      .where(isAnyOf('sender_group', p.list('groups')))
+      .where('recovered_at', 'is', null),
+)
+
+/** Firing occurrences of senders' groups (R2). */
+export function* firingOfGroups(sources: string[], groups: string[]): Work<OccurrenceState[]> {
+  return groups.length === 0 ? [] : (yield* all(firingOfGroupsQuery, { sources, groups })).map(fromRow)
+}
+
+const firingOfSourceQuery = statement<{ sourceId: string; titleHash: string }, Selectable<OccurrenceTable>>(
+  (db, p) => {
+    const part = () =>
+      db
+        .selectFrom('occurrence')
+        .selectAll()
+        .where('source_id', '=', p('sourceId'))
+        .where('recovered_at', 'is', null)
+    const limited = (query: ReturnType<typeof part>) =>
+      db.selectFrom(query.limit(MOST_OF_SOURCE).as('o')).selectAll()
+    return limited(part().where('title_hash', '=', p('titleHash'))).union(limited(part()))
+  },
+)
+
+/** What fires from a source: the occurrences of one title, and some of the others (R3). */
+export function* firingOfSource(
+  asked: readonly { sourceId: string; titleHash: string }[],
+): Work<OccurrenceState[]> {
+  return (yield* allForEach(firingOfSourceQuery, asked)).flat().map(fromRow)
+}
+
+const firingOfIncidentsQuery = statement<{ ids: string[] }, Selectable<OccurrenceTable>>((db, p) =>
+  db
+    .selectFrom('occurrence')
+    .selectAll()
+    .where(isAnyOf('incident_id', p.list('ids')))
+    .where('recovered_at', 'is', null),
+)
+
+export function* firingOfIncidents(ids: string[]): Work<OccurrenceState[]> {
+  return ids.length === 0 ? [] : (yield* all(firingOfIncidentsQuery, { ids })).map(fromRow)
+}
+
+const manualOfIncidentQuery = statement<{ id: string }, Selectable<OccurrenceTable>>((db, p) =>
+  db
+    .selectFrom('occurrence')
+    .selectAll()
+    .where('incident_id', '=', p('id'))
+    .where('closed_by', '=', 'manual'),
+)
+
+/** Occurrences a person had closed (H4). */
+export function* manualOfIncident(id: string): Work<OccurrenceState[]> {
+  return (yield* all(manualOfIncidentQuery, { id })).map(fromRow)
+}
+
+/** SQL for the status of a signal in an incident, by its occurrence. */
+export const signalStatus = sql<string>`case when recovered_at is null then 'firing' when closed_by = 'manual' then 'manual' else 'recovered' end`
+
+export function occurrenceRow(o: OccurrenceState): Insertable<OccurrenceTable> {
+  return {
+    id: o.id,
+    project_id: o.projectId,
+    signal_id: o.signalId,
+    source_id: o.sourceId,
+    incident_id: o.incidentId,
+    episode: o.episode,
+    stretch: o.stretch,
+    fired_at: o.firedAt,
+    order_at: o.orderAt,
+    fired_time_inferred: Number(o.firedTimeInferred),
+    fired_received_at: o.firedReceivedAt,
+    recovered_at: o.recoveredAt,
+    recovered_time_inferred: Number(o.recoveredTimeInferred),
+    recovered_received_at: o.recoveredReceivedAt,
+    closed_by: o.closedBy,
+    sender_recovered_at: o.senderRecoveredAt,
+    severity: o.severity,
+    sender_group: o.senderGroup,
+    title_hash: o.titleHash,
+    anonymous: Number(o.anonymous),
+    monitor_id: o.monitorId,
+    explicit_reopen: Number(o.explicitReopen),
+    late: Number(o.late),
+  }
+}
+
+function fromRow(row: Selectable<OccurrenceTable>): OccurrenceState {
+  return {
+    id: row.id,
+    projectId: row.project_id,
+    signalId: row.signal_id,
+    sourceId: row.source_id,
+    incidentId: row.incident_id,
+    episode: row.episode,
+    stretch: row.stretch,
+    firedAt: row.fired_at,
+    orderAt: row.order_at,
+    firedTimeInferred: row.fired_time_inferred === 1,
+    firedReceivedAt: row.fired_received_at,
+    recoveredAt: row.recovered_at,
+    recoveredTimeInferred: row.recovered_time_inferred === 1,
+    recoveredReceivedAt: row.recovered_received_at,
+    closedBy: row.closed_by as ClosedBy | null,
+    senderRecoveredAt: row.sender_recovered_at,
+    severity: row.severity as Severity,
+    senderGroup: row.sender_group,
+    titleHash: row.title_hash,
+    anonymous: row.anonymous === 1,
+    monitorId: row.monitor_id,
+    explicitReopen: row.explicit_reopen === 1,
+    late: row.late === 1,
+  }
+}

@@ -1,0 +1,265 @@
+import { hash } from 'node:crypto'
+import { type Selectable, sql } from 'kysely'
+import { eventKey } from '../matcher/event-key.ts'
+import type { SlotKind } from '../matcher/limit.ts'
+import type { Picture } from '../matcher/picture.ts'
+import type { MatchEvent } from '../matcher/state.ts'
+import { countRepeat, eventKeyHash, eventRow, markOrphanRecovered, seenEventKeys } from './event.ts'
+import { anyCurrentIncidents, currentIncidents, incidentRow, incidentsByIds } from './incident.ts'
+import {
+  firingOfGroups,
+  firingOfIncidents,
+  firingOfSource,
+  occurrenceRow,
+  occurrencesAround,
+} from './occurrence.ts'
+import type { ProjectTable } from './schema.ts'
+import { signalRow, signalsByIds } from './signal.ts'
+import { all, insertRows, isAnyOf, statement, together, updateRows, type Work } from './statement.ts'
+
+/** Loading what a batch touches and writing what it changed (performance.md, hot path). */
+
+/** What one request may look at. */
+export interface RequestScope {
+  projectId: string
+  sourceId: string
+  events: readonly MatchEvent[]
+  delivery: { key: string } | null
+  group: { key: string; status: string } | null
+  hourlyLimit: number | null
+  /** Start of the rolling hour, ISO. */
+  hourAgo: string
+}
+
+const lockProjects = statement<{ ids: string[] }, Selectable<ProjectTable>>((db, p) =>
+  db
+    .selectFrom('project')
+    .selectAll()
+    .where(isAnyOf('project.id', p.list('ids')))
+    // In one order in every process, so that two batches cannot wait for each other.
+    .orderBy('id')
+    .forUpdate(),
+)
+
+const deliveriesByKeys = statement<
+  { sources: string[]; keys: string[] },
+  { delivery_key: string; received_at: string }
+>((db, p) =>
+  db
+    .selectFrom('hook_request')
+    .select(['delivery_key', sql<string>`max(received_at)`.as('received_at')])
+    .where(isAnyOf('source_id', p.list('sources')))
+    .where(isAnyOf('delivery_key', p.list('keys')))
+    .groupBy('delivery_key')
+    .$narrowType<{ delivery_key: string }>(),
+)
+
+const groupsByKeys = statement<
+  { sources: string[]; keys: string[] },
+  { source_id: string; group_key: string; fingerprint: string; partial: number }
+>((db, p) =>
+  db
+    .selectFrom('sender_group')
+    .selectAll()
+    .where(isAnyOf('source_id', p.list('sources')))
+    .where(isAnyOf('group_key', p.list('keys'))),
+)
+
+const slotsOfProjects = statement<
+  { ids: string[]; since: string },
+  { project_id: string; slot_at: string; slot_kind: number }
+>((db, p) =>
+  db
+    .selectFrom('hook_request')
+    .select(['project_id', 'slot_at', 'slot_kind'])
+    .where(isAnyOf('project_id', p.list('ids')))
+    .where('slot_at', '>', p('since'))
+    .orderBy('slot_at')
+    .$narrowType<{ slot_at: string; slot_kind: number }>(),
+)
+
+/** A key the picture uses for a sender's group: bound to its source, of bounded length. */
+export function senderGroupKey(sourceId: string, key: string): string {
+  return `${sourceId}/${hash('sha256', key, 'base64url').slice(0, 32)}`
+}
+
+/** Locks the projects a batch works on and puts them into the picture; answers their rows. */
+export function* loadProjects(picture: Picture, ids: string[]): Work<Map<string, Selectable<ProjectTable>>> {
+  const rows = yield* all(lockProjects, { ids: unique(ids).sort() })
+  for (const row of rows) {
+    picture.addProject({
+      id: row.id,
+      logPosition: row.log_position,
+      lastIncidentNumber: row.last_incident_number,
+    })
+  }
+  return new Map(rows.map((row) => [row.id, row]))
+}
+
+/** Loads what deciding these requests may look at, into a picture that holds their projects already. */
+export function* loadRequests(picture: Picture, requests: readonly RequestScope[]): Work<void> {
+  const events = requests.flatMap((request) => request.events).filter((event) => !event.test)
+  const withSignal = events.filter((event) => event.signalId !== null)
+  const keyed = events.flatMap((event) => {
+    const key = eventKey(event)
+    return key === null ? [] : [[eventKeyHash(key), key] as const]
+  })
+  const keyByHash = new Map(keyed)
+  const deliveries = requests.flatMap((r) => (r.delivery ? [r.delivery.key] : []))
+  const groups = requests.flatMap((r) => (r.group ? [r.group.key.slice(r.group.key.indexOf('/') + 1)] : []))
+  const resolvedGroups = requests.filter((r) => r.group?.status === 'resolved')
+  const limited = requests.filter((r) => r.hourlyLimit !== null)
+  const recoversLoosely = withSignal.filter((event) => event.kind === 'recover' && event.looseRecovery)
+  const sources = unique(requests.map((r) => r.sourceId))
+
+  const [signals, seen, delivered, groupRows, ofGroups, ofSource, current, anyCurrent, slots] =
+    yield* together(
+      signalsByIds(unique(withSignal.map((event) => event.signalId!))),
+      seenEventKeys([...keyByHash.keys()]),
+      allOrNone(deliveries, (keys) => all(deliveriesByKeys, { sources, keys })),
+      allOrNone(groups, (keys) => all(groupsByKeys, { sources, keys })),
+      firingOfGroups(
+        sources,
+        unique(resolvedGroups.flatMap((r) => r.events.flatMap((event) => event.senderGroup ?? []))),
+      ),
+      firingOfSource(uniqueBy(recoversLoosely, (event) => `${event.sourceId} ${event.titleHash}`)),
+      currentIncidents(
+        unique(requests.map((r) => r.projectId)),
+        unique(withSignal.filter((event) => event.kind !== 'info').map((event) => event.groupKey)),
+      ),
+      anyCurrentIncidents(
+        unique(recoversLoosely.filter((event) => event.anonymous).map((event) => event.projectId)),
+      ),
+      allOrNone(
+        limited.map((r) => r.projectId),
+        (ids) =>
+          all(slotsOfProjects, {
+            ids,
+            since: limited.map((r) => r.hourAgo).sort()[0]!,
+          }),
+      ),
+    )
+
+  for (const signal of signals) picture.addSignal(signal)
+  for (const [key, stretch] of seen) picture.seenKeys.set(keyByHash.get(key)!, stretch)
+  for (const row of delivered) picture.deliveries.set(row.delivery_key, row.received_at)
+  for (const row of groupRows) {
+    const partial = row.partial === 1
+    picture.groups.set(`${row.source_id}/${row.group_key}`, { fingerprint: row.fingerprint, partial })
+  }
+  for (const id of new Set(limited.map((r) => r.projectId))) {
+    picture.slots.set(
+      id,
+      slots
+        .filter((slot) => slot.project_id === id)
+        .map((slot) => ({ atMs: Date.parse(slot.slot_at), kind: slot.slot_kind as SlotKind })),
+    )
+  }
+  for (const incident of [...current, ...anyCurrent]) picture.addIncident(incident)
+
+  const known = withSignal.filter((event) => picture.signals.has(event.signalId!))
+  const occurrences = yield* occurrencesAround(
+    uniqueBy(
+      known.map((event) => ({ signalId: event.signalId!, episode: event.episode ?? '', at: event.at })),
+      (around) => `${around.signalId} ${around.episode} ${around.at}`,
+    ),
+  )
+  const loaded = [...occurrences, ...ofGroups, ...ofSource]
+  const wholeIncidents = withSignal.some(
+    (event) => event.kind === 'recover' && (event.policy.resolveScope === 'incident' || event.looseRecovery),
+  )
+  const needed = unique([
+    ...signals.flatMap((signal) => signal.incidentId ?? []),
+    ...loaded.flatMap((occurrence) => occurrence.incidentId ?? []),
+  ]).filter((id) => !picture.incidents.has(id))
+  const [incidents, namedSignals] = yield* together(
+    incidentsByIds(needed),
+    signalsByIds(unique(ofSource.map((o) => o.signalId)).filter((id) => !picture.signals.has(id))),
+  )
+  for (const incident of incidents) picture.addIncident(incident)
+  for (const signal of namedSignals) picture.addSignal(signal)
+  for (const occurrence of loaded) picture.addOccurrence(occurrence)
+
+  if (wholeIncidents) {
+    const open = [...picture.incidents.values()].filter((incident) => incident.status !== 'resolved')
+    for (const o of yield* firingOfIncidents(open.map((incident) => incident.id))) picture.addOccurrence(o)
+  }
+}
+
+/** Writes everything a picture says has changed. */
+export function* savePicture(picture: Picture): Work<void> {
+  const { changed } = picture
+  yield* updateRows(
+    'project',
+    [...changed.projects].map((project) => ({
+      id: project.id,
+      log_position: project.logPosition,
+      last_incident_number: project.lastIncidentNumber,
+    })),
+  )
+  // The unique index sees every statement: first those that stop accepting, then new ones, then reopened ones.
+  const incidents = [...changed.incidents]
+  yield* updateRows('incident', incidents.filter((incident) => !incident.acceptsNew).map(incidentRow))
+  yield* insertRows('incident', [...picture.newIncidents].map(incidentRow))
+  yield* updateRows('incident', incidents.filter((incident) => incident.acceptsNew).map(incidentRow))
+
+  yield* insertRows('signal', [...picture.newSignals].map(signalRow))
+  yield* updateRows('signal', [...changed.signals].map(signalRow))
+  yield* insertRows('occurrence', [...picture.newOccurrences].map(occurrenceRow))
+  yield* updateRows('occurrence', [...changed.occurrences].map(occurrenceRow))
+  yield* insertRows('event', picture.events.map(eventRow))
+  yield* insertRows(
+    'timeline_entry',
+    picture.timeline.map((entry) => ({
+      id: entry.id,
+      project_id: entry.projectId,
+      incident_id: entry.incidentId,
+      at: entry.at,
+      kind: entry.kind,
+      sequence: entry.sequence,
+      actor: JSON.stringify(entry.actor),
+      text: entry.text,
+      request_id: entry.requestId,
+      event_ids: JSON.stringify(entry.eventIds),
+    })),
+  )
+  yield* insertRows(
+    'log_entry',
+    picture.log.map((entry) => ({
+      project_id: entry.projectId,
+      position: entry.position,
+      at: entry.at,
+      kind: entry.kind,
+      incident_id: entry.incidentId,
+      data: JSON.stringify(entry.data),
+    })),
+  )
+  yield* insertRows(
+    'sender_group',
+    [...changed.groups].map((key) => {
+      const group = picture.groups.get(key)!
+      const cut = key.indexOf('/')
+      return {
+        source_id: key.slice(0, cut),
+        group_key: key.slice(cut + 1),
+        fingerprint: group.fingerprint,
+        partial: Number(group.partial),
+      }
+    }),
+    { onConflict: { do: 'replace', columns: ['source_id', 'group_key'] } },
+  )
+  if (picture.repeats.length > 0) yield* together(...picture.repeats.map(countRepeat))
+  if (picture.usedOrphans.length > 0) yield* together(...picture.usedOrphans.map(markOrphanRecovered))
+}
+
+function* allOrNone<T>(keys: string[], load: (keys: string[]) => Work<T[]>): Work<T[]> {
+  return keys.length === 0 ? [] : yield* load(unique(keys))
+}
+
+function unique(values: readonly string[]): string[] {
+  return [...new Set(values)]
+}
+
+function uniqueBy<T>(values: readonly T[], key: (value: T) => string): T[] {
+  return [...new Map(values.map((value) => [key(value), value])).values()]
+}

@@ -1,0 +1,53 @@
+import type { Insertable, Selectable } from 'kysely'
+import type { SignalState } from '../matcher/state.ts'
+import type { SignalTable } from './schema.ts'
+import { all, isAnyOf, statement, type Work } from './statement.ts'
+
+const byIds = statement<{ ids: string[] }, Selectable<SignalTable>>((db, p) =>
+  db
+    .selectFrom('signal')
+    .selectAll()
+    .where(isAnyOf('signal.id', p.list('ids'))),
+)
+
+export function* signalsByIds(ids: string[]): Work<SignalState[]> {
+  return ids.length === 0 ? [] : (yield* all(byIds, { ids })).map(fromRow)
+}
+
+export function signalRow(signal: SignalState): Insertable<SignalTable> {
+  return {
+    id: signal.id,
+    project_id: signal.projectId,
+    source_id: signal.sourceId,
+    key: signal.key,
+    drill: Number(signal.drill),
+    title: signal.title,
+    title_hash: signal.titleHash,
+    monitor_id: signal.monitor.id,
+    monitor_name: signal.monitor.name,
+    monitor_url: signal.monitor.url,
+    counter: signal.counter,
+    incident_id: signal.incidentId,
+    last_body_hash: signal.lastBodyHash,
+    last_received_at: signal.lastReceivedAt,
+    last_event_id: signal.lastEventId,
+  }
+}
+
+function fromRow(row: Selectable<SignalTable>): SignalState {
+  return {
+    id: row.id,
+    projectId: row.project_id,
+    sourceId: row.source_id,
+    key: row.key,
+    drill: row.drill === 1,
+    title: row.title,
+    titleHash: row.title_hash,
+    monitor: { id: row.monitor_id, name: row.monitor_name, url: row.monitor_url },
+    counter: row.counter,
+    incidentId: row.incident_id,
+    lastBodyHash: row.last_body_hash,
+    lastReceivedAt: row.last_received_at,
+    lastEventId: row.last_event_id,
+  }
+}

@@ -1,0 +1,82 @@
+import type { ApiPage, ApiScope } from '../api-types.ts'
+import type { Command } from '../commands.ts'
+import type { Directory } from '../directory.ts'
+import { TocsinError } from '../errors.ts'
+import type { Actor, MatchContext } from '../matcher/state.ts'
+import type { Receive } from '../receive.ts'
+import type { Database } from '../store/open-database.ts'
+import type { Random } from '../store/secrets.ts'
+import type { Work } from '../store/statement.ts'
+import type { Writer } from '../store/writer.ts'
+import type { Caller } from '../tocsin.ts'
+import type { Plan } from '../types.ts'
+
+/** What the use-cases stand on. */
+export interface Core {
+  database: Database
+  writer: Writer<Command, unknown>
+  directory: Directory
+  receive: Receive
+  secretKey: Buffer
+  publicUrl: string
+  defaultPlan: Plan
+  newId: () => string
+  now: () => Date
+  random: Random
+  context: () => MatchContext
+}
+
+/** Runs a change through the writer queue and answers what it answers, after the commit. */
+export async function change<T>(core: Core, run: (context: MatchContext) => Work<T>): Promise<T> {
+  return (await core.writer.submit({ kind: 'work', run })) as T
+}
+
+/** Refuses a caller without the scope, or whose key belongs to another project: that one's projects do not exist. */
+export function allow(caller: Caller, scope: ApiScope, projectId?: string): void {
+  if (projectId !== undefined && caller.projectId !== null && caller.projectId !== projectId) {
+    throw new TocsinError(
+      'not_found',
+      'project: no such project. List those the key opens at /api/v1/projects.',
+    )
+  }
+  if (!can(caller, scope)) {
+    throw new TocsinError(
+      'forbidden',
+      `The key "${caller.name}" lacks the scope ${scope}. Use a key that has it.`,
+    )
+  }
+}
+
+export function can(caller: Caller, scope: ApiScope): boolean {
+  return caller.scopes.includes(scope) || caller.scopes.includes('admin')
+}
+
+export function actorOf(caller: Caller): Actor {
+  return { type: 'key', id: caller.keyId, name: caller.name }
+}
+
+const DEFAULT_LIMIT = 20
+
+/** A page's size, and the id its cursor stands at. */
+export function readPage({ limit, cursor }: ApiPage): { limit: number; after: string | undefined } {
+  if (cursor === undefined) return { limit: limit ?? DEFAULT_LIMIT, after: undefined }
+  const after = Buffer.from(cursor, 'base64url').toString('utf8')
+  if (!/^[0-9a-f-]{36}$/.test(after)) {
+    throw new TocsinError(
+      'invalid_request',
+      'cursor: not one of ours. Take nextCursor of the page before, unchanged.',
+    )
+  }
+  return { limit: limit ?? DEFAULT_LIMIT, after }
+}
+
+/** Cuts the one row asked for beyond the page, which tells whether there is more. */
+export function cutPage<T extends { id: string }>(
+  rows: T[],
+  limit: number,
+): { page: T[]; nextCursor: string | null } {
+  const page = rows.slice(0, limit)
+  const last = page.at(-1)
+  const more = rows.length > limit && last !== undefined
+  return { page, nextCursor: more ? Buffer.from(last.id).toString('base64url') : null }
+}

@@ -1,0 +1,482 @@
+import { type Expression, type ExpressionBuilder, type Selectable, type SqlBool, sql } from 'kysely'
+import type {
+  ApiEvent,
+  ApiIncident,
+  ApiIncidentInput,
+  ApiIncidentQuery,
+  ApiPage,
+  ApiSignal,
+  ApiTimelineEntry,
+} from '../api-types.ts'
+import { TocsinError } from '../errors.ts'
+import { acknowledgeByHand, addNote, openByHand, reopenByHand, resolveByHand } from '../matcher/human.ts'
+import { shownLabels } from '../matcher/labels.ts'
+import { firingCount } from '../matcher/lifecycle.ts'
+import { Picture } from '../matcher/picture.ts'
+import type { IncidentState, MatchContext } from '../matcher/state.ts'
+import { effectivePolicy, readPolicy } from '../policy.ts'
+import { numberOf, reference } from '../reference.ts'
+import { currentIncidents, incidentState } from '../store/incident.ts'
+import { firingOfIncidents, manualOfIncident } from '../store/occurrence.ts'
+import { loadProjects, savePicture } from '../store/picture.ts'
+import type { IncidentTable, Schema, TimelineEntryTable } from '../store/schema.ts'
+import { all, statement, type Work } from '../store/statement.ts'
+import type { Caller } from '../tocsin.ts'
+import { actorOf, allow, type Core, change, cutPage, readPage } from './core.ts'
+import { eventToApi } from './events.ts'
+import { projectRow } from './projects.ts'
+
+/** Signals shown inside an incident; all of them are at /signals. */
+const MOST_SIGNALS = 20
+
+export async function listIncidents(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  filter: ApiIncidentQuery,
+): Promise<{ incidents: ApiIncident[]; nextCursor: string | null; total: number }> {
+  allow(caller, 'incidents:read', projectId)
+  await projectRow(core, projectId)
+  const { limit, after } = readPage(filter)
+  const sources = filter.source && (await sourcesNamed(core, projectId, filter.source))
+  const matching = (eb: ExpressionBuilder<Schema, 'incident'>) =>
+    eb.and(conditions(eb, projectId, filter, sources))
+
+  let query = core.database.read
+    .selectFrom('incident')
+    .selectAll()
+    .where(matching)
+    .orderBy('id', 'desc')
+    .limit(limit + 1)
+  if (after !== undefined) query = query.where('id', '<', after)
+  const { total } = await core.database.read
+    .selectFrom('incident')
+    .select((eb) => eb.fn.countAll<number>().as('total'))
+    .where(matching)
+    .executeTakeFirstOrThrow()
+  const { page, nextCursor } = cutPage(await query.execute(), limit)
+  return { incidents: await toApi(core, page.map(incidentState)), nextCursor, total: Number(total) }
+}
+
+function conditions(
+  eb: ExpressionBuilder<Schema, 'incident'>,
+  projectId: string,
+  filter: ApiIncidentQuery,
+  sources: string[] | undefined,
+) {
+  const list: Expression<SqlBool>[] = [eb('project_id', '=', projectId)]
+  if (filter.ids) {
+    const numbers = filter.ids.flatMap((id) => numberOf(id) ?? [])
+    const ids = filter.ids.filter((id) => numberOf(id) === undefined)
+    list.push(
+      eb.or([
+        eb('id', 'in', ids.length > 0 ? ids : ['']),
+        eb('number', 'in', numbers.length > 0 ? numbers : [-1]),
+      ]),
+    )
+  }
+  if (filter.status) list.push(eb('status', 'in', filter.status))
+  if (filter.severity) list.push(eb('severity', 'in', filter.severity))
+  if (filter.drill !== undefined) list.push(eb('drill', '=', Number(filter.drill)))
+  if (filter.since !== undefined) list.push(eb('opened_at', '>=', new Date(filter.since).toISOString()))
+  if (filter.until !== undefined) list.push(eb('opened_at', '<=', new Date(filter.until).toISOString()))
+  if (filter.service) {
+    list.push(eb.or(filter.service.map((service) => contains('services', JSON.stringify(service)))))
+  }
+  if (filter.q !== undefined && filter.q !== '') {
+    const number = numberOf(filter.q)
+    const inTitle = contains('lower(title)', filter.q.toLowerCase())
+    list.push(number === undefined ? inTitle : eb.or([inTitle, eb('number', '=', number)]))
+  }
+  if (sources) {
+    list.push(
+      eb.exists(
+        eb
+          .selectFrom('occurrence')
+          .select('occurrence.id')
+          .whereRef('occurrence.incident_id', '=', 'incident.id')
+          .where('occurrence.source_id', 'in', sources.length > 0 ? sources : ['']),
+      ),
+    )
+  }
+  return list
+}
+
+/** Whether the text of a column has this in it, as it stands. */
+function contains(column: 'services' | 'lower(title)', text: string) {
+  const pattern = `%${text.replace(/[\\%_]/g, (special) => `\\${special}`)}%`
+  return sql<SqlBool>`${sql.raw(column)} like ${pattern} escape '\\'`
+}
+
+/** Ids of sources, deleted ones too, named by id or adapter. */
+async function sourcesNamed(core: Core, projectId: string, names: string[]): Promise<string[]> {
+  const rows = await core.database.read
+    .selectFrom('source')
+    .select('id')
+    .where('project_id', '=', projectId)
+    .where((eb) => eb.or([eb('id', 'in', names), eb('adapter', 'in', names)]))
+    .execute()
+  return rows.map((row) => row.id)
+}
+
+export async function createIncident(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  input: ApiIncidentInput,
+): Promise<{ incident: ApiIncident }> {
+  allow(caller, 'incidents:write', projectId)
+  const incident = await change(core, function* (context) {
+    const picture = new Picture()
+    const project = (yield* loadProjects(picture, [projectId])).get(projectId)
+    if (!project) throw new TocsinError('not_found', 'project: no such project.')
+    const drill = input.drill ?? false
+    for (const current of yield* currentIncidents([projectId], [drill ? 'drill:*' : '*']))
+      picture.addIncident(current)
+    const opened = openByHand(
+      picture,
+      {
+        projectId,
+        title: input.title,
+        severity: input.severity ?? 'medium',
+        description: input.description ?? null,
+        services: input.services ?? [],
+        labels: input.labels ?? {},
+        drill,
+        takesAlerts: effectivePolicy(readPolicy(project.policy)).grouping === 'project',
+      },
+      actorOf(caller),
+      context,
+    )
+    yield* savePicture(picture)
+    return opened
+  })
+  return { incident: (await toApi(core, [incident]))[0]! }
+}
+
+export async function getIncident(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  incident: string,
+): Promise<{ incident: ApiIncident }> {
+  allow(caller, 'incidents:read', projectId)
+  const row = await incidentRowOf(core, projectId, incident)
+  return { incident: (await toApi(core, [incidentState(row)]))[0]! }
+}
+
+export async function listTimeline(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  incident: string,
+  page: ApiPage,
+): Promise<{ timeline: ApiTimelineEntry[]; nextCursor: string | null }> {
+  allow(caller, 'incidents:read', projectId)
+  const { id } = await incidentRowOf(core, projectId, incident)
+  const { limit, after } = readPage(page)
+  let query = core.database.read
+    .selectFrom('timeline_entry')
+    .selectAll()
+    .where('incident_id', '=', id)
+    .orderBy('id')
+    .limit(limit + 1)
+  if (after !== undefined) query = query.where('id', '>', after)
+  const cut = cutPage(await query.execute(), limit)
+  return { timeline: cut.page.map(entryToApi), nextCursor: cut.nextCursor }
+}
+
+export async function listIncidentEvents(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  incident: string,
+  page: ApiPage,
+): Promise<{ events: ApiEvent[]; nextCursor: string | null }> {
+  allow(caller, 'incidents:read', projectId)
+  const { id } = await incidentRowOf(core, projectId, incident)
+  const { limit, after } = readPage(page)
+  let query = core.database.read
+    .selectFrom('event')
+    .selectAll()
+    .where('incident_id', '=', id)
+    .orderBy('id', 'desc')
+    .limit(limit + 1)
+  if (after !== undefined) query = query.where('id', '<', after)
+  const cut = cutPage(await query.execute(), limit)
+  return { events: cut.page.map(eventToApi), nextCursor: cut.nextCursor }
+}
+
+export async function listIncidentSignals(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  incident: string,
+  page: ApiPage,
+): Promise<{ signals: ApiSignal[]; nextCursor: string | null }> {
+  allow(caller, 'incidents:read', projectId)
+  const { id } = await incidentRowOf(core, projectId, incident)
+  const { limit, after } = readPage({ ...page })
+  const rows = await latestOccurrences(core, [id], { after, limit: limit + 1 })
+  const cut = cutPage(rows, limit)
+  return { signals: cut.page.map(signalToApi), nextCursor: cut.nextCursor }
+}
+
+export async function acknowledgeIncident(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  incident: string,
+  { note }: { note?: string },
+): Promise<{ incident: ApiIncident }> {
+  const { state } = await act(core, caller, projectId, incident, function* (picture, found, context) {
+    acknowledgeByHand(picture, found, actorOf(caller), note, context)
+  })
+  return { incident: (await toApi(core, [state]))[0]! }
+}
+
+export async function resolveIncident(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  incident: string,
+  { note }: { note?: string },
+): Promise<{ incident: ApiIncident; stillFiring?: number }> {
+  const { state, value } = await act(core, caller, projectId, incident, function* (picture, found, context) {
+    const firing = yield* firingOfIncidents([found.id])
+    for (const occurrence of firing) picture.addOccurrence(occurrence)
+    return resolveByHand(picture, found, firing, actorOf(caller), note, context)
+  })
+  return { incident: (await toApi(core, [state]))[0]!, ...(value > 0 && { stillFiring: value }) }
+}
+
+export async function reopenIncident(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  incident: string,
+  { note }: { note?: string },
+): Promise<{ incident: ApiIncident }> {
+  const { state } = await act(core, caller, projectId, incident, function* (picture, found, context) {
+    for (const current of yield* currentIncidents([projectId], [found.groupKey])) picture.addIncident(current)
+    const manual = yield* manualOfIncident(found.id)
+    for (const occurrence of manual) picture.addOccurrence(occurrence)
+    reopenByHand(picture, found, manual, actorOf(caller), note, context)
+  })
+  return { incident: (await toApi(core, [state]))[0]! }
+}
+
+const entryById = statement<{ id: string }, Selectable<TimelineEntryTable>>((db, p) =>
+  db.selectFrom('timeline_entry').selectAll().where('id', '=', p('id')),
+)
+
+export async function addIncidentNote(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  incident: string,
+  { text }: { text: string },
+): Promise<{ entry: ApiTimelineEntry }> {
+  const { value: id } = await act(core, caller, projectId, incident, function* (picture, found, context) {
+    return addNote(picture, found, actorOf(caller), text, context)
+  })
+  const [row] = await core.database.query(entryById, { id })
+  return { entry: entryToApi(row!) }
+}
+
+const incidentByIdOrNumber = statement<
+  { projectId: string; id: string; number: number },
+  Selectable<IncidentTable>
+>((db, p) =>
+  db
+    .selectFrom('incident')
+    .selectAll()
+    .where('project_id', '=', p('projectId'))
+    .where((eb) => eb.or([eb('id', '=', p('id')), eb('number', '=', p('number'))])),
+)
+
+/** A human action: locks the project, loads the incident, decides, saves, all in one transaction of the queue. */
+async function act<T>(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  incident: string,
+  decide: (picture: Picture, found: IncidentState, context: MatchContext) => Work<T>,
+): Promise<{ state: IncidentState; value: T }> {
+  allow(caller, 'incidents:write', projectId)
+  return change(core, function* (context) {
+    const picture = new Picture()
+    yield* loadProjects(picture, [projectId])
+    const [row] = yield* all(incidentByIdOrNumber, {
+      projectId,
+      id: incident,
+      number: numberOf(incident) ?? -1,
+    })
+    if (!row) noIncident()
+    const state = incidentState(row)
+    picture.addIncident(state)
+    const value = yield* decide(picture, state, context)
+    yield* savePicture(picture)
+    return { state, value }
+  })
+}
+
+async function incidentRowOf(
+  core: Core,
+  projectId: string,
+  incident: string,
+): Promise<Selectable<IncidentTable>> {
+  const [row] = await core.database.query(incidentByIdOrNumber, {
+    projectId,
+    id: incident,
+    number: numberOf(incident) ?? -1,
+  })
+  return row ?? noIncident()
+}
+
+// ---- shown to people ----
+
+interface LatestOccurrence {
+  id: string
+  incident_id: string
+  signal_id: string
+  key: string
+  title: string
+  monitor_id: string | null
+  monitor_name: string | null
+  monitor_url: string | null
+  source_id: string
+  adapter: string
+  source_name: string
+  fired_at: string
+  recovered_at: string | null
+  closed_by: string | null
+}
+
+/** The newest occurrence of each signal in these incidents, firing ones first. */
+async function latestOccurrences(
+  core: Core,
+  incidentIds: string[],
+  page: { after?: string | undefined; limit: number },
+): Promise<LatestOccurrence[]> {
+  const ranked = core.database.read
+    .selectFrom('occurrence as o')
+    .select([
+      'o.id',
+      'o.incident_id',
+      'o.signal_id',
+      'o.source_id',
+      'o.fired_at',
+      'o.recovered_at',
+      'o.closed_by',
+      sql<number>`row_number() over (partition by o.incident_id, o.signal_id order by o.fired_at desc, o.id desc)`.as(
+        'newest',
+      ),
+    ])
+    .where('o.incident_id', 'in', incidentIds)
+  let latest = core.database.read
+    .selectFrom(ranked.as('r'))
+    .selectAll()
+    .select(
+      sql<number>`row_number() over (partition by r.incident_id order by case when r.recovered_at is null then 0 else 1 end, r.signal_id)`.as(
+        'place',
+      ),
+    )
+    .where('r.newest', '=', 1)
+  if (page.after !== undefined) latest = latest.where('r.id', '>', page.after)
+  const rows = await core.database.read
+    .selectFrom(latest.as('l'))
+    .innerJoin('signal as s', 's.id', 'l.signal_id')
+    .innerJoin('source as src', 'src.id', 'l.source_id')
+    .select([
+      'l.id',
+      'l.incident_id',
+      'l.signal_id',
+      's.key',
+      's.title',
+      's.monitor_id',
+      's.monitor_name',
+      's.monitor_url',
+      'l.source_id',
+      'src.adapter',
+      'src.name as source_name',
+      'l.fired_at',
+      'l.recovered_at',
+      'l.closed_by',
+    ])
+    .where('l.place', '<=', page.limit)
+    .orderBy('l.incident_id')
+    .orderBy('l.place')
+    .execute()
+  return rows as LatestOccurrence[]
+}
+
+async function toApi(core: Core, incidents: IncidentState[]): Promise<ApiIncident[]> {
+  if (incidents.length === 0) return []
+  const rows = await latestOccurrences(
+    core,
+    incidents.map((incident) => incident.id),
+    { limit: MOST_SIGNALS },
+  )
+  return incidents.map((incident) => ({
+    id: incident.id,
+    reference: reference(incident.number),
+    projectId: incident.projectId,
+    title: incident.title,
+    status: incident.status,
+    severity: incident.severity,
+    sourceSeverity: incident.sourceSeverity,
+    startedAt: incident.startedAt,
+    detectedAt: incident.detectedAt,
+    openedAt: incident.openedAt,
+    acknowledgedAt: incident.acknowledgedAt,
+    resolvedAt: incident.resolvedAt,
+    durationMs: incident.status === 'resolved' ? incident.durationMs : null,
+    services: incident.services,
+    customerImpact: incident.customerImpact,
+    drill: incident.drill,
+    labels: shownLabels(incident.labels),
+    metadata: incident.metadata,
+    url: incident.url,
+    consoleUrl: null,
+    signals: rows.filter((row) => row.incident_id === incident.id).map(signalToApi),
+    signalCount: incident.signalCount,
+    firingCount: firingCount(incident),
+    eventCount: incident.eventCount,
+    reopenCount: incident.reopenCount,
+    updatedAt: incident.updatedAt,
+  }))
+}
+
+function signalToApi(row: LatestOccurrence): ApiSignal {
+  return {
+    id: row.signal_id,
+    key: row.key,
+    title: row.title,
+    status: row.recovered_at === null ? 'firing' : row.closed_by === 'manual' ? 'manual' : 'recovered',
+    monitor: { id: row.monitor_id, name: row.monitor_name, url: row.monitor_url },
+    source: { id: row.source_id, adapter: row.adapter, name: row.source_name },
+    firedAt: row.fired_at,
+    recoveredAt: row.recovered_at,
+  }
+}
+
+function entryToApi(row: Selectable<TimelineEntryTable>): ApiTimelineEntry {
+  return {
+    id: row.id,
+    at: row.at,
+    kind: row.kind as ApiTimelineEntry['kind'],
+    sequence: row.sequence,
+    actor: JSON.parse(row.actor) as ApiTimelineEntry['actor'],
+    text: row.text,
+    requestId: row.request_id,
+    eventIds: JSON.parse(row.event_ids) as string[],
+  }
+}
+
+function noIncident(): never {
+  throw new TocsinError(
+    'not_found',
+    'incident: no such incident in this project. Use its id or a reference like INC-042.',
+  )
+}

@@ -1,0 +1,211 @@
+import type { Selectable } from 'kysely'
+import type { ApiPage, ApiPolicy, ApiProject, ApiProjectInput, ApiProjectPatch } from '../api-types.ts'
+import { TocsinError } from '../errors.ts'
+import { newProjectId } from '../ids.ts'
+import { addLog } from '../matcher/human.ts'
+import { Picture } from '../matcher/picture.ts'
+import { changePolicy, effectivePolicy, readPolicy } from '../policy.ts'
+import { loadProjects, savePicture } from '../store/picture.ts'
+import type { ProjectTable, Schema } from '../store/schema.ts'
+import { all, insertRows, run, statement, updateRows, type Work } from '../store/statement.ts'
+import type { Caller } from '../tocsin.ts'
+import type { Plan, Policy } from '../types.ts'
+import { actorOf, allow, type Core, change, cutPage, readPage } from './core.ts'
+
+export async function createProject(
+  core: Core,
+  caller: Caller,
+  input: ApiProjectInput,
+): Promise<{ project: ApiProject }> {
+  allow(caller, 'admin')
+  if (caller.projectId !== null) {
+    throw new TocsinError('forbidden', 'A key of one project makes no others. Use a key for all projects.')
+  }
+  const row: Selectable<ProjectTable> = {
+    id: newProjectId(),
+    name: input.name,
+    plan: planOf(input.plan) ?? core.defaultPlan,
+    policy: JSON.stringify(checkedPolicy(changePolicy(readPolicy('{}'), input.policy ?? {}))),
+    ingestion_enabled: 1,
+    config_version: 1,
+    log_position: 0,
+    last_incident_number: 0,
+    created_at: core.now().toISOString(),
+  }
+  await change(core, function* () {
+    yield* insertRows('project', [row])
+  })
+  return { project: toApi(row) }
+}
+
+export async function listProjects(
+  core: Core,
+  caller: Caller,
+  page: ApiPage,
+): Promise<{ projects: ApiProject[]; nextCursor: string | null }> {
+  allow(caller, 'admin')
+  const { limit, after } = readPage(page)
+  let query = core.database.read
+    .selectFrom('project')
+    .selectAll()
+    .orderBy('id')
+    .limit(limit + 1)
+  if (after !== undefined) query = query.where('id', '>', after)
+  if (caller.projectId !== null) query = query.where('id', '=', caller.projectId)
+  const { page: rows, nextCursor } = cutPage(await query.execute(), limit)
+  return { projects: rows.map(toApi), nextCursor }
+}
+
+export async function getProject(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+): Promise<{ project: ApiProject }> {
+  allow(caller, 'admin', projectId)
+  return { project: toApi(await projectRow(core, projectId)) }
+}
+
+/** The project's row; throws `not_found`. */
+export async function projectRow(core: Core, projectId: string): Promise<Selectable<ProjectTable>> {
+  const row = await core.database.read
+    .selectFrom('project')
+    .selectAll()
+    .where('id', '=', projectId)
+    .executeTakeFirst()
+  return row ?? noProject()
+}
+
+export async function updateProject(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  patch: ApiProjectPatch,
+): Promise<{ project: ApiProject }> {
+  allow(caller, 'admin', projectId)
+  const row = await change(core, function* (context) {
+    const picture = new Picture()
+    const before = (yield* loadProjects(picture, [projectId])).get(projectId) ?? noProject()
+    const policy = patch.policy && checkedPolicy(changePolicy(readPolicy(before.policy), patch.policy))
+    if (policy) {
+      addLog(picture, { projectId }, 'policy', { policy, actor: actorOf(caller) }, context)
+    }
+    yield* savePicture(picture)
+    const changed = {
+      ...before,
+      log_position: picture.project(projectId).logPosition,
+      name: patch.name ?? before.name,
+      plan: planOf(patch.plan) ?? before.plan,
+      policy: policy ? JSON.stringify(policy) : before.policy,
+      ingestion_enabled:
+        patch.ingestionEnabled === undefined ? before.ingestion_enabled : Number(patch.ingestionEnabled),
+      config_version: before.config_version + 1,
+    }
+    yield* updateRows('project', [changed])
+    return changed
+  })
+  core.directory.forget(projectId)
+  return { project: toApi(row) }
+}
+
+const TABLES_OF_PROJECT = [
+  'source',
+  'source_credential',
+  'api_key',
+  'hook_request',
+  'event',
+  'signal',
+  'occurrence',
+  'incident',
+  'timeline_entry',
+  'log_entry',
+] as const satisfies (keyof Schema)[]
+
+const deletions = TABLES_OF_PROJECT.map((table) =>
+  statement<{ projectId: string }, unknown>((db, p) =>
+    db.deleteFrom(table).where('project_id', '=', p('projectId')),
+  ),
+)
+
+const deleteGroups = statement<{ projectId: string }, unknown>((db, p) =>
+  db
+    .deleteFrom('sender_group')
+    .where('source_id', 'in', db.selectFrom('source').select('id').where('project_id', '=', p('projectId'))),
+)
+
+const deleteRow = statement<{ projectId: string }, unknown>((db, p) =>
+  db.deleteFrom('project').where('id', '=', p('projectId')),
+)
+
+/** Deletes the project with everything in it. */
+export async function deleteProject(core: Core, caller: Caller, projectId: string): Promise<void> {
+  allow(caller, 'admin', projectId)
+  await change(core, function* () {
+    if (!(yield* loadProjects(new Picture(), [projectId])).has(projectId)) noProject()
+    yield* run(deleteGroups, { projectId })
+    for (const deletion of deletions) yield* run(deletion, { projectId })
+    yield* run(deleteRow, { projectId })
+  })
+  core.directory.forget(projectId)
+}
+
+const raiseVersion = statement<{ projectId: string }, unknown>((db, p) =>
+  db
+    .updateTable('project')
+    .set((eb) => ({ config_version: eb('config_version', '+', 1) }))
+    .where('id', '=', p('projectId')),
+)
+
+/** Makes every process read the project's sources anew; part of the change that needs it. Throws `not_found`. */
+export function* configChanged(projectId: string): Work<void> {
+  if ((yield* run(raiseVersion, { projectId })) === 0) noProject()
+}
+
+const defaultProject = statement<{ name: string }, { id: string }>((db, p) =>
+  db.selectFrom('setting').select('value as id').where('name', '=', p('name')),
+)
+
+/** The project of the first start. */
+export function* defaultProjectId(): Work<string | null> {
+  return (yield* all(defaultProject, { name: 'default_project' }))[0]?.id ?? null
+}
+
+function checkedPolicy(policy: Policy): Policy {
+  const unsupported = (field: string, remedy: string): never => {
+    throw new TocsinError('invalid_request', `policy.${field}: not available in this version; ${remedy}.`)
+  }
+  if (policy.openAfter !== null) unsupported('openAfter', 'leave it out')
+  if (policy.resolveStale) unsupported('resolveStale', 'leave it out or false')
+  return policy
+}
+
+function planOf(plan: Plan | 'business' | undefined): Plan | undefined {
+  return plan === 'business' ? 'team' : plan
+}
+
+function noProject(): never {
+  throw new TocsinError(
+    'not_found',
+    'project: no such project. List those the key opens at /api/v1/projects.',
+  )
+}
+
+function toApi(row: Selectable<ProjectTable>): ApiProject {
+  const policy = readPolicy(row.policy)
+  const { attachWindowMinutes, manualQuietMinutes, resolveGraceSeconds } = effectivePolicy(policy)
+  return {
+    id: row.id,
+    name: row.name,
+    plan: row.plan,
+    policy: shownPolicy(policy),
+    effectivePolicy: { attachWindowMinutes, manualQuietMinutes, resolveGraceSeconds },
+    ingestionEnabled: row.ingestion_enabled === 1,
+    createdAt: row.created_at,
+  }
+}
+
+function shownPolicy(policy: Policy): ApiPolicy {
+  return {
+    ...policy,
+    attachWindowMinutes: policy.attachWindowMinutes === 'none' ? null : policy.attachWindowMinutes,
+  }
+}

@@ -1,0 +1,177 @@
+import type { Selectable } from 'kysely'
+import { sql } from 'kysely'
+import type { ApiOutcome, ApiReceived, ApiRequest, ApiRequestDetail, ApiRequestQuery } from '../api-types.ts'
+import { type ReceiveCommand, type ReceiveResult, receiveTogether } from '../commands.ts'
+import { TocsinError } from '../errors.ts'
+import { requestToReplay } from '../store/hook-request.ts'
+import type { HookRequestTable } from '../store/schema.ts'
+import type { Caller } from '../tocsin.ts'
+import type { HookRequest } from '../types.ts'
+import { allow, type Core, cutPage, readPage } from './core.ts'
+import { eventToApi } from './events.ts'
+import { projectRow } from './projects.ts'
+
+type ListedRow = Omit<Selectable<HookRequestTable>, 'body' | 'slot_at' | 'slot_kind'> & {
+  body_kept: number | null
+}
+
+const LISTED = [
+  'id',
+  'project_id',
+  'source_id',
+  'received_at',
+  'method',
+  'path',
+  'ip',
+  'headers',
+  'status',
+  'outcome',
+  'reason',
+  'message',
+  'delivery_key',
+  'incident_id',
+  'body_size',
+] as const
+
+export async function listRequests(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  filter: ApiRequestQuery,
+): Promise<{ requests: ApiRequest[]; nextCursor: string | null }> {
+  allow(caller, 'sources:read', projectId)
+  await projectRow(core, projectId)
+  const { limit, after } = readPage(filter)
+  let query = core.database.read
+    .selectFrom('hook_request')
+    .select([...LISTED, sql<number | null>`length(body)`.as('body_kept')])
+    .where('project_id', '=', projectId)
+    .orderBy('id', 'desc')
+    .limit(limit + 1)
+  if (after !== undefined) query = query.where('id', '<', after)
+  if (filter.source !== undefined) query = query.where('source_id', '=', filter.source)
+  if (filter.outcome) query = query.where('outcome', 'in', filter.outcome)
+  if (filter.status) query = query.where('status', 'in', filter.status)
+  if (filter.since !== undefined)
+    query = query.where('received_at', '>=', new Date(filter.since).toISOString())
+  const { page, nextCursor } = cutPage(await query.execute(), limit)
+  return { requests: page.map(toApi), nextCursor }
+}
+
+export async function getRequest(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  id: string,
+): Promise<{ request: ApiRequestDetail }> {
+  allow(caller, 'sources:read', projectId)
+  const row = await core.database.read
+    .selectFrom('hook_request')
+    .select([...LISTED, 'body', sql<number | null>`length(body)`.as('body_kept')])
+    .where('project_id', '=', projectId)
+    .where('id', '=', id)
+    .executeTakeFirst()
+  if (!row) noRequest()
+  const events = await core.database.read
+    .selectFrom('event')
+    .selectAll()
+    .where('request_id', '=', id)
+    .orderBy('id')
+    .limit(1000)
+    .execute()
+  const body = row.body && Buffer.from(row.body)
+  const text = body && readUtf8(body)
+  return {
+    request: {
+      ...toApi(row),
+      headers: JSON.parse(row.headers) as Record<string, string>,
+      body: text ?? body?.toString('base64') ?? null,
+      bodyEncoding: body === null ? null : text === null ? 'base64' : 'utf8',
+      events: events.map(eventToApi),
+    },
+  }
+}
+
+/** Runs a kept request again (D7): its arrival stays what it was, and what was accepted before takes no slot. */
+export async function replayRequest(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  id: string,
+  { dryRun }: { dryRun?: boolean },
+): Promise<ApiReceived> {
+  allow(caller, 'sources:write', projectId)
+  const row = await core.database.transaction(() => requestToReplay(projectId, id), { rollback: true })
+  if (!row) noRequest()
+  if (row.body === null || row.source_id === null || row.outcome === 'rejected') {
+    throw new TocsinError(
+      'conflict',
+      'The request was refused or its body is no longer kept; it cannot be replayed.',
+    )
+  }
+  const cut = row.path.indexOf('?')
+  const request: HookRequest = {
+    method: row.method,
+    path: cut < 0 ? row.path : row.path.slice(0, cut),
+    query: new URLSearchParams(cut < 0 ? '' : row.path.slice(cut + 1)),
+    headers: new Map(
+      Object.entries(JSON.parse(row.headers) as Record<string, string>).map(([name, value]) => [
+        name,
+        [value],
+      ]),
+    ),
+    rawBody: Buffer.from(row.body),
+    receivedAt: row.received_at,
+    ip: null,
+  }
+  const { requestId: _, ...answer } = await core.receive(
+    request,
+    { kind: 'project', projectId, adapter: '', sourceId: row.source_id },
+    undefined,
+    {
+      replay: { requestId: id, sourceId: row.source_id, wasAccepted: row.outcome !== 'parked' },
+      ...(dryRun && { dryRun: (command: ReceiveCommand) => decideOnly(core, command) }),
+    },
+  )
+  return answer
+}
+
+/** Decides in a transaction that is rolled back. */
+async function decideOnly(core: Core, command: ReceiveCommand): Promise<ReceiveResult> {
+  const [settled] = await core.database.transaction(() => receiveTogether([command], core.context()), {
+    rollback: true,
+  })
+  if (settled && 'value' in settled) return settled.value
+  throw settled?.error
+}
+
+function toApi(row: ListedRow): ApiRequest {
+  return {
+    id: row.id,
+    receivedAt: row.received_at,
+    sourceId: row.source_id,
+    method: row.method,
+    path: row.path,
+    ip: row.ip,
+    status: row.status,
+    outcome: row.outcome as ApiOutcome,
+    reason: row.reason,
+    message: row.message,
+    deliveryKey: row.delivery_key,
+    incidentId: row.incident_id,
+    bodySize: row.body_size,
+    replayable: row.outcome !== 'rejected' && row.body_kept !== null && row.source_id !== null,
+  }
+}
+
+function readUtf8(body: Buffer): string | null {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(body)
+  } catch {
+    return null
+  }
+}
+
+function noRequest(): never {
+  throw new TocsinError('not_found', 'request: no such request in this project.')
+}

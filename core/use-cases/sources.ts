@@ -1,0 +1,455 @@
+import { isIP } from 'node:net'
+import { type Selectable, sql } from 'kysely'
+import type { Adapter } from '../adapters/adapter.ts'
+import { adapterBySlug, adapters } from '../adapters/registry.ts'
+import type {
+  ApiPage,
+  ApiReceived,
+  ApiRotateInput,
+  ApiSource,
+  ApiSourceHealth,
+  ApiSourceInput,
+  ApiSourcePatch,
+} from '../api-types.ts'
+import { TocsinError } from '../errors.ts'
+import { changeSettings, effectivePolicy, NO_SETTINGS, readPolicy, readSettings } from '../policy.ts'
+import type { SourceCredentialTable, SourceTable } from '../store/schema.ts'
+import { hashToken, newSecret, openSecret, sealSecret } from '../store/secrets.ts'
+import { all, insertRows, run, statement, updateRows } from '../store/statement.ts'
+import type { Caller, ReceiveAddress } from '../tocsin.ts'
+import type { AddressKind, HookRequest, SourceSettings } from '../types.ts'
+import { allow, type Core, can, change, cutPage, readPage } from './core.ts'
+import { configChanged, projectRow } from './projects.ts'
+
+const MASKED = '********'
+const LEAST_SECRET = 8
+const DAY_MS = 24 * 3_600_000
+/** How long the old credential of a header or signature stays valid after a rotation; a token's dies at once. */
+const OVERLAP_MINUTES = 1440
+
+type SourceRow = Selectable<SourceTable>
+type CredentialRow = Selectable<SourceCredentialTable>
+
+export async function createSource(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  input: ApiSourceInput,
+): Promise<{ source: ApiSource; secret?: string }> {
+  allow(caller, 'sources:write', projectId)
+  const adapter = adapterOf(input.adapter)
+  await projectRow(core, projectId)
+  const made = newSource(core, { ...input, projectId, adapter })
+  await change(core, function* () {
+    yield* configChanged(projectId)
+    yield* insertRows('source', [made.source])
+    yield* insertRows('source_credential', [made.credential])
+  })
+  core.directory.forget(projectId)
+  const shown = await show(core, projectId, [made.source], true)
+  return made.source.address === 'token' ? { source: shown[0]! } : { source: shown[0]!, secret: made.secret }
+}
+
+/** The rows of a new source, and its secret in the clear. */
+export function newSource(
+  core: Pick<Core, 'newId' | 'now' | 'secretKey' | 'random'>,
+  input: Omit<ApiSourceInput, 'adapter'> & { projectId: string; adapter: Adapter },
+): { source: SourceRow; credential: CredentialRow; secret: string } {
+  const address = input.address ?? input.adapter.defaults.address
+  const settings = checkedSettings(changeSettings(NO_SETTINGS, input.settings ?? {}))
+  const createdAt = core.now().toISOString()
+  const source: SourceRow = {
+    id: core.newId(),
+    project_id: input.projectId,
+    adapter: input.adapter.slug,
+    name: input.name ?? input.adapter.name,
+    address,
+    enabled: 1,
+    settings: JSON.stringify(settings),
+    created_at: createdAt,
+    deleted_at: null,
+  }
+  const secret = checkedSecret(input.secret, address) ?? newSecret(core.random)
+  return { source, credential: newCredential(core, source, secret), secret }
+}
+
+export async function listSources(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  page: ApiPage,
+): Promise<{ sources: ApiSource[]; nextCursor: string | null }> {
+  allow(caller, 'sources:read', projectId)
+  await projectRow(core, projectId)
+  const { limit, after } = readPage(page)
+  let query = core.database.read
+    .selectFrom('source')
+    .selectAll()
+    .where('project_id', '=', projectId)
+    .where('deleted_at', 'is', null)
+    .orderBy('id', 'desc')
+    .limit(limit + 1)
+  if (after !== undefined) query = query.where('id', '<', after)
+  const { page: rows, nextCursor } = cutPage(await query.execute(), limit)
+  return { sources: await show(core, projectId, rows, can(caller, 'secrets:read')), nextCursor }
+}
+
+export async function getSource(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  sourceId: string,
+): Promise<{ source: ApiSource }> {
+  allow(caller, 'sources:read', projectId)
+  const row = await sourceRow(core, projectId, sourceId)
+  return { source: (await show(core, projectId, [row], can(caller, 'secrets:read')))[0]! }
+}
+
+const sourceById = statement<{ projectId: string; id: string }, SourceRow>((db, p) =>
+  db
+    .selectFrom('source')
+    .selectAll()
+    .where('project_id', '=', p('projectId'))
+    .where('id', '=', p('id'))
+    .where('deleted_at', 'is', null),
+)
+
+export async function updateSource(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  sourceId: string,
+  patch: ApiSourcePatch,
+): Promise<{ source: ApiSource }> {
+  allow(caller, 'sources:write', projectId)
+  const row = await change(core, function* () {
+    yield* configChanged(projectId)
+    const before = (yield* all(sourceById, { projectId, id: sourceId }))[0] ?? noSource()
+    const settings = checkedSettings(changeSettings(readSettings(before.settings), patch.settings ?? {}))
+    const after: SourceRow = {
+      ...before,
+      name: patch.name ?? before.name,
+      enabled: patch.enabled === undefined ? before.enabled : Number(patch.enabled),
+      settings: JSON.stringify(settings),
+    }
+    yield* updateRows('source', [after])
+    return after
+  })
+  core.directory.forget(projectId)
+  return { source: (await show(core, projectId, [row], can(caller, 'secrets:read')))[0]! }
+}
+
+const dropCredentials = statement<{ sourceId: string }, unknown>((db, p) =>
+  db.deleteFrom('source_credential').where('source_id', '=', p('sourceId')),
+)
+
+/** The source is gone and its credentials with it; incidents go on naming it. */
+export async function deleteSource(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  sourceId: string,
+): Promise<void> {
+  allow(caller, 'sources:write', projectId)
+  await change(core, function* () {
+    yield* configChanged(projectId)
+    const row = (yield* all(sourceById, { projectId, id: sourceId }))[0] ?? noSource()
+    yield* updateRows('source', [{ ...row, deleted_at: core.now().toISOString() }])
+    yield* run(dropCredentials, { sourceId })
+  })
+  core.directory.forget(projectId)
+}
+
+const credentialsOf = statement<{ sourceId: string }, CredentialRow>((db, p) =>
+  db.selectFrom('source_credential').selectAll().where('source_id', '=', p('sourceId')),
+)
+
+const dropCredential = statement<{ id: string }, unknown>((db, p) =>
+  db.deleteFrom('source_credential').where('id', '=', p('id')),
+)
+
+/** A new credential; the old ones stay valid for the overlap. */
+export async function rotateSource(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  sourceId: string,
+  input: ApiRotateInput,
+): Promise<{ source: ApiSource; secret?: string }> {
+  allow(caller, 'sources:write', projectId)
+  const { row, secret } = await change(core, function* () {
+    yield* configChanged(projectId)
+    const source = (yield* all(sourceById, { projectId, id: sourceId }))[0] ?? noSource()
+    const address = source.address as AddressKind
+    const fresh = checkedSecret(input.secret, address) ?? newSecret(core.random)
+    const overlap = input.overlapMinutes ?? (address === 'token' ? 0 : OVERLAP_MINUTES)
+    const now = core.now().getTime()
+    const end = new Date(now + overlap * 60_000).toISOString()
+    for (const old of yield* all(credentialsOf, { sourceId })) {
+      const expires = old.expires_at !== null && old.expires_at < end ? old.expires_at : end
+      if (expires <= new Date(now).toISOString()) yield* run(dropCredential, { id: old.id })
+      else yield* updateRows('source_credential', [{ ...old, expires_at: expires }])
+    }
+    yield* insertRows('source_credential', [newCredential(core, source, fresh)])
+    return { row: source, secret: fresh }
+  })
+  core.directory.forget(projectId)
+  const source = (await show(core, projectId, [row], true))[0]!
+  return row.address === 'token' ? { source } : { source, secret }
+}
+
+/** Sends a request as the tool would, through the real path, as a drill that opens and recovers (N3). */
+export async function testSource(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  sourceId: string,
+): Promise<{
+  success: boolean
+  reference: string | null
+  incidentId: string | null
+  answers: ApiReceived[]
+}> {
+  allow(caller, 'sources:write', projectId)
+  const row = await sourceRow(core, projectId, sourceId)
+  const adapter = adapterOf(row.adapter)
+  const secret = await currentSecret(core, row.id)
+  const id = `tocsin-test-${core.newId()}`
+  const settings = readSettings(row.settings)
+  const answers: ApiReceived[] = []
+  for (const kind of ['fire', 'recover'] as const) {
+    const at = core.now().toISOString()
+    const test = adapter.testRequest(kind, { id, at, secret, settings })
+    if (!test) continue
+    const { request, address } = hookRequestOf(row, secret, test, at)
+    answers.push(await core.receive(request, address, undefined, { drill: true }))
+  }
+  const incident = answers[0]?.incident ?? null
+  return {
+    success: incident !== null,
+    reference: incident?.reference ?? null,
+    incidentId: incident?.id ?? null,
+    answers,
+  }
+}
+
+function hookRequestOf(
+  row: SourceRow,
+  secret: string,
+  test: { headers: Record<string, string>; body: string },
+  receivedAt: string,
+): { request: HookRequest; address: ReceiveAddress } {
+  const byToken = row.address === 'token'
+  const headers = new Map(Object.entries(test.headers).map(([name, value]) => [name.toLowerCase(), [value]]))
+  return {
+    request: {
+      method: 'POST',
+      path: byToken
+        ? `/api/webhooks/${row.adapter}/${secret}`
+        : `/api/v1/webhooks/${row.project_id}/${row.adapter}`,
+      query: new URLSearchParams(),
+      headers,
+      rawBody: Buffer.from(test.body),
+      receivedAt,
+      ip: null,
+    },
+    address: byToken
+      ? { kind: 'token', token: secret, adapter: row.adapter }
+      : { kind: 'project', projectId: row.project_id, adapter: row.adapter, sourceId: row.id },
+  }
+}
+
+// ---- shown to people ----
+
+async function show(
+  core: Core,
+  projectId: string,
+  rows: SourceRow[],
+  withSecrets: boolean,
+): Promise<ApiSource[]> {
+  if (rows.length === 0) return []
+  const project = await projectRow(core, projectId)
+  const policy = readPolicy(project.policy)
+  const health = await healthOf(
+    core,
+    projectId,
+    rows.map((row) => row.id),
+  )
+  return Promise.all(
+    rows.map(async (row): Promise<ApiSource> => {
+      const adapter = adapterOf(row.adapter)
+      const settings = readSettings(row.settings)
+      const { grouping, groupBy, reopenWindowMinutes, resolveScope, strictExternalId } = effectivePolicy(
+        policy,
+        settings,
+        adapter,
+      )
+      const secret = withSecrets ? await currentSecret(core, row.id) : MASKED
+      const url =
+        row.address === 'token'
+          ? `${core.publicUrl}/api/webhooks/${row.adapter}/${secret}`
+          : `${core.publicUrl}/api/v1/webhooks/${projectId}/${row.adapter}`
+      return {
+        id: row.id,
+        adapter: row.adapter,
+        name: row.name,
+        enabled: row.enabled === 1,
+        address: row.address as AddressKind,
+        url,
+        ...(row.address !== 'token' && { secret }),
+        settings,
+        effective: { grouping, groupBy, reopenWindowMinutes, resolveScope, strictExternalId },
+        health: health.get(row.id)!,
+        setup: adapter.setup.map((step) => ({ step: step.replaceAll('{url}', url) })),
+        createdAt: row.created_at,
+      }
+    }),
+  )
+}
+
+async function healthOf(core: Core, projectId: string, ids: string[]): Promise<Map<string, ApiSourceHealth>> {
+  const now = core.now().getTime()
+  const rows = await core.database.read
+    .selectFrom('hook_request')
+    .select((eb) => [
+      'source_id',
+      sql<number>`count(*)`.as('all_30d'),
+      sql<number>`sum(case when status < 400 then 1 else 0 end)`.as('ok_30d'),
+      sql<number>`sum(case when received_at >= ${isoAt(now - DAY_MS)} then 1 else 0 end)`.as('all_24h'),
+      sql<number>`sum(case when received_at >= ${isoAt(now - DAY_MS)} and status < 400 then 1 else 0 end)`.as(
+        'ok_24h',
+      ),
+      eb.fn.max('received_at').as('last_request_at'),
+      sql<string | null>`max(case when status < 400 then received_at end)`.as('last_success_at'),
+    ])
+    .where('project_id', '=', projectId)
+    .where('source_id', 'in', ids)
+    .where('received_at', '>=', isoAt(now - 30 * DAY_MS))
+    .groupBy('source_id')
+    .execute()
+  const errors = await Promise.all(
+    ids.map((id) =>
+      core.database.read
+        .selectFrom('hook_request')
+        .select(['id', 'received_at', 'reason', 'message'])
+        .where('source_id', '=', id)
+        .where('outcome', '=', 'rejected')
+        .orderBy('id', 'desc')
+        .limit(5)
+        .execute(),
+    ),
+  )
+  const rate = (ok: number, count: number) =>
+    count === 0 ? null : Math.round((ok / count) * 10_000) / 10_000
+  return new Map(
+    ids.map((id, i) => {
+      const row = rows.find((r) => r.source_id === id)
+      return [
+        id,
+        {
+          successRate24h: row ? rate(Number(row.ok_24h), Number(row.all_24h)) : null,
+          successRate30d: row ? rate(Number(row.ok_30d), Number(row.all_30d)) : null,
+          lastRequestAt: row?.last_request_at ?? null,
+          lastSuccessAt: row?.last_success_at ?? null,
+          lastErrors: errors[i]!.map((error) => ({
+            at: error.received_at,
+            code: error.reason ?? 'rejected',
+            message: error.message ?? '',
+            requestId: error.id,
+          })),
+        },
+      ]
+    }),
+  )
+}
+
+// ---- helpers ----
+
+async function sourceRow(core: Core, projectId: string, sourceId: string): Promise<SourceRow> {
+  return (await core.database.query(sourceById, { projectId, id: sourceId }))[0] ?? noSource()
+}
+
+async function currentSecret(core: Core, sourceId: string): Promise<string> {
+  const row = (await core.database.query(credentialsOf, { sourceId })).find((c) => c.expires_at === null)
+  if (!row) throw new Error(`source ${sourceId} has no current credential`)
+  return openSecret(core.secretKey, row.sealed, aad(row.id))
+}
+
+function newCredential(
+  core: Pick<Core, 'newId' | 'now' | 'secretKey' | 'random'>,
+  source: SourceRow,
+  secret: string,
+): CredentialRow {
+  const id = core.newId()
+  return {
+    id,
+    source_id: source.id,
+    project_id: source.project_id,
+    lookup_hash: source.address === 'token' ? hashToken(secret) : null,
+    sealed: sealSecret(core.secretKey, secret, aad(id), core.random),
+    created_at: core.now().toISOString(),
+    expires_at: null,
+  }
+}
+
+function aad(credentialId: string): string {
+  return `source_credential/${credentialId}/sealed`
+}
+
+function adapterOf(slug: string): Adapter {
+  const adapter = adapterBySlug(slug)
+  if (adapter) return adapter
+  const known = adapters.map((a) => a.slug).join(', ')
+  throw new TocsinError(
+    'invalid_request',
+    `adapter: unknown. Known are ${known}; use generic for any other JSON.`,
+  )
+}
+
+/** A token stands in a URL and is all that guards it; other secrets may be any text the sender made. */
+function checkedSecret(secret: string | undefined, address: AddressKind): string | undefined {
+  if (secret === undefined) return undefined
+  if (address === 'token' && !/^[A-Za-z0-9_-]{20,200}$/.test(secret)) {
+    throw new TocsinError(
+      'invalid_request',
+      'secret: the token of an address needs 20 to 200 letters, digits, - or _. Leave it out to get one.',
+    )
+  }
+  if (secret.length < LEAST_SECRET || secret !== secret.trim()) {
+    throw new TocsinError(
+      'invalid_request',
+      `secret: needs at least ${LEAST_SECRET} characters and no space at its ends. Leave it out to get one.`,
+    )
+  }
+  return secret
+}
+
+function checkedSettings(settings: SourceSettings): SourceSettings {
+  for (const cidr of settings.cidrs) {
+    const [network, bits, ...more] = cidr.split('/')
+    const family = isIP(network ?? '')
+    const most = family === 6 ? 128 : 32
+    const validBits = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most)
+    if (family === 0 || more.length > 0 || !validBits) {
+      throw new TocsinError(
+        'invalid_request',
+        'settings.cidrs: not an address range. Write 192.0.2.0/24 or 2001:db8::/32.',
+      )
+    }
+  }
+  if (settings.staleAfterMinutes !== null) {
+    throw new TocsinError(
+      'invalid_request',
+      'settings.staleAfterMinutes: not available in this version; leave it out.',
+    )
+  }
+  return settings
+}
+
+function isoAt(ms: number): string {
+  return new Date(ms).toISOString()
+}
+
+function noSource(): never {
+  throw new TocsinError('not_found', 'source: no such source in this project.')
+}
