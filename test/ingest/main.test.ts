@@ -1,0 +1,220 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+
+const MAIN = fileURLToPath(new URL('../../ingest/main.ts', import.meta.url))
+
+let dir: string
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'tocsin-'))
+  return () => rmSync(dir, { recursive: true })
+})
+
+describe('a start', () => {
+  test('prints a line that opens an incident as pasted, and the key that reads it', async () => {
+    const { url, adminKey, project, curlLine } = await start()
+    expect(adminKey).toBeTruthy()
+
+    expect(JSON.parse(shell(curlLine))).toMatchObject({ success: true, outcome: 'opened' })
+
+    const response = await fetch(`${url}/api/v1/projects/${project}/incidents`, {
+      headers: { Authorization: `Bearer ${adminKey}` },
+    })
+    expect(await response.json()).toMatchObject({
+      incidents: [{ title: 'Checkout is down', severity: 'high', status: 'open' }],
+      total: 1,
+    })
+  })
+
+  test('after the first one prints no secret; the line works with $TOCSIN_SECRET', async () => {
+    const first = await start()
+    const secret = /X-Webhook-Secret: ([^']+)'/.exec(first.curlLine)![1]!
+    await stop(first.process)
+
+    const second = await start()
+    expect(second.project).toBe(first.project)
+    expect(second.printed).not.toContain(secret)
+    expect(second.printed).not.toContain('Admin key')
+    expect(JSON.parse(shell(second.curlLine, { TOCSIN_SECRET: secret }))).toMatchObject({ outcome: 'opened' })
+  })
+
+  test('takes the admin key of the settings, and does not print it', async () => {
+    const given = 'an-admin-key-of-our-own-making'
+    const { url, printed } = await start({ TOCSIN_ADMIN_KEY: given })
+    expect(printed).not.toContain(given)
+    const response = await fetch(`${url}/api/v1/me`, { headers: { Authorization: `Bearer ${given}` } })
+    expect(await response.json()).toMatchObject({ key: { scopes: expect.arrayContaining(['admin']) } })
+  })
+
+  test('with a wrong setting ends with one sentence', async () => {
+    const { code, stdout, stderr } = await run({ TOCSIN_PORT: 'http' })
+    expect([code, stdout]).toEqual([1, ''])
+    expect(stderr).toBe(
+      'Tocsin did not start: TOCSIN_PORT is "http", but must be a whole number from 0 to 65535 (0 picks a free port); for example TOCSIN_PORT=4117.\n',
+    )
+    expect(existsSync(join(dir, 'data'))).toBe(false)
+  })
+
+  test('on a taken port ends with one sentence, before a first key is made and lost', async () => {
+    const other = createServer().listen(0, '127.0.0.1')
+    onTestFinished(() => void other.close())
+    await once(other, 'listening')
+    const { port } = other.address() as AddressInfo
+
+    const { code, stdout, stderr } = await run({ TOCSIN_PORT: String(port) })
+    expect([code, stdout]).toEqual([1, ''])
+    expect(stderr).toMatch(
+      new RegExp(`^Tocsin did not start: TOCSIN_PORT is ${port}, which another program listens on; .+\\n$`),
+    )
+    expect(existsSync(join(dir, 'data', 'tocsin.db'))).toBe(false)
+  })
+})
+
+describe('a stop', () => {
+  test('answers the request in flight, takes no new one and exits well, though the signal comes twice', async () => {
+    const tocsin = await start()
+    const path = /http:\/\/[^/]+(\S+)/.exec(tocsin.curlLine)![1]!
+    const secret = /X-Webhook-Secret: ([^']+)'/.exec(tocsin.curlLine)![1]!
+    const body = '{"title":"Slow sender"}'
+
+    const socket = connect(tocsin.port, '127.0.0.1')
+    const answer = text(socket)
+    socket.write(
+      [
+        `POST ${path} HTTP/1.1`,
+        'Host: localhost',
+        'Content-Type: application/json',
+        `X-Webhook-Secret: ${secret}`,
+        `Content-Length: ${body.length}`,
+        '',
+        body.slice(0, 5),
+      ].join('\r\n'),
+    )
+    // Served after the request above was begun, on the same event loop.
+    await expect.poll(() => fetch(`${tocsin.url}/readyz`).then(({ status }) => status)).toBe(200)
+
+    const exited = once(tocsin.process, 'exit')
+    tocsin.process.kill('SIGTERM')
+    tocsin.process.kill('SIGTERM')
+    await expect
+      .poll(() => fetch(`${tocsin.url}/readyz`).catch(({ cause }) => cause.code))
+      .toBe('ECONNREFUSED')
+
+    socket.write(body.slice(5))
+    expect(await answer).toMatch(/^HTTP\/1.1 200 .+"outcome":"opened"/s)
+    expect(await exited).toEqual([0, null])
+  })
+
+  test('leaves a log of JSON lines without tokens, keys or bodies', async () => {
+    const tocsin = await start({ TOCSIN_LOG_LEVEL: 'debug' })
+    const token = 'a-token-nobody-may-read'
+    const post = {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: '{"title":"payroll"}',
+    }
+    for (const path of [`/webhooks/${token}`, `/api/webhooks/generic/${token}`, `/webhooks/x/${token}`]) {
+      await fetch(tocsin.url + path, post)
+    }
+    shell(tocsin.curlLine)
+    await fetch(`${tocsin.url}/api/v1/me?x=${token}`, {
+      headers: { Authorization: `Bearer ${tocsin.adminKey}` },
+    })
+    await stop(tocsin.process)
+
+    const log = tocsin.log()
+    for (const line of log.split('\n').filter((line) => line !== ''))
+      expect(() => JSON.parse(line)).not.toThrow()
+    const secret = /X-Webhook-Secret: ([^']+)'/.exec(tocsin.curlLine)![1]!
+    for (const word of [token, 'payroll', 'Checkout', secret, tocsin.adminKey!])
+      expect(log).not.toContain(word)
+  })
+})
+
+test('files of the data directory are for this user alone', async () => {
+  await start()
+  const modes = execFileSync('find', [join(dir, 'data'), '-perm', '/077'], { encoding: 'utf8' })
+  expect(modes).toBe('')
+  expect(readFileSync(join(dir, 'data', 'secret.key'), 'utf8')).toMatch(/^\S{44}\n$/)
+})
+
+interface Started {
+  process: ChildProcess
+  url: string
+  port: number
+  printed: string
+  adminKey: string | undefined
+  project: string | undefined
+  curlLine: string
+  log(): string
+}
+
+/** Starts the program on the test's own directory and waits until it is running. */
+async function start(env: Record<string, string> = {}): Promise<Started> {
+  const child = launch(env)
+  onTestFinished(() => stop(child))
+
+  let printed = ''
+  let log = ''
+  child.stderr!.setEncoding('utf8').on('data', (chunk) => {
+    log += chunk
+  })
+  for await (const chunk of child.stdout!.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
+    printed += chunk
+    if (/^curl .+\n/m.test(printed)) break
+  }
+  const url = /^Address +(\S+)$/m.exec(printed)?.[1]
+  if (url === undefined) throw new Error(`Tocsin did not start: ${log}`)
+  return {
+    process: child,
+    url,
+    port: Number(new URL(url).port),
+    printed,
+    adminKey: /^Admin key +(\S+)/m.exec(printed)?.[1],
+    project: /^Project +(\S+)$/m.exec(printed)?.[1],
+    curlLine: /^curl .+$/m.exec(printed)![0],
+    log: () => log,
+  }
+}
+
+/** Runs a start that is expected to fail. */
+async function run(env: Record<string, string>): Promise<{ code: number; stdout: string; stderr: string }> {
+  const child = launch(env)
+  const [stdout, stderr, [code]] = await Promise.all([
+    text(child.stdout!),
+    text(child.stderr!),
+    once(child, 'exit'),
+  ])
+  return { code, stdout, stderr }
+}
+
+function launch(env: Record<string, string>): ChildProcess {
+  const { TOCSIN_SECRET: _, ...inherited } = process.env
+  return spawn(process.execPath, [MAIN], {
+    cwd: dir,
+    env: { ...inherited, TOCSIN_PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const exited = once(child, 'exit')
+  child.kill('SIGTERM')
+  await exited
+}
+
+function shell(line: string, env: Record<string, string> = {}): string {
+  return execFileSync('sh', ['-c', line], {
+    env: { ...process.env, ...env },
+    encoding: 'utf8',
+    stdio: 'pipe',
+  })
+}
