@@ -190,7 +190,8 @@ function answerOf(picture: Picture, input: RequestInput, decided: readonly Decid
     events: decided.map((event) => ({
       outcome: event.outcome,
       rule: event.receipt.at(-1)!,
-      incidentId: event.incidentId,
+      incidentId:
+        event.outcome === 'duplicate' ? (incidentOfSignals(picture, [event])?.id ?? null) : event.incidentId,
     })),
     incident,
     stillFiring: firing > 0 ? firing : null,

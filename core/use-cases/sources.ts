@@ -217,11 +217,11 @@ export async function testSource(
   const id = `tocsin-test-${core.newId()}`
   const settings = readSettings(row.settings)
   const answers: ApiReceived[] = []
+  const at = core.now().toISOString()
   for (const kind of ['fire', 'recover'] as const) {
-    const at = core.now().toISOString()
     const test = adapter.testRequest(kind, { id, at, secret, settings })
     if (!test) continue
-    const { request, address } = hookRequestOf(row, secret, test, at)
+    const { request, address } = hookRequestOf(row, secret, test, core.now().toISOString())
     answers.push(await core.receive(request, address, undefined, { drill: true }))
   }
   const incident = answers[0]?.incident ?? null
