@@ -328,8 +328,19 @@ async function openPostgres<S>(url: string): Promise<Database<S>> {
   const readers = postgresPool(url, { max: 10, timeoutMs: READ_MS, onConnect: readyToRead })
   const read = new Kysely<S>({ dialect: new PostgresDialect({ pool: readers }) })
   const prepare = postgresStatements(read)
+  const underWay = new Set<Promise<unknown>>()
 
-  async function transaction<T>(work: () => Work<T>, options: { rollback?: boolean } = {}): Promise<T> {
+  /** A pool that ends forgets who is waiting for a connection, so closing waits for them first. */
+  async function tracked<T>(task: Promise<T>): Promise<T> {
+    underWay.add(task)
+    try {
+      return await task
+    } finally {
+      underWay.delete(task)
+    }
+  }
+
+  async function runTransaction<T>(work: () => Work<T>, options: { rollback?: boolean } = {}): Promise<T> {
     const client = await writers.connect()
     let broken = false
     try {
@@ -371,13 +382,14 @@ async function openPostgres<S>(url: string): Promise<Database<S>> {
   return {
     kind: 'postgres',
     read,
-    transaction,
+    transaction: (work, options) => tracked(runTransaction(work, options)),
     query: async <P extends object, R>(statement: Statement<P, R>, params: P) =>
-      (await readers.query(prepare(statement, params))).rows as R[],
+      (await tracked(readers.query(prepare(statement, params)))).rows as R[],
     migrate: (run) => migratePostgres(url, run),
     classify: classifyPostgres,
     ping: () => ping().catch(() => false),
     async close() {
+      await Promise.allSettled(underWay)
       await Promise.all([writers.end(), readers.end()])
     },
   }

@@ -1,0 +1,325 @@
+import { chmodSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import Sqlite from 'better-sqlite3'
+import { sql } from 'kysely'
+import pg from 'pg'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { migrate } from '../../../core/store/migrate.ts'
+import { migrations } from '../../../core/store/migrations/index.ts'
+import { type Database, openDatabase } from '../../../core/store/open-database.ts'
+import type { SettingTable } from '../../../core/store/schema.ts'
+import { all, insertRows, run, statement, type Work } from '../../../core/store/statement.ts'
+import { type DatabaseKind, databaseKinds, freshDatabase } from '../../support/databases.ts'
+import { scratchDir } from '../../support/scratch.ts'
+
+const settings = statement<object, SettingTable>((db) => db.selectFrom('setting').selectAll().orderBy('name'))
+
+describe.each(databaseKinds)('a database on %s', (kind) => {
+  test('keeps a transaction whole', async () => {
+    const { database } = await open(kind)
+    const answer = await database.transaction(function* () {
+      yield* store('a', 'b')
+      return 'done'
+    })
+    expect(answer).toBe('done')
+    expect(await names(database)).toEqual(['a', 'b'])
+  })
+
+  test('keeps nothing of a work that throws', async () => {
+    const { database } = await open(kind)
+    const failing = database.transaction(function* () {
+      yield* store('a')
+      throw new Error('Thought better of it.')
+    })
+    await expect(failing).rejects.toThrow('Thought better of it.')
+    expect(await names(database)).toEqual([])
+  })
+
+  test('keeps nothing when a step fails, calls it a fault and goes on', async () => {
+    const { database } = await open(kind)
+    const failing = database.transaction(() => store('a', 'b', 'a'))
+    const error = await failing.catch((caught: unknown) => caught)
+    expect(database.classify(error)).toBe('fault')
+
+    await database.transaction(() => store('c'))
+    expect(await names(database)).toEqual(['c'])
+  })
+
+  test('answers a dry run and keeps nothing of it', async () => {
+    const { database } = await open(kind)
+    const seen = await database.transaction(
+      function* () {
+        yield* store('a')
+        return yield* all(settings, {})
+      },
+      { rollback: true },
+    )
+    expect(seen).toHaveLength(1)
+    expect(await names(database)).toEqual([])
+  })
+
+  test('lets no reader write', async () => {
+    const { database } = await open(kind)
+    const write = database.read.insertInto('setting').values({ name: 'a', value: '' }).execute()
+    await expect(write).rejects.toThrow(/read-?only/)
+  })
+
+  test('answers a ping until it is closed', async () => {
+    const { database } = await open(kind)
+    expect(await database.ping()).toBe(true)
+    await database.close()
+    expect(await database.ping()).toBe(false)
+  })
+
+  test('finishes what runs before it closes', async () => {
+    const { database, url } = await open(kind)
+    const running = database.transaction(() => store('a', 'b', 'c'))
+    await Promise.all([database.close(), running])
+    expect(await names(await reopen(url))).toEqual(['a', 'b', 'c'])
+  })
+
+  test('repeats a query of the API as often as it is asked', async () => {
+    const { database } = await open(kind)
+    for (const name of ['a', 'b', 'c']) {
+      await database.transaction(() => store(name))
+      expect((await names(database)).at(-1)).toBe(name)
+    }
+  })
+})
+
+describe('SQLite', () => {
+  test('waits for the disk at every commit, whatever the driver defaults to', async () => {
+    const { database, path } = await openSqlite()
+    expect(await pragma(database, 'synchronous')).toEqual([{ synchronous: 2 }])
+    expect(new Sqlite(path).pragma('journal_mode', { simple: true })).toBe('wal')
+  })
+
+  test('makes pages of 8 KiB', async () => {
+    const { database } = await openSqlite()
+    expect(await pragma(database, 'page_size')).toEqual([{ page_size: 8192 }])
+  })
+
+  test('closes its files to everyone else, also one that stood open', async () => {
+    const directory = await scratchDir()
+    onTestFinished(directory.remove)
+    const path = join(directory.path, 'below', 'tocsin.db')
+    await (await reopen(`sqlite:${path}`)).close()
+    chmodSync(path, 0o644)
+
+    const database = await reopen(`sqlite:${path}`)
+    await migrate(database, migrations)
+    const modes = [path, `${path}-wal`, `${path}-shm`].map((file) => statSync(file).mode & 0o777)
+    expect(modes).toEqual([0o600, 0o600, 0o600])
+    expect(statSync(join(directory.path, 'below')).mode & 0o777).toBe(0o700)
+  })
+
+  test('another process that holds the database makes it unavailable for a moment, not broken', async () => {
+    const { database, path } = await openSqlite()
+    const other = new Sqlite(path)
+    onTestFinished(() => void other.close())
+    other.exec('begin immediate')
+
+    const started = performance.now()
+    const error = await database.transaction(() => store('a')).catch((caught: unknown) => caught)
+    expect(performance.now() - started).toBeLessThan(900)
+    expect(database.classify(error)).toBe('unavailable')
+    expect(await database.ping()).toBe(false)
+    // Readers do not mind.
+    expect(await names(database)).toEqual([])
+
+    other.exec('rollback')
+    await database.transaction(() => store('a'))
+    expect(await names(database)).toEqual(['a'])
+  })
+
+  test('a full disk makes it unavailable until there is room again', async () => {
+    const { database } = await openSqlite()
+    const [{ page_count } = { page_count: 0 }] = await pragma<{ page_count: number }>(database, 'page_count')
+    await pragma(database, `max_page_count = ${page_count + 2}`)
+    const big = () => insertRows('setting', [{ name: 'big', value: 'x'.repeat(100_000) }])
+    const error = await database.transaction(big).catch((caught: unknown) => caught)
+    expect(database.classify(error)).toBe('unavailable')
+
+    await database.transaction(() => store('small'))
+    await pragma(database, `max_page_count = ${page_count + 1_000}`)
+    await database.transaction(big)
+    expect(await names(database)).toEqual(['big', 'small'])
+  })
+
+  test('a file that is no database is refused', async () => {
+    const directory = await scratchDir()
+    onTestFinished(directory.remove)
+    const path = join(directory.path, 'tocsin.db')
+    writeFileSync(path, 'Dear diary, '.repeat(1_000))
+    await expect(openDatabase(`sqlite:${path}`)).rejects.toThrow('file is not a database')
+  })
+
+  test('opens the same new file five times at once', async () => {
+    const { url, dispose } = await freshDatabase('sqlite')
+    onTestFinished(dispose)
+    const databases = await Promise.all([1, 2, 3, 4, 5].map(() => reopen(url)))
+    expect(await Promise.all(databases.map((database) => database.ping()))).toEqual(Array(5).fill(true))
+  })
+})
+
+describe.runIf(databaseKinds.includes('postgres'))('PostgreSQL', () => {
+  test('waits for the disk at every commit, also where the database says otherwise', async () => {
+    const { database, url } = await open('postgres')
+    await asOther(url, (other) =>
+      other.query(`alter database ${new URL(url).pathname.slice(1)} set synchronous_commit = off`),
+    )
+    await database.close()
+    const fresh = await reopen(url)
+    expect(await show(fresh, 'synchronous_commit')).toEqual([{ synchronous_commit: 'on' }])
+  })
+
+  test('limits statements, locks and idle transactions', async () => {
+    const { database } = await open('postgres')
+    for (const setting of ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']) {
+      expect(await show(database, setting)).toEqual([{ [setting]: '5s' }])
+    }
+    expect(await show(database, 'application_name')).toEqual([{ application_name: 'tocsin' }])
+  })
+
+  test('a lost connection makes it unavailable, and the next transaction takes a new one', async () => {
+    const { database } = await open('postgres')
+    const killSelf = rawStatement('select pg_terminate_backend(pg_backend_pid())')
+    const error = await database
+      .transaction(function* () {
+        yield* store('a')
+        yield* all(killSelf, {})
+      })
+      .catch((caught: unknown) => caught)
+    expect(database.classify(error)).toBe('unavailable')
+
+    await database.transaction(() => store('b'))
+    expect(await names(database)).toEqual(['b'])
+  })
+
+  test('connections lost while idle are replaced', async () => {
+    const { database, url } = await open('postgres')
+    await names(database)
+    await database.transaction(() => store('a'))
+    await asOther(url, (other) =>
+      other.query(
+        "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'tocsin' and datname = current_database()",
+      ),
+    )
+    const answers = await Promise.allSettled([
+      database.transaction(() => store('b')),
+      database.read.selectFrom('setting').selectAll().execute(),
+    ])
+    // Whether the driver had heard of it in time or not: never a fault.
+    for (const answer of answers) {
+      if (answer.status === 'rejected') expect(database.classify(answer.reason)).toBe('unavailable')
+    }
+    await database.transaction(() => store('c'))
+    expect(await names(database)).toContain('c')
+  })
+
+  test('a statement prepared before a migration is prepared again', async () => {
+    const { database, url } = await open('postgres')
+    const everything = rawStatement('select * from setting')
+    const readAll = () => database.transaction(() => all(everything, {}))
+    await readAll()
+    await asOther(url, (other) => other.query("alter table setting add column note text default ''"))
+
+    const error = await readAll().catch((caught: unknown) => caught)
+    expect(database.classify(error)).toBe('retry')
+    expect(await readAll()).toEqual([])
+  })
+
+  test.each([
+    ['40001', 'retry'],
+    ['40P01', 'retry'],
+    ['57P01', 'unavailable'],
+    ['57014', 'unavailable'],
+    ['53100', 'unavailable'],
+    ['53300', 'unavailable'],
+    ['08006', 'unavailable'],
+    ['55P03', 'unavailable'],
+    ['25006', 'unavailable'],
+    ['23505', 'fault'],
+    ['22P02', 'fault'],
+    ['XX001', 'fault'],
+  ])('an error %s means %s', async (code, meaning) => {
+    const { database } = await open('postgres')
+    const raise = rawStatement(`do $$ begin raise exception using errcode = '${code}'; end $$`)
+    const error = await database.transaction(() => run(raise, {})).catch((caught: unknown) => caught)
+    expect(database.classify(error)).toBe(meaning)
+  })
+
+  test('a server that is not there is unavailable', async () => {
+    const { database, url } = await open('postgres')
+    const nowhere = new URL(url)
+    nowhere.port = '1'
+    const error = await openDatabase(nowhere.href).catch((caught: unknown) => caught)
+    expect(database.classify(error)).toBe('unavailable')
+  })
+
+  test('more transactions than connections wait for each other', async () => {
+    const { database } = await open('postgres')
+    const keys = Array.from({ length: 40 }, (_, index) => `${index}`.padStart(2, '0'))
+    await Promise.all(keys.map((key) => database.transaction(() => store(key))))
+    expect(await names(database)).toEqual(keys)
+  })
+})
+
+test.each(['', 'mysql://localhost/x', 'sqlite:', 'sqlite::memory:', 'data/tocsin.db'])(
+  'the address "%s" is refused with its variable',
+  async (url) => {
+    await expect(openDatabase(url)).rejects.toThrow(/^DATABASE_URL/)
+  },
+)
+
+function* store(...keys: string[]): Work<void> {
+  for (const name of keys) yield* insertRows('setting', [{ name, value: '' }])
+}
+
+async function names(database: Database): Promise<string[]> {
+  const rows = await database.read.selectFrom('setting').select('name').orderBy('name').execute()
+  return rows.map((row) => row.name)
+}
+
+async function open(kind: DatabaseKind): Promise<{ database: Database; url: string }> {
+  const { url, dispose } = await freshDatabase(kind)
+  onTestFinished(dispose)
+  const database = await reopen(url)
+  await migrate(database, migrations)
+  return { database, url }
+}
+
+async function openSqlite(): Promise<{ database: Database; path: string }> {
+  const { database, url } = await open('sqlite')
+  return { database, path: url.slice('sqlite:'.length) }
+}
+
+async function reopen(url: string): Promise<Database> {
+  const database = await openDatabase(url)
+  // Some tests close it themselves.
+  onTestFinished(() => database.close().catch(() => {}))
+  return database
+}
+
+function rawStatement<R = unknown>(text: string) {
+  return statement<object, R>(() => sql<R>`${sql.raw(text)}`)
+}
+
+function show(database: Database, setting: string): Promise<unknown[]> {
+  return database.transaction(() => all(rawStatement(`show ${setting}`), {}))
+}
+
+/** Inside a transaction, on the connection that writes. */
+function pragma<R>(database: Database, text: string): Promise<R[]> {
+  return database.transaction(() => all(rawStatement<R>(`pragma ${text}`), {}))
+}
+
+async function asOther<T>(url: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    return await use(client)
+  } finally {
+    await client.end()
+  }
+}
