@@ -100,7 +100,7 @@ export const sourceRoutes = [
       success: z.boolean(),
       reference: z.string().nullable(),
       incidentId: z.string().nullable(),
-      answers: z.array(Received),
+      answers: z.array(Received.extend({ requestId: z.string().optional() })),
     }),
     run: (tocsin, { params }) => tocsin.testSource(params.project, params.source),
   }),

@@ -1,4 +1,10 @@
-import type { HookRequest, Log, OpenedTocsin, ReceiveAddress } from '@tocsin/core'
+import {
+  adapterBySlug,
+  type HookRequest,
+  type Log,
+  type OpenedTocsin,
+  type ReceiveAddress,
+} from '@tocsin/core'
 import { type NextFunction, type Request, type Response, Router } from 'express'
 import { answerJson, answerMethodNotAllowed } from '../answer.ts'
 import { receivingErrorHandler } from '../error-handler.ts'
@@ -73,7 +79,7 @@ export function webhookRoutes(tocsin: OpenedTocsin, log: Log, now: () => Date): 
     router.put(path, (req: Request<WebhookParams>, res: Response, next: NextFunction) =>
       takesPut(req.params.adapter) ? receive(req, res) : next(),
     )
-    router.all(path, (req, res) => {
+    router.all(path, (req: Request<WebhookParams>, res: Response) => {
       const allow = takesPut(req.params.adapter) ? ['POST', 'PUT'] : ['POST']
       const message = `Webhooks come here by ${allow.join(' or ')} with a JSON body, not by ${req.method}.`
       answerMethodNotAllowed(res, allow, message)
@@ -84,9 +90,9 @@ export function webhookRoutes(tocsin: OpenedTocsin, log: Log, now: () => Date): 
   return router
 }
 
-/** Grafana's webhook contact point can be set to PUT. At the short address the tool is not known yet. */
-function takesPut(adapter: unknown): boolean {
-  return adapter === undefined || adapter === 'grafana'
+/** Some tools can be set to PUT. At the short address the tool is not known yet. */
+function takesPut(adapter: string | undefined): boolean {
+  return adapter === undefined || adapterBySlug(adapter)?.methods?.includes('PUT') === true
 }
 
 /** The sender behind trusted proxies, an IPv4 address in its usual form even on a double-stack socket. */
