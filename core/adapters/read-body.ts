@@ -7,14 +7,14 @@ const MAX_DEPTH = 64
 const UNSAFE_DIGITS = 16
 
 /**
- * JSON from the bytes of a request, without prototype keys.
+ * JSON from the bytes of a request, without prototype keys. A byte order mark of UTF-8 is skipped by the parser.
  * An integer too large for a number arrives as its digits in text. Throws TocsinError `malformed_body`.
  */
 export function readJsonBody(rawBody: Buffer): unknown {
   if (rawBody.length === 0) throw malformed('The body is empty: send JSON.')
   if (!isUtf8(rawBody)) throw malformed('The body is not UTF-8 text: send JSON encoded as UTF-8.')
 
-  const text = withoutByteOrderMark(rawBody.toString('utf8'))
+  const text = rawBody.toString('utf8')
   const hasLargeInteger = scan(text)
   try {
     return secureJson.parse(text, hasLargeInteger ? keepLargeIntegers : null, {
@@ -87,10 +87,6 @@ function keepLargeIntegers(_key: string, value: unknown, context?: { source?: st
   const source = context?.source
   if (typeof value !== 'number' || source === undefined || Number.isSafeInteger(value)) return value
   return /^-?\d+$/.test(source) ? source : value
-}
-
-function withoutByteOrderMark(text: string): string {
-  return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text
 }
 
 function malformed(message: string): TocsinError {
