@@ -25,7 +25,7 @@ const DELIVERY_WINDOW_MS = 72 * 60 * 60 * 1000
 
 /**
  * The members we read; everything else becomes metadata. The names are postmortem.so's and our own.
- * https://postmortem.so/docs/integrations
+ * https://postmortem.so/docs/webhooks
  */
 const FIELDS = z.looseObject({
   title: anything,

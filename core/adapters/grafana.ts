@@ -15,7 +15,7 @@ const SIGNED_TIME_TOLERANCE_MS = 300_000
 
 /**
  * Dashboard alerting, Grafana 8 and older.
- * https://grafana.com/docs/grafana/v7.5/alerting/old-alerting/notifications/#webhook
+ * https://grafana.com/docs/grafana/v7.5/alerting/notifications/#webhook
  */
 const LegacyBody = z.object({
   ruleId: z.union([z.string().min(1), z.number()]).transform(String),
@@ -91,7 +91,7 @@ export const grafana: Adapter = {
   ],
 }
 
-/** https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-contact-points/integrations/webhook-notifier/#hmac-signature */
+/** https://github.com/grafana/alerting/blob/main/http/hmac.go */
 function hasSignature(request: HookRequest, secret: string, settings: SourceSettings): boolean {
   const signature = header(request, signatureHeader(settings))
   if (!settings.timestampHeader) return hasHmacSha256(request.rawBody, signature, secret)

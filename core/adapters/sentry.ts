@@ -24,12 +24,12 @@ const ISSUE_DELIVERY_WINDOW_MS = 20 * 60 * 1000
 const MAX_FRAMES = 50
 const MAX_FRAME_LENGTH = 200
 
-/** https://docs.sentry.io/organization/integrations/integration-platform/webhooks/ */
+/** https://docs.sentry.io/integrations/integration-platform/webhooks/ */
 const Envelope = z.object({ action: someWord, data: z.record(z.string(), z.unknown()) })
 
 const Project = z.object({ slug: someWord, id: someId, name: someName }).nullish().catch(null)
 
-/** https://docs.sentry.io/organization/integrations/integration-platform/webhooks/issues/ */
+/** https://docs.sentry.io/integrations/integration-platform/webhooks/issues/ */
 const IssueData = z.object({
   issue: z.object({
     id: z.union([z.string().min(1), z.number()]).transform(String),
@@ -51,7 +51,7 @@ const IssueData = z.object({
   resolution_type: someWord,
 })
 
-/** https://docs.sentry.io/organization/integrations/integration-platform/webhooks/issue-alerts/ */
+/** https://docs.sentry.io/integrations/integration-platform/webhooks/issue-alerts/ */
 const Event = z.object({
   event_id: someId,
   issue_id: someId,
@@ -78,10 +78,10 @@ const Event = z.object({
 })
 
 const EventAlertData = z.object({ event: Event, triggered_rule: someName })
-/** https://docs.sentry.io/organization/integrations/integration-platform/webhooks/errors/ */
+/** https://docs.sentry.io/integrations/integration-platform/webhooks/errors/ */
 const ErrorData = z.object({ error: Event })
 
-/** https://docs.sentry.io/organization/integrations/integration-platform/webhooks/metric-alerts/ */
+/** https://docs.sentry.io/integrations/integration-platform/webhooks/metric-alerts/ */
 const MetricAlertData = z.object({
   metric_alert: z.object({
     id: z.union([z.string().min(1), z.number()]).transform(String),
@@ -107,7 +107,7 @@ const MetricAlertData = z.object({
   web_url: anything,
 })
 
-/** https://docs.sentry.io/organization/integrations/integration-platform/webhooks/comments/ */
+/** https://docs.sentry.io/integrations/integration-platform/webhooks/comments/ */
 const CommentData = z.object({
   comment_id: someId,
   issue_id: someId,
@@ -115,7 +115,10 @@ const CommentData = z.object({
   comment: someDescription,
 })
 
-/** The WebHooks plugin ("legacy integration"). https://docs.sentry.io/organization/integrations/integration-platform/webhooks/#webhooks */
+/**
+ * The WebHooks plugin, per project, "legacy integration".
+ * https://github.com/getsentry/sentry/blob/master/src/sentry/plugins/sentry_webhooks/plugin.py
+ */
 const PluginBody = z.object({
   id: z.union([z.string().min(1), z.number()]).transform(String),
   project: someWord,
