@@ -60,7 +60,7 @@ export function createWriter<C, R>({
     if (queue.length >= maxQueue)
       return Promise.reject(unavailable('Too much is waiting to be stored; try again.'))
     return new Promise((resolve, reject) => {
-      queue.push({ command, resolve, reject })
+      queue.push({ command, resolve, reject, at: monotonicNow() })
       planFlush()
     })
   }
@@ -92,6 +92,7 @@ export function createWriter<C, R>({
       if (database.classify(error) !== 'fault') {
         const refusal = unavailable('The database is busy or away; try again.', error)
         for (const { reject } of entries) reject(refusal)
+        refuseOverdue(refusal)
       } else if (entries.length === 1) {
         entries[0]!.reject(error)
       } else {
@@ -100,6 +101,13 @@ export function createWriter<C, R>({
         await settle(entries.slice(middle))
       }
     }
+  }
+
+  /** A database that is away may take seconds to say so; those who waited for that do not wait for it again. */
+  function refuseOverdue(refusal: TocsinError): void {
+    const due = monotonicNow() - PATIENCE_MS
+    const kept = queue.findIndex(({ at }) => at > due)
+    for (const { reject } of queue.splice(0, kept === -1 ? queue.length : kept)) reject(refusal)
   }
 
   async function commit(commands: C[]): Promise<Settled<R>[]> {
@@ -138,10 +146,13 @@ interface Entry<C, R> {
   command: C
   resolve: (value: R) => void
   reject: (error: unknown) => void
+  /** When it came. */
+  at: number
 }
 
 const MAX_RETRIES = 5
 const RETRY_MS = 5
+const PATIENCE_MS = 1_000
 
 function unavailable(message: string, cause?: unknown): TocsinError {
   return new TocsinError('unavailable', message, { cause, retryAfterSeconds: 1 })

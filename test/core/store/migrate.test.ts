@@ -1,0 +1,141 @@
+import { type Kysely, sql } from 'kysely'
+import type { Migration } from 'kysely/migration'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { migrate } from '../../../core/store/migrate.ts'
+import { migrations } from '../../../core/store/migrations/index.ts'
+import { type Database, openDatabase } from '../../../core/store/open-database.ts'
+import { inRepository, pinnedNode, startChild } from '../../support/child.ts'
+import { type DatabaseKind, databaseKinds, freshDatabase } from '../../support/databases.ts'
+
+interface Fruit {
+  apple: { id: string }
+  pear: { id: string }
+}
+
+const apple = creates('apple')
+const pear = creates('pear')
+const broken: Migration = {
+  async up(db) {
+    await pear.up(db)
+    await sql`insert into pear (id) values ('a'), ('a')`.execute(db)
+  },
+}
+
+describe.each(databaseKinds)('migrating %s', (kind) => {
+  test('makes the tables once', async () => {
+    const { database } = await open(kind)
+    await migrate(database, { '1-apple': apple })
+    await migrate(database, { '1-apple': apple })
+    expect(await tables(database)).toEqual(['apple'])
+    await migrate(database, { '1-apple': apple, '2-pear': pear })
+    expect(await tables(database)).toEqual(['apple', 'pear'])
+  })
+
+  test('five that start at once make them once', async () => {
+    const { url, database } = await open(kind)
+    const others = await Promise.all([1, 2, 3, 4].map(() => connect(url)))
+    let runs = 0
+    const counted: Migration = {
+      async up(db) {
+        runs++
+        await apple.up(db)
+      },
+    }
+    await Promise.all(
+      [database, ...others].map((one) => migrate(one, { '1-apple': counted, '2-pear': pear })),
+    )
+    expect(runs).toBe(1)
+    expect(await tables(database)).toEqual(['apple', 'pear'])
+  })
+
+  test('five processes that start at once all come up', async () => {
+    const { url, database } = await open(kind)
+    const script = `
+      import { migrate } from './core/store/migrate.ts'
+      import { migrations } from './core/store/migrations/index.ts'
+      import { openDatabase } from './core/store/open-database.ts'
+      const database = await openDatabase(process.env.URL)
+      await migrate(database, migrations)
+      await database.transaction(function* () {})
+      await database.close()`
+    const children = await Promise.all(
+      [1, 2, 3, 4, 5].map(() =>
+        startChild(pinnedNode, ['--input-type=module', '-e', script], {
+          cwd: inRepository('.'),
+          env: { URL: url },
+        }),
+      ),
+    )
+    const exits = await Promise.all(children.map((child) => child.exited))
+    expect(exits.map(({ code }) => code, children.map((child) => child.stderr()).join())).toEqual([
+      0, 0, 0, 0, 0,
+    ])
+    await migrate(database, migrations)
+  })
+
+  test('one that fails leaves nothing behind, and a corrected one goes through', async () => {
+    const { database } = await open(kind)
+    await migrate(database, { '1-apple': apple })
+    await expect(migrate(database, { '1-apple': apple, '2-pear': broken })).rejects.toThrow(/unique/i)
+    expect(await tables(database)).toEqual(['apple'])
+    await migrate(database, { '1-apple': apple, '2-pear': pear })
+    expect(await tables(database)).toEqual(['apple', 'pear'])
+  })
+
+  test('an older program refuses and changes nothing', async () => {
+    const { database } = await open(kind)
+    await migrate(database, { '1-apple': apple, '2-pear': pear })
+    await expect(migrate(database, { '1-apple': apple })).rejects.toThrow(
+      'The database was made by a newer Tocsin (migration 2-pear). Start that version, or restore a backup made before.',
+    )
+    expect(await tables(database)).toEqual(['apple', 'pear'])
+  })
+
+  test('statements see the tables at once', async () => {
+    const { database } = await open(kind)
+    expect(await database.read.introspection.getTables()).toEqual([])
+    await migrate(database, { '1-apple': apple })
+    expect(await database.read.selectFrom('apple').selectAll().execute()).toEqual([])
+  })
+})
+
+test('a rebuilt table must not leave dangling references on SQLite', async () => {
+  const { database } = await open('sqlite')
+  const dangling: Migration = {
+    async up(db) {
+      await apple.up(db)
+      await sql`create table worm (apple_id text references apple (id))`.execute(db)
+      await sql`insert into worm values ('eaten')`.execute(db)
+    },
+  }
+  await expect(migrate(database, { '1-worm': dangling })).rejects.toThrow('1 dangling references')
+  expect(await tables(database)).toEqual([])
+})
+
+function creates(table: string): Migration {
+  return {
+    async up(db: Kysely<unknown>) {
+      await db.schema
+        .createTable(table)
+        .addColumn('id', 'text', (column) => column.primaryKey())
+        .execute()
+    },
+  }
+}
+
+async function tables(database: Database<Fruit>): Promise<string[]> {
+  const found = await database.read.introspection.getTables()
+  return found.map((table) => table.name).sort()
+}
+
+async function open(kind: DatabaseKind): Promise<{ database: Database<Fruit>; url: string }> {
+  const { url, dispose } = await freshDatabase(kind)
+  onTestFinished(dispose)
+  return { database: await connect(url), url }
+}
+
+async function connect(url: string): Promise<Database<Fruit>> {
+  const database = await openDatabase<Fruit>(url)
+  onTestFinished(() => database.close())
+  return database
+}

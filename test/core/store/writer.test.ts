@@ -1,0 +1,269 @@
+import Sqlite from 'better-sqlite3'
+import { sql } from 'kysely'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { TocsinError } from '../../../core/errors.ts'
+import { migrate } from '../../../core/store/migrate.ts'
+import { migrations } from '../../../core/store/migrations/index.ts'
+import { type Database, openDatabase } from '../../../core/store/open-database.ts'
+import { insertRows, run, statement, type Work } from '../../../core/store/statement.ts'
+import { createWriter, type Settled, type Writer, type WriterOptions } from '../../../core/store/writer.ts'
+import { databaseKinds, freshDatabase } from '../../support/databases.ts'
+
+/** A command here is a name to store; what is wrong with one is in its name. */
+function* storeAll(names: string[]): Work<Settled<string>[]> {
+  const results: Settled<string>[] = []
+  for (const name of names) {
+    if (name === 'poison') throw new TypeError('This command cannot be carried out.')
+    if (name === 'refused') results.push({ error: new TocsinError('not_found', 'No such thing.') })
+    else {
+      yield* insertRows('setting', [{ name, value: '' }])
+      results.push({ value: `stored ${name}` })
+    }
+  }
+  return results
+}
+
+describe.each(databaseKinds)('the writer on %s', (kind) => {
+  test('stores what arrives together in one commit and answers each on its own', async () => {
+    const { writer, stored } = await open(kind)
+    const answers = await Promise.all(['a', 'b', 'c'].map((name) => writer.submit(name)))
+    expect(answers).toEqual(['stored a', 'stored b', 'stored c'])
+    expect(writer.stats).toEqual({ commits: 1, commands: 3 })
+    expect(await stored()).toEqual(['a', 'b', 'c'])
+  })
+
+  test('answers after the commit', async () => {
+    const { writer, stored } = await open(kind)
+    const seen = await writer.submit('a').then(() => stored())
+    expect(seen).toEqual(['a'])
+  })
+
+  test('a refusal leaves the other commands of the batch alone', async () => {
+    const { writer, stored } = await open(kind)
+    const answers = await Promise.allSettled(['a', 'refused', 'b'].map((name) => writer.submit(name)))
+    expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect(answers[1]).toMatchObject({ reason: { code: 'not_found' } })
+    expect(writer.stats.commits).toBe(1)
+    expect(await stored()).toEqual(['a', 'b'])
+  })
+
+  test('a command at fault fails alone, with its own error', async () => {
+    const { writer, stored } = await open(kind)
+    const names = ['a', 'b', 'poison', 'c', 'd', 'e', 'a', 'f', 'poison']
+    const answers = await Promise.allSettled(names.map((name) => writer.submit(name)))
+    const failed = names.filter((_, index) => answers[index]!.status === 'rejected')
+    // The second "a" is against the unique index.
+    expect(failed).toEqual(['poison', 'a', 'poison'])
+    expect(answers[2]).toMatchObject({ reason: new TypeError('This command cannot be carried out.') })
+    expect(await stored()).toEqual(['a', 'b', 'c', 'd', 'e', 'f'])
+  })
+
+  test('what arrives during a batch shares the next one', async () => {
+    const during: Promise<string>[] = []
+    const { writer } = await open(kind, {
+      *runBatch(names) {
+        if (names[0] === 'a') during.push(writer.submit('b'), writer.submit('c'))
+        return yield* storeAll(names)
+      },
+    })
+    await writer.submit('a')
+    await Promise.all(during)
+    expect(writer.stats).toEqual({ commits: 2, commands: 3 })
+  })
+
+  test('a batch that forgets to answer a command keeps nothing', async () => {
+    const { writer, stored } = await open(kind, {
+      *runBatch(names) {
+        yield* storeAll(names)
+        return []
+      },
+    })
+    await expect(writer.submit('a')).rejects.toThrow('A batch must answer every command.')
+    expect(await stored()).toEqual([])
+  })
+
+  test('finishes what it took before it closes, then takes no more', async () => {
+    const { writer, stored } = await open(kind)
+    const submitted = ['a', 'b', 'c'].map((name) => writer.submit(name))
+    await writer.close()
+    expect(await stored()).toEqual(['a', 'b', 'c'])
+    await Promise.all(submitted)
+
+    await expect(writer.submit('d')).rejects.toMatchObject({ code: 'unavailable', retryAfterSeconds: 1 })
+    await writer.close()
+  })
+
+  test('refuses at once what does not fit the queue', async () => {
+    const { writer, stored } = await open(kind, { maxQueue: 2 })
+    const answers = await Promise.allSettled(['a', 'b', 'c'].map((name) => writer.submit(name)))
+    expect(answers[2]).toMatchObject({ reason: { code: 'unavailable', retryAfterSeconds: 1 } })
+    await writer.submit('d')
+    expect(await stored()).toEqual(['a', 'b', 'd'])
+  })
+
+  test('commits more than a batch holds in several', async () => {
+    const { writer, stored } = await open(kind, { maxBatch: 4 })
+    const names = Array.from({ length: 10 }, (_, index) => `${index}`)
+    await Promise.all(names.map((name) => writer.submit(name)))
+    expect(writer.stats).toEqual({ commits: 3, commands: 10 })
+    expect(await stored()).toEqual(names)
+  })
+})
+
+describe('the interval between commits', () => {
+  test('a lone command goes at once', async () => {
+    const { writer, clock } = await openWithClock()
+    const answer = writer.submit('a')
+    expect(clock.delays).toEqual([0])
+    await clock.pass(0)
+    expect(await answer).toBe('stored a')
+
+    await clock.pass(2)
+    void writer.submit('b')
+    expect(clock.delays).toEqual([0, 0])
+    await clock.pass(0)
+  })
+
+  test('what comes soon after a commit waits for the rest of the interval and shares the next', async () => {
+    const { writer, clock, stored } = await openWithClock()
+    void writer.submit('a')
+    await clock.pass(0)
+    await clock.pass(0.5)
+    const later = [writer.submit('b'), writer.submit('c')]
+    expect(clock.delays).toEqual([0, 1.5])
+
+    await clock.pass(1)
+    expect(await stored()).toEqual(['a'])
+    await clock.pass(0.5)
+    await Promise.all(later)
+    expect(writer.stats).toEqual({ commits: 2, commands: 3 })
+  })
+
+  test('a full batch does not wait', async () => {
+    const { writer, clock } = await openWithClock({ maxBatch: 2 })
+    const answers = ['a', 'b', 'c', 'd', 'e'].map((name) => writer.submit(name))
+    await clock.pass(0)
+    await clock.pass(0)
+    expect(writer.stats.commits).toBe(2)
+    // The last one alone is no full batch.
+    expect(clock.delays).toEqual([0, 0, 2])
+    await clock.pass(2)
+    await Promise.all(answers)
+  })
+})
+
+describe('a database in trouble', () => {
+  test('while another process holds it, commands are told to come back, and later ones are stored', async () => {
+    const { writer, stored, url } = await open('sqlite')
+    const other = new Sqlite(url.slice('sqlite:'.length))
+    onTestFinished(() => void other.close())
+    other.exec('begin immediate')
+    const answers = await Promise.allSettled([writer.submit('a'), writer.submit('b')])
+    for (const answer of answers) {
+      expect(answer).toMatchObject({ reason: { code: 'unavailable', retryAfterSeconds: 1 } })
+    }
+
+    other.exec('rollback')
+    await writer.submit('c')
+    expect(await stored()).toEqual(['c'])
+  })
+
+  test.runIf(databaseKinds.includes('postgres')).each([
+    { conflicts: 5, outcome: 'fulfilled', runs: 6 },
+    { conflicts: 6, outcome: 'rejected', runs: 6 },
+  ])('$conflicts conflicts with another process in a row: $outcome', async ({ conflicts, outcome, runs }) => {
+    const conflict = statement<object, unknown>(
+      () => sql`do $$ begin raise exception using errcode = '40001'; end $$`,
+    )
+    let ran = 0
+    const { writer, stored } = await open('postgres', {
+      *runBatch(names) {
+        const results = yield* storeAll(names)
+        if (++ran <= conflicts) yield* run(conflict, {})
+        return results
+      },
+    })
+    const [a, b] = await Promise.allSettled([writer.submit('a'), writer.submit('b')])
+    expect([a.status, b.status, ran]).toEqual([outcome, outcome, runs])
+    expect(await stored()).toEqual(outcome === 'fulfilled' ? ['a', 'b'] : [])
+    if (a.status === 'rejected') expect(a.reason).toMatchObject({ code: 'unavailable' })
+  })
+
+  test('those who waited long for a database that is away do not wait again', async () => {
+    const away = new Error('Connection terminated')
+    const refused: unknown[] = []
+    const { writer, clock, stored } = await openWithClock({
+      *runBatch(names) {
+        if (names.includes('first')) {
+          // What comes while the first one waits: one at once, one after two seconds.
+          writer.submit('early').catch((error: unknown) => refused.push(error))
+          clock.skip(2_000)
+          void writer.submit('late')
+          throw Object.assign(away, { code: 'SQLITE_BUSY' })
+        }
+        return yield* storeAll(names)
+      },
+    })
+    const first = writer.submit('first').catch((error: unknown) => refused.push(error))
+    await clock.pass(0)
+    await first
+    expect(refused).toMatchObject([{ code: 'unavailable' }, { code: 'unavailable', cause: away }])
+    await clock.pass(2)
+    expect(await stored()).toEqual(['late'])
+  })
+})
+
+type Options = Partial<WriterOptions<string, string>>
+
+async function open(
+  kind: Database['kind'],
+  options: Options = {},
+): Promise<{ writer: Writer<string, string>; stored: () => Promise<string[]>; url: string }> {
+  const { url, dispose } = await freshDatabase(kind)
+  const database = await openDatabase(url)
+  onTestFinished(async () => {
+    await database.close()
+    await dispose()
+  })
+  await migrate(database, migrations)
+
+  const stored = async () => {
+    const rows = await database.read.selectFrom('setting').select('name').orderBy('name').execute()
+    return rows.map((row) => row.name)
+  }
+  return { writer: createWriter({ database, runBatch: storeAll, ...options }), stored, url }
+}
+
+async function openWithClock(options: Options = {}) {
+  const clock = manualClock()
+  const opened = await open('sqlite', { ...options, monotonicNow: clock.now, schedule: clock.schedule })
+  return { ...opened, clock }
+}
+
+/** Time that stands still until it is told to pass. */
+function manualClock() {
+  let time = 1_000
+  let planned: { at: number; run: () => void }[] = []
+  const delays: number[] = []
+  return {
+    /** Every wait that was asked for. */
+    delays,
+    now: () => time,
+    schedule(delayMs: number, run: () => void) {
+      delays.push(delayMs)
+      planned.push({ at: time + delayMs, run })
+    },
+    /** The time that something took without letting anything else run. */
+    skip(ms: number) {
+      time += ms
+    },
+    /** Lets time pass, runs what is due by then, and lets its answers arrive. */
+    async pass(ms: number) {
+      time += ms
+      const due = planned.filter(({ at }) => at <= time)
+      planned = planned.filter(({ at }) => at > time)
+      for (const { run } of due) run()
+      await new Promise((resolve) => setImmediate(resolve))
+    },
+  }
+}
