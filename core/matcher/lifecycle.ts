@@ -630,6 +630,7 @@ function signalFor(picture: Picture, event: DecidedEvent): SignalState {
     lastBodyHash: null,
     lastReceivedAt: event.receivedAt,
     lastEventId: null,
+    newestAt: '',
   }
   picture.insertSignal(signal)
   return signal
@@ -641,6 +642,7 @@ function rememberOnSignal(picture: Picture, event: DecidedEvent): void {
   signal.lastBodyHash = event.bodyHash
   signal.lastReceivedAt = event.receivedAt
   signal.lastEventId = event.id
+  signal.newestAt = later(signal.newestAt, later(event.at, event.firedAt))
   if (event.kind === 'fire' || event.kind === 'refresh') {
     signal.title = event.title
     signal.titleHash = event.titleHash

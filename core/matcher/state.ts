@@ -17,6 +17,8 @@ export interface SignalState {
   lastBodyHash: string | null
   lastReceivedAt: string
   lastEventId: string | null
+  /** Latest time an event of it spoke of: what is later needs no look at its history. */
+  newestAt: string
 }
 
 /** Who ended an occurrence; everything but `recover` and `manual` is an inference. */

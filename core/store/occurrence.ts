@@ -4,33 +4,64 @@ import type { Severity } from '../types.ts'
 import type { OccurrenceTable } from './schema.ts'
 import { all, allForEach, isAnyOf, statement, type Work } from './statement.ts'
 
-/** How many neighbours in time a decision may need on either side (T3, T7 look at the next ones only). */
+/** How many neighbours in time a late event may need on either side (T3, T7 look at the next ones only). */
 const NEIGHBOURS = 4
 /** A loose recovery needs to know whether one or several fire (R3), and names a few. */
 const MOST_OF_SOURCE = 50
 
-/**
- * What a decision about one event of a signal may look at: what fires, its own episode, the newest, the neighbours of
- * its time, and waiting recoveries. Every part is a few rows by index, however long the signal's history is.
- */
-const aroundEvent = statement<{ signalId: string; episode: string; at: string }, Selectable<OccurrenceTable>>(
-  (db, p) => {
-    const part = () => db.selectFrom('occurrence').selectAll().where('signal_id', '=', p('signalId'))
-    const limited = (query: ReturnType<typeof part>, limit: number) =>
-      db.selectFrom(query.limit(limit).as('o')).selectAll()
-    return part()
-      .where('episode', '=', p('episode'))
-      .union(limited(part().where('fired_at', 'is not', null).orderBy('fired_at', 'desc'), 2 * NEIGHBOURS))
-      .union(limited(part().where('fired_at', '<=', p('at')).orderBy('fired_at', 'desc'), NEIGHBOURS))
-      .union(limited(part().where('fired_at', '>', p('at')).orderBy('fired_at', 'asc'), NEIGHBOURS))
-      .union(limited(part().where('fired_at', 'is', null).orderBy('recovered_at', 'asc'), NEIGHBOURS))
-  },
-)
+/** An event of a signal, as far as it matters for what to load. */
+export interface Around {
+  signalId: string
+  /** The sender's, or the number of the signal's last stretch. */
+  episode: string
+  at: string
+  /** Latest time an event of the signal spoke of. */
+  newestAt: string
+}
 
-export function* occurrencesAround(
-  events: readonly { signalId: string; episode: string; at: string }[],
-): Work<OccurrenceState[]> {
-  return (yield* allForEach(aroundEvent, events)).flat().map(fromRow)
+/** What fires, the event's own episode and waiting recoveries: enough for what arrives in order. Rows may repeat. */
+const currentOf = statement<Pick<Around, 'signalId' | 'episode'>, Selectable<OccurrenceTable>>((db, p) => {
+  const part = () => db.selectFrom('occurrence').selectAll().where('signal_id', '=', p('signalId'))
+  return part()
+    .where('recovered_at', 'is', null)
+    .unionAll(part().where('episode', '=', p('episode')))
+    .unionAll(part().where('fired_at', 'is', null))
+})
+
+/** The neighbours of a time, for events that come late. */
+const neighboursOf = statement<Pick<Around, 'signalId' | 'at'>, Selectable<OccurrenceTable>>((db, p) => {
+  const ids = () => db.selectFrom('occurrence').select('id').where('signal_id', '=', p('signalId'))
+  const before = ids().where('fired_at', '<=', p('at')).orderBy('fired_at', 'desc').limit(sql.lit(NEIGHBOURS))
+  const after = ids().where('fired_at', '>', p('at')).orderBy('fired_at', 'asc').limit(sql.lit(NEIGHBOURS))
+  return db
+    .selectFrom('occurrence')
+    .selectAll()
+    .where(
+      'id',
+      'in',
+      db
+        .selectFrom(before.as('b'))
+        .select('id')
+        .unionAll(db.selectFrom(after.as('a')).select('id')),
+    )
+})
+
+/**
+ * What deciding these events may look at. Every part is a few rows by index, however long the history of a signal is;
+ * the neighbours of an event's time are asked for only where it is not the newest thing said of its signal.
+ */
+export function* occurrencesAround(events: readonly Around[]): Work<OccurrenceState[]> {
+  const current = (yield* allForEach(currentOf, events)).map((rows) => rows.map(fromRow))
+  const late = events.filter(
+    (event, i) => event.newestAt >= event.at || current[i]!.some((o) => isNotBefore(o, event.at)),
+  )
+  const neighbours = (yield* allForEach(neighboursOf, late)).flat().map(fromRow)
+  return [...current.flat(), ...neighbours]
+}
+
+/** Whether any time of the occurrence is not before this one. */
+function isNotBefore(o: OccurrenceState, at: string): boolean {
+  return [o.firedAt, o.orderAt, o.recoveredAt].some((time) => time !== null && time >= at)
 }
 
 const firingOfGroupsQuery = statement<{ sources: string[]; groups: string[] }, Selectable<OccurrenceTable>>(

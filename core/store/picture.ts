@@ -160,7 +160,11 @@ export function* loadRequests(picture: Picture, requests: readonly RequestScope[
   const known = withSignal.filter((event) => picture.signals.has(event.signalId!))
   const occurrences = yield* occurrencesAround(
     uniqueBy(
-      known.map((event) => ({ signalId: event.signalId!, episode: event.episode ?? '', at: event.at })),
+      known.map((event) => {
+        const signal = picture.signals.get(event.signalId!)!
+        const episode = event.episode ?? String(signal.counter)
+        return { signalId: signal.id, episode, at: event.at, newestAt: signal.newestAt }
+      }),
       (around) => `${around.signalId} ${around.episode} ${around.at}`,
     ),
   )

@@ -145,6 +145,7 @@ export interface SignalTable {
   last_body_hash: string | null
   last_received_at: string
   last_event_id: string | null
+  newest_at: string
 }
 
 export interface OccurrenceTable {

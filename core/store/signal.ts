@@ -31,6 +31,7 @@ export function signalRow(signal: SignalState): Insertable<SignalTable> {
     last_body_hash: signal.lastBodyHash,
     last_received_at: signal.lastReceivedAt,
     last_event_id: signal.lastEventId,
+    newest_at: signal.newestAt,
   }
 }
 
@@ -49,5 +50,6 @@ function fromRow(row: Selectable<SignalTable>): SignalState {
     lastBodyHash: row.last_body_hash,
     lastReceivedAt: row.last_received_at,
     lastEventId: row.last_event_id,
+    newestAt: row.newest_at,
   }
 }

@@ -155,6 +155,7 @@ export const first: Migration = {
       .addColumn('last_body_hash', 'text')
       .addColumn('last_received_at', 'text', (c) => c.notNull())
       .addColumn('last_event_id', 'text')
+      .addColumn('newest_at', 'text', (c) => c.notNull())
       .execute()
 
     await db.schema
@@ -198,6 +199,8 @@ export const first: Migration = {
       .on('occurrence')
       .columns(['incident_id', 'recovered_at'])
       .execute()
+    await sql`create index occurrence_firing on occurrence (signal_id) where recovered_at is null`.execute(db)
+    await sql`create index occurrence_orphan on occurrence (signal_id) where fired_at is null`.execute(db)
     await sql`create index occurrence_firing_group on occurrence (source_id, sender_group) where recovered_at is null and sender_group is not null`.execute(
       db,
     )
