@@ -153,7 +153,7 @@ function openSqliteReader(path: string): Sqlite.Database {
   return db
 }
 
-const isAnyOfSqlite: Dialect = {
+const dialectSqlite: Dialect = {
   isAnyOf: (column, list) => sql<boolean>`${column} in (select value from json_each(${list}))`,
   listValue: (list) => JSON.stringify(list),
 }
@@ -169,7 +169,7 @@ function sqliteSteps<S>(db: Sqlite.Database, compiler: Kysely<S>): (step: Step) 
   function query(statement: Statement) {
     let known = compiled.get(statement)
     if (!known) {
-      const { sql: text, bind } = statement.compile(compiler, isAnyOfSqlite)
+      const { sql: text, bind } = statement.compile(compiler, dialectSqlite)
       known = { statement: db.prepare(text), bind }
       compiled.set(statement, known)
     }
@@ -574,7 +574,7 @@ function isLost(error: unknown): boolean {
 }
 
 const LOST =
-  /^(Connection terminated|Client has encountered a connection error|Client was closed|Query read timeout|timeout e|Cannot use a pool after)/
+  /^(Connection terminated|Client has encountered a connection error|Client was closed|Query read timeout|timeout (exceeded|expired)|Cannot use a pool after)/
 
 /** A prepared statement that another process's migration has overtaken; a new connection prepares it afresh. */
 function isStalePlan(error: unknown): boolean {
