@@ -1,0 +1,44 @@
+import { connect } from 'node:net'
+import { buffer } from 'node:stream/consumers'
+
+export interface RawAnswer {
+  status: number
+  headers: Map<string, string>
+  body: string
+}
+
+/** Sends one POST exactly as given, header lines and all, where fetch would tidy up; reads until the server closes. */
+export function rawPost(
+  url: string,
+  headerLines: readonly string[],
+  body: string | Uint8Array,
+): Promise<RawAnswer> {
+  const { hostname, port, host, pathname, search } = new URL(url)
+  const bytes = Buffer.from(body)
+  const head = [
+    `POST ${pathname}${search} HTTP/1.1`,
+    `Host: ${host}`,
+    'Connection: close',
+    `Content-Length: ${bytes.length}`,
+    ...headerLines,
+  ]
+  return rawExchange(
+    hostname,
+    Number(port),
+    Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), bytes]),
+  )
+}
+
+async function rawExchange(host: string, port: number, bytes: Buffer): Promise<RawAnswer> {
+  const socket = connect(port, host)
+  socket.write(bytes)
+  const text = (await buffer(socket)).toString('utf8')
+
+  const end = text.indexOf('\r\n\r\n')
+  const [statusLine = '', ...lines] = text.slice(0, end).split('\r\n')
+  const headers = lines.map((line): [string, string] => {
+    const colon = line.indexOf(':')
+    return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()]
+  })
+  return { status: Number(statusLine.split(' ')[1]), headers: new Map(headers), body: text.slice(end + 4) }
+}
