@@ -71,7 +71,7 @@ export function createReceive({
   return async function receive(request, address, refusal, options = {}) {
     for (let attempt = 1; attempt <= MOST_TRIES; attempt++) {
       const requestId = options.replay?.requestId ?? newId()
-      const { project, source } = await authenticate(request, address, requestId, options)
+      const { project, source } = await authenticate(request, address, requestId, refusal, options)
       const parsed = await accept(request, project, source, requestId, refusal, options)
       const result = await store(request, project, source, requestId, parsed, options)
       if (result !== CONFIG_CHANGED) return answer(result, requestId)
@@ -88,6 +88,7 @@ export function createReceive({
     request: HookRequest,
     address: ReceiveAddress,
     requestId: string,
+    refusal: TocsinError | undefined,
     { replay }: ReceiveOptions,
   ): Promise<{ project: KnownProject; source: KnownSource }> {
     const lookUp = async (fresh: boolean) => {
@@ -116,6 +117,8 @@ export function createReceive({
 
     if (!project) adapterBySlug(address.adapter ?? 'generic')?.verify(request, 'no such project', NO_SETTINGS)
     else logStranger(request, address, project, requestId)
+    // A signature cannot be checked over a body that was cut off; what refuses it is the same for everybody.
+    if (refusal) throw withRequestId(refusal, requestId)
     throw new TocsinError(
       'unauthorized',
       'Missing or wrong credential, or an unknown address. Compare the URL and the secret with those of the source.',
