@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import { type AddressInfo, isIPv6 } from 'node:net'
-import { openTocsin, TocsinError } from '@tocsin/core'
+import { type OpenedTocsin, type OpenOptions, openTocsin, TocsinError } from '@tocsin/core'
 import { answerError, answerJson } from './answer.ts'
 import { createApp, createServer } from './app.ts'
 import { type Config, ConfigError, readConfig } from './config.ts'
@@ -41,7 +41,7 @@ async function start(): Promise<void> {
   const localUrl = await listen(server, config)
   const publicUrl = config.publicUrl ?? localUrl
 
-  const opening = openTocsin({
+  const opening = open({
     databaseUrl: config.databaseUrl,
     secretKey,
     publicUrl,
@@ -49,7 +49,6 @@ async function start(): Promise<void> {
     ...(config.adminKey !== null && { adminKey: config.adminKey }),
     log,
   })
-  opening.catch((error) => log('debug', 'opening failed', { err: error }))
   const stop = async () => {
     try {
       await stoppable.stop(STOP_LIMIT_MS)
@@ -66,6 +65,17 @@ async function start(): Promise<void> {
   const tocsin = await opening
   answer = createApp({ tocsin, config, log, isStopping: stoppable.isStopping })
   process.stdout.write(startUpText(tocsin, { localUrl, publicUrl }))
+}
+
+/** Opens core. Drivers say what failed, but not which setting to look at. */
+async function open(options: OpenOptions): Promise<OpenedTocsin> {
+  try {
+    return await openTocsin(options)
+  } catch (error) {
+    options.log?.('debug', 'opening failed', { err: error })
+    if (!(error instanceof Error) || error instanceof TocsinError || !('code' in error)) throw error
+    throw new ConfigError(`the database at DATABASE_URL does not open (${messageOf(error)})`)
+  }
 }
 
 /** Until the database is open. */
@@ -119,8 +129,11 @@ function listenError(error: Error, host: string, port: number): Error {
 }
 
 function sentenceOf(error: unknown): string {
-  if (!(error instanceof Error)) return 'for an unknown reason.'
-  // A refused connection comes as a bundle of errors with no message of its own.
-  const message = error.message || (error instanceof AggregateError && error.errors[0]?.message) || error.name
+  const message = error instanceof Error ? messageOf(error) : 'for an unknown reason'
   return /[.!?]$/.test(message) ? message : `${message}.`
+}
+
+/** A refused connection comes as a bundle of errors with no message of its own. */
+function messageOf(error: Error): string {
+  return error.message || (error instanceof AggregateError && error.errors[0]?.message) || error.name
 }

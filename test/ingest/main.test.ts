@@ -62,6 +62,17 @@ describe('a start', () => {
     expect(existsSync(join(dir, 'data'))).toBe(false)
   })
 
+  test('without its database ends with one sentence that names the setting and no password', async () => {
+    const { code, stdout, stderr } = await run({
+      DATABASE_URL: 'postgres://tocsin:hunter2@127.0.0.1:1/tocsin',
+      TOCSIN_SECRET_KEY: Buffer.alloc(32, 1).toString('base64'),
+    })
+    expect([code, stdout]).toEqual([1, ''])
+    expect(stderr).toBe(
+      'Tocsin did not start: the database at DATABASE_URL does not open (connect ECONNREFUSED 127.0.0.1:1).\n',
+    )
+  })
+
   test('on a taken port ends with one sentence, before a first key is made and lost', async () => {
     const other = createServer().listen(0, '127.0.0.1')
     onTestFinished(() => void other.close())
