@@ -297,7 +297,7 @@ export function createReceive({
     log('error', 'a webhook could not be handled', {
       requestId,
       adapter: source.adapter.slug,
-      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      err: error,
     })
     if (!options.replay && !options.dryRun) {
       const row = hookRequestRow(request, {

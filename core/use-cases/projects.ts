@@ -48,9 +48,23 @@ export async function listProjects(
   let query = core.database.read
     .selectFrom('project')
     .selectAll()
-    .orderBy('id')
+    .orderBy('created_at', 'desc')
+    .orderBy('id', 'desc')
     .limit(limit + 1)
-  if (after !== undefined) query = query.where('id', '>', after)
+  if (after !== undefined) {
+    // Ids of projects are random: the place of a cursor is that of the project it names.
+    query = query.where((eb) =>
+      eb(
+        eb.refTuple('created_at', 'id'),
+        '<',
+        eb
+          .selectFrom('project as p')
+          .select(['p.created_at', 'p.id'])
+          .where('p.id', '=', after)
+          .$asTuple('created_at', 'id'),
+      ),
+    )
+  }
   if (caller.projectId !== null) query = query.where('id', '=', caller.projectId)
   const { page: rows, nextCursor } = cutPage(await query.execute(), limit)
   return { projects: rows.map(toApi), nextCursor }
