@@ -1,0 +1,186 @@
+import { type Generator, startGenerator } from './generator.ts'
+import type { SliceReport } from './load.ts'
+import { cpuOf, median, peakMemoryOf, percentile, pin, sizeOnDisk } from './measures.ts'
+import { VARIANTS, type Variant, type VariantName, variantNames } from './variants.ts'
+
+export interface Case {
+  name: string
+  connections: number
+  keepAlive: boolean
+  /** Every event goes out twice. */
+  duplicates: boolean
+}
+
+export interface Measured {
+  /** Requests per second of each round, in order. */
+  rates: number[]
+  median: number
+  best: number
+  p50Ms: number
+  p99Ms: number
+  /** User and system time of the server for each request; null where the system does not tell. */
+  cpuUs: number | null
+  /** Null where unknown. */
+  eventsPerCommit: number | null
+  peakMb: number | null
+  /** Null where nothing is kept. */
+  bytesPerEvent: number | null
+  failed: number
+  timedOut: number
+  acknowledged: { requests: number; events: number }
+  /** Null where nothing is kept. */
+  stored: { requests: number; events: number } | null
+  /** Share of its core the load generator needed. */
+  generatorBusy: number
+}
+
+export interface CaseResult {
+  name: string
+  pinned: boolean
+  variants: Record<VariantName, Measured>
+  /** Of the variant's rate to that of the reference, round by round; their median. */
+  ratio(of: VariantName, to: VariantName): number
+  /** Why it counts for nothing; empty where all is well. */
+  faults: string[]
+}
+
+const SLICE_MS = 1_000
+/** Until the compiler has seen every path often enough. */
+const WARM_UP_MS = 3_000
+const SERVER_CORE = 0
+const GENERATOR_CORE = 1
+
+/**
+ * Measures all variants side by side: every one stays up, each round gives every one a slice, and every second round
+ * goes backwards, so that whatever else the machine does meets all of them alike. The first round warms up.
+ */
+export async function measureCase(
+  of: Case,
+  { rounds, variants = variantNames }: { rounds: number; variants?: VariantName[] },
+): Promise<CaseResult> {
+  const generator = await startGenerator()
+  const running = new Map<VariantName, Running>()
+  try {
+    for (const name of variants) running.set(name, begin(await VARIANTS[name].start()))
+    const pins = [...running.values()].map(({ variant }) => pin(variant.pid, SERVER_CORE))
+    const pinned = pin(generator.pid, GENERATOR_CORE) && pins.every(Boolean)
+
+    for (let round = 0; round <= rounds; round++) {
+      const order = round % 2 === 0 ? variants : variants.toReversed()
+      for (const name of order) await slice(running.get(name)!, of, generator, { isWarmUp: round === 0 })
+    }
+    return resultOf(of.name, running, pinned)
+  } finally {
+    generator.stop()
+    for (const { variant } of running.values()) await variant.stop()
+  }
+}
+
+interface Running {
+  variant: Variant
+  startMs: number
+  emptySize: number
+  /** Everything sent, warm-up included: all of it must be stored. */
+  sent: { requests: number; events: number }
+  failed: number
+  timedOut: number
+  /** Of the measured rounds. */
+  slices: SliceReport[]
+  cpuUs: number | null
+}
+
+function begin(variant: Variant): Running {
+  return {
+    variant,
+    // The past, so that no event is ahead of the clock however many there will be.
+    startMs: Date.now() - 6 * 60 * 60 * 1000,
+    emptySize: variant.store ? sizeOnDisk(variant.store.path) : 0,
+    sent: { requests: 0, events: 0 },
+    failed: 0,
+    timedOut: 0,
+    slices: [],
+    cpuUs: 0,
+  }
+}
+
+async function slice(
+  running: Running,
+  { connections, keepAlive, duplicates }: Case,
+  generator: Generator,
+  { isWarmUp }: { isWarmUp: boolean },
+): Promise<void> {
+  const { variant, startMs, sent } = running
+  const cpuBefore = cpuOf(variant.pid)
+  const report = await generator.run({
+    target: variant.target,
+    connections,
+    keepAlive,
+    duplicates,
+    durationMs: isWarmUp ? WARM_UP_MS : SLICE_MS,
+    firstEvent: sent.events,
+    startMs,
+  })
+  const cpuAfter = cpuOf(variant.pid)
+
+  sent.requests += report.answered
+  sent.events += report.events
+  running.failed += report.failed
+  running.timedOut += report.timedOut
+  if (isWarmUp) return
+  running.slices.push(report)
+  running.cpuUs =
+    cpuBefore === undefined || cpuAfter === undefined || running.cpuUs === null
+      ? null
+      : running.cpuUs + cpuAfter - cpuBefore
+}
+
+function resultOf(name: string, running: ReadonlyMap<VariantName, Running>, pinned: boolean): CaseResult {
+  const variants = Object.fromEntries(
+    [...running].map(([variant, state]) => [variant, measuredOf(state)]),
+  ) as Record<VariantName, Measured>
+  return {
+    name,
+    pinned,
+    variants,
+    ratio: (of, to) => median(variants[of].rates.map((rate, round) => rate / variants[to].rates[round]!)),
+    faults: Object.entries(variants).flatMap(([variant, measured]) =>
+      faultsOf(measured).map((fault) => `${name}, ${variant}: ${fault}`),
+    ),
+  }
+}
+
+function measuredOf({ variant, emptySize, sent, failed, timedOut, slices, cpuUs }: Running): Measured {
+  const rates = slices.map(({ answered, elapsedMs }) => (answered / elapsedMs) * 1_000)
+  const latencies = slices.flatMap(({ latenciesUs }) => latenciesUs)
+  const answered = slices.reduce((sum, report) => sum + report.answered, 0)
+  const peak = peakMemoryOf(variant.pid)
+  return {
+    rates,
+    median: median(rates),
+    best: Math.max(...rates),
+    p50Ms: percentile(latencies, 0.5) / 1_000,
+    p99Ms: percentile(latencies, 0.99) / 1_000,
+    cpuUs: cpuUs === null ? null : cpuUs / answered,
+    eventsPerCommit: variant.eventsPerCommit ?? null,
+    peakMb: peak === undefined ? null : peak / 2 ** 20,
+    bytesPerEvent: variant.store ? (sizeOnDisk(variant.store.path) - emptySize) / sent.events : null,
+    failed,
+    timedOut,
+    acknowledged: sent,
+    stored: variant.store?.count() ?? null,
+    generatorBusy: median(slices.map(({ generatorBusy }) => generatorBusy)),
+  }
+}
+
+function faultsOf({ failed, timedOut, acknowledged, stored }: Measured): string[] {
+  const faults: string[] = []
+  if (failed > 0) faults.push(`${failed} answers were no 2xx`)
+  if (timedOut > 0) faults.push(`${timedOut} requests got no answer`)
+  if (stored && (stored.events !== acknowledged.events || stored.requests !== acknowledged.requests)) {
+    faults.push(
+      `acknowledged ${acknowledged.requests} requests with ${acknowledged.events} events, ` +
+        `stored ${stored.requests} with ${stored.events}`,
+    )
+  }
+  return faults
+}

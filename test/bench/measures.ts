@@ -1,0 +1,99 @@
+import { execFileSync } from 'node:child_process'
+import { closeSync, fdatasyncSync, openSync, readFileSync, statSync, writeSync } from 'node:fs'
+import { availableParallelism, cpus, loadavg, totalmem } from 'node:os'
+import { join } from 'node:path'
+
+export function median(values: readonly number[]): number {
+  return percentile(values, 0.5)
+}
+
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((left, right) => left - right)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
+}
+
+/** How far apart the extremes are, in proportion to the middle. */
+export function spread(values: readonly number[]): number {
+  return (Math.max(...values) - Math.min(...values)) / median(values)
+}
+
+/** User and system time of a process so far, in microseconds; undefined where /proc does not tell. */
+export function cpuOf(pid: number): number | undefined {
+  const stat = readProc(pid, 'stat')
+  if (stat === undefined) return undefined
+  // The name in brackets may hold anything; the numbers after it do not.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return ((Number(fields[11]) + Number(fields[12])) * 1_000_000) / ticksPerSecond
+}
+
+/** The most memory a process has had, in bytes. */
+export function peakMemoryOf(pid: number): number | undefined {
+  const kilobytes = readProc(pid, 'status')?.match(/^VmHWM:\s+(\d+)/m)?.[1]
+  return kilobytes === undefined ? undefined : Number(kilobytes) * 1024
+}
+
+/** Bytes of a SQLite database with its log. */
+export function sizeOnDisk(path: string): number {
+  return ['', '-wal'].reduce(
+    (sum, suffix) => sum + (statSync(path + suffix, { throwIfNoEntry: false })?.size ?? 0),
+    0,
+  )
+}
+
+/** What one wait for this disk costs: 4 KiB appended and synced, 200 times. */
+export function measureDisk(dir: string): { p50Ms: number; p99Ms: number } {
+  const file = openSync(join(dir, 'fdatasync'), 'w')
+  const block = Buffer.alloc(4096, 1)
+  const times = Array.from({ length: 200 }, () => {
+    writeSync(file, block)
+    const start = performance.now()
+    fdatasyncSync(file)
+    return performance.now() - start
+  })
+  closeSync(file)
+  return { p50Ms: percentile(times, 0.5), p99Ms: percentile(times, 0.99) }
+}
+
+export function machine() {
+  return {
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: availableParallelism(),
+    memoryGb: Math.round(totalmem() / 2 ** 30),
+    platform: `${process.platform} ${process.arch}`,
+    node: process.versions.node,
+    load: loadAverage(),
+  }
+}
+
+export function loadAverage(): number {
+  return loadavg()[0]!
+}
+
+/** Keeps a process on one core, where the machine has `taskset` and a core to spare. */
+export function pin(pid: number, core: number): boolean {
+  if (availableParallelism() < 2) return false
+  try {
+    execFileSync('taskset', ['-a', '-c', '-p', `${core}`, `${pid}`], { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+}
+
+const ticksPerSecond = readTicksPerSecond()
+
+function readTicksPerSecond(): number {
+  try {
+    return Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }))
+  } catch {
+    return 100
+  }
+}
+
+function readProc(pid: number, name: string): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'utf8')
+  } catch {
+    return undefined
+  }
+}

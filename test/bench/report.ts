@@ -1,0 +1,47 @@
+import { styleText } from 'node:util'
+import type { CaseResult, Measured } from './measure-case.ts'
+import { VARIANTS, type VariantName } from './variants.ts'
+
+type Column = [title: string, cell: (measured: Measured, name: VariantName, result: CaseResult) => string]
+
+const COLUMNS: Column[] = [
+  ['req/s', ({ median }) => median.toFixed(0)],
+  ['best', ({ best }) => best.toFixed(0)],
+  ['/bare', (_, name, result) => result.ratio(name, 'bare').toFixed(3)],
+  ['/null', (_, name, result) => result.ratio(name, 'nullStore').toFixed(2)],
+  ['/txn', (_, name, result) => result.ratio(name, 'transaction').toFixed(2)],
+  ['p50 ms', ({ p50Ms }) => p50Ms.toFixed(2)],
+  ['p99 ms', ({ p99Ms }) => p99Ms.toFixed(2)],
+  ['CPU us', ({ cpuUs }) => number(cpuUs)],
+  ['ev/commit', ({ eventsPerCommit }) => number(eventsPerCommit)],
+  ['RSS MB', ({ peakMb }) => number(peakMb)],
+  ['B/event', ({ bytesPerEvent }) => number(bytesPerEvent)],
+  ['non-2xx', ({ failed }) => `${failed}`],
+  ['timeouts', ({ timedOut }) => `${timedOut}`],
+  ['rows', rowsCell],
+  ['gen %', ({ generatorBusy }) => (generatorBusy * 100).toFixed(0)],
+]
+
+/** One case as a table, a line for each variant. */
+export function caseTable(result: CaseResult): string {
+  const header = [result.name, ...COLUMNS.map(([title]) => title)]
+  const lines = (Object.entries(result.variants) as [VariantName, Measured][]).map(([name, measured]) => [
+    VARIANTS[name].title,
+    ...COLUMNS.map(([, cell]) => cell(measured, name, result)),
+  ])
+  const widths = header.map((_, at) => Math.max(...[header, ...lines].map((line) => line[at]!.length)))
+  const [head, ...rest] = [header, ...lines].map((line) =>
+    line.map((cell, at) => (at === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[at]!))).join('  '),
+  )
+  return [styleText('bold', head!), ...rest].join('\n')
+}
+
+function rowsCell({ stored, acknowledged }: Measured): string {
+  if (!stored) return '-'
+  const same = stored.events === acknowledged.events && stored.requests === acknowledged.requests
+  return same ? `${stored.events}` : `${stored.events} of ${acknowledged.events}`
+}
+
+function number(value: number | null): string {
+  return value === null ? '-' : value.toFixed(0)
+}
