@@ -1,14 +1,8 @@
 import { type AlertGroup, OUTCOMES, type Outcome } from '../types.ts'
-import { type Decision, decide, unlistedOfResolvedGroup } from './decide.ts'
-import {
-  addTimeline,
-  applyDecision,
-  beginRequest,
-  closeUnlisted,
-  endRequest,
-  firingCount,
-  incidentById,
-} from './lifecycle.ts'
+import { applyDecision, beginRequest, closeUnlisted, endRequest, type RequestFold } from './carry-out.ts'
+import { decide, unlistedOfResolvedGroup } from './decide.ts'
+import type { Decision } from './decision.ts'
+import { addTimeline, firingCount, incidentById } from './lifecycle.ts'
 import { checkLimit } from './limit.ts'
 import type { Picture } from './picture.ts'
 import type { DecidedEvent, IncidentState, MatchContext, MatchEvent } from './state.ts'
@@ -108,7 +102,8 @@ function repeatedBy(picture: Picture, input: RequestInput): string | null {
 function leaveMarks(picture: Picture, input: RequestInput): void {
   if (input.delivery) picture.deliveries.set(input.delivery.key, input.receivedAt)
   if (input.group) {
-    const partial = picture.groups.get(input.group.key)?.partial ?? false
+    // Said once, until the group is over.
+    const partial = input.group.status === 'firing' && picture.groups.get(input.group.key)?.partial === true
     picture.setGroup(input.group.key, { fingerprint: input.group.fingerprint, partial })
   }
 }
@@ -123,7 +118,8 @@ function limitVerdict(
   if (input.hourlyLimit === null || input.freeOfLimit) return { slotKind: null, retryAfterSeconds: null }
 
   const slots = picture.slots.get(input.projectId) ?? []
-  const request = isDuplicate ? 'duplicate' : foreseen.some(changesAKnownIncident) ? 'recovery' : 'other'
+  const mayPass = foreseen.some((decision, i) => isRecovery(input.events[i]!, decision))
+  const request = isDuplicate ? 'duplicate' : mayPass ? 'recovery' : 'other'
   const verdict = checkLimit(slots, input.hourlyLimit, ms(context.now), request)
   if (!verdict.pass) return { slotKind: null, retryAfterSeconds: verdict.retryAfterSeconds }
   picture.slots.set(input.projectId, [...slots, { atMs: ms(context.now), kind: verdict.kind }])
@@ -131,7 +127,8 @@ function limitVerdict(
 }
 
 /** A recovery or acknowledgement that would change state passes a full hour (matching.md L). */
-function changesAKnownIncident(decision: Decision): boolean {
+function isRecovery(event: MatchEvent, decision: Decision): boolean {
+  if (event.kind !== 'recover' && event.kind !== 'ack') return false
   return decision.actions.some(
     (action) =>
       action.do === 'close' ||
@@ -143,7 +140,7 @@ function changesAKnownIncident(decision: Decision): boolean {
 /** R2: what the group says beyond its listed alerts. */
 function applyGroup(
   picture: Picture,
-  fold: ReturnType<typeof beginRequest>,
+  fold: RequestFold,
   input: RequestInput,
   group: AlertGroup & { key: string },
   decided: readonly DecidedEvent[],
@@ -164,10 +161,13 @@ function applyGroup(
     picture.setGroup(group.key, { fingerprint: group.fingerprint, partial: true })
     return
   }
-  if (group.status !== 'resolved') return
+  if (group.status !== 'resolved' || speaker.senderGroup === null) return
   const listed = new Set(decided.map((event) => event.signalId ?? ''))
   const firing = [...picture.firing()].filter(
-    (o) => o.sourceId === input.sourceId && o.senderGroup === speaker.senderGroup,
+    (o) =>
+      o.sourceId === input.sourceId &&
+      o.senderGroup === speaker.senderGroup &&
+      incidentById(picture, o.incidentId!).drill === speaker.drill,
   )
   closeUnlisted(picture, fold, speaker, unlistedOfResolvedGroup(group, listed, firing, input.receivedAt))
 }

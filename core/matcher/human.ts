@@ -3,6 +3,7 @@ import {
   acknowledgeIncident,
   addTimeline,
   endOccurrence,
+  firingCount,
   noneFiring,
   refireOccurrence,
   reopenIncident,
@@ -11,6 +12,7 @@ import {
 } from './lifecycle.ts'
 import type { Picture } from './picture.ts'
 import type { Actor, IncidentState, LogEntry, MatchContext, OccurrenceState } from './state.ts'
+import { later } from './time.ts'
 
 /** What people do to incidents (matching.md A, H): entries of the same log, on the same picture. */
 
@@ -41,8 +43,10 @@ export function resolveByHand(
   context: MatchContext,
 ): number {
   const ended = incident.status === 'resolved' ? [] : firing
-  for (const occurrence of ended)
-    endOccurrence(picture, occurrence, context.now, false, 'manual', context.now)
+  for (const occurrence of ended) {
+    const at = later(context.now, occurrence.firedAt!)
+    endOccurrence(picture, occurrence, at, false, 'manual', context.now)
+  }
   if (incident.status !== 'resolved') {
     resolveIncident(picture, context, incident, {
       ...by(actor),
@@ -76,7 +80,10 @@ export function reopenByHand(
       stretchStartedAt: context.now,
     })
     for (const occurrence of manual) {
-      if (occurrence.senderRecoveredAt === null) refireOccurrence(picture, occurrence)
+      const signal = picture.signals.get(occurrence.signalId)
+      // A newer stretch of the signal in another incident says that this one has ended.
+      const hasMovedOn = signal !== undefined && signal.incidentId !== incident.id
+      if (occurrence.senderRecoveredAt === null && !hasMovedOn) refireOccurrence(picture, occurrence)
     }
     addLog(picture, incident, 'action', { action: 'reopen', actor }, context)
   }
@@ -166,8 +173,8 @@ export function openByHand(
 
 /** The end of resolveGrace: resolves the incident if nothing fires by then. */
 export function resolveWhenDue(picture: Picture, incident: IncidentState, context: MatchContext): void {
-  if (incident.resolveDueAt === null || incident.resolveDueAt > context.now || incident.status === 'resolved')
-    return
+  if (incident.resolveDueAt === null || incident.resolveDueAt > context.now) return
+  if (incident.status === 'resolved' || firingCount(incident) > 0) return
   addLog(picture, incident, 'due', { due: 'resolveGrace' }, context)
   resolveIncident(picture, context, incident, {
     ...by({ type: 'system', id: null, name: 'Tocsin' }),

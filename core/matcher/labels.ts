@@ -4,8 +4,8 @@ import type { LabelValues } from './state.ts'
 /** Values kept per label of an incident; further ones are only counted (matching.md 1). */
 const MOST_VALUES = 20
 
-/** Adds a member's labels to those of the incident. */
-export function mergeLabels(into: Record<string, LabelValues>, labels: Labels): void {
+/** Adds a member's labels to those of the incident. What is left out is counted once, when the member is new. */
+export function mergeLabels(into: Record<string, LabelValues>, labels: Labels, isNewMember: boolean): void {
   for (const [key, value] of Object.entries(labels)) {
     const known = Object.hasOwn(into, key) ? into[key] : undefined
     if (!known) into[key] = { values: [value], more: 0 }
@@ -13,7 +13,7 @@ export function mergeLabels(into: Record<string, LabelValues>, labels: Labels): 
       if (known.values.length < MOST_VALUES) {
         known.values.push(value)
         known.values.sort()
-      } else known.more += 1
+      } else if (isNewMember) known.more += 1
     }
   }
 }

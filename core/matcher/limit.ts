@@ -42,9 +42,14 @@ export function checkLimit(
     return { pass: false, retryAfterSeconds: untilFree(counted, limit, nowMs), kind: null }
   }
   if (taken.length < limit) return { pass: true, kind: 1 }
-  const passed = inHour.filter((slot) => slot.kind === 2).length
-  if (request === 'recovery' && passed < limit * PASS_FACTOR) return { pass: true, kind: 2 }
-  return { pass: false, retryAfterSeconds: untilFree(taken, limit, nowMs), kind: null }
+  const retryAfterSeconds = untilFree(taken, limit, nowMs)
+  if (request === 'other') return { pass: false, retryAfterSeconds, kind: null }
+
+  const passed = inHour.filter((slot) => slot.kind === 2)
+  const mostPassed = limit * PASS_FACTOR
+  if (passed.length < mostPassed) return { pass: true, kind: 2 }
+  const untilPass = untilFree(passed, mostPassed, nowMs)
+  return { pass: false, retryAfterSeconds: Math.min(retryAfterSeconds, untilPass), kind: null }
 }
 
 function untilFree(slots: readonly Slot[], limit: number, nowMs: number): number {
