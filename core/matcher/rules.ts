@@ -17,7 +17,7 @@ export const RULES: Record<string, string> = {
   T8: "The sender's own recovery time replaces an inferred one.",
   M1: 'The signal is part of this unresolved incident already.',
   M2: 'Looked for the current incident under its grouping key.',
-  M3: 'There is a current incident under this key, and its attach window decides.',
+  M3: 'Joins the current incident under this key, as long as that had an event within the attach window.',
   M4: 'No incident takes it, so a new one is opened.',
   R1: 'Ends the firing occurrence; the incident resolves once none fires.',
   R2: 'The whole group is resolved, so its unlisted alerts have ended too.',
