@@ -25,6 +25,9 @@ if (positionals.join() !== 'ingest' || !cases.every(isCase) || !Number.isInteger
   process.exit(2)
 }
 
+// Ends by 'exit', which ends the servers and removes their data.
+process.once('SIGINT', () => process.exit(130))
+
 const { passed, json } = await benchIngest({ rounds, cases, print: console.log })
 if (values.json) writeFileSync(values.json, `${JSON.stringify(json, null, 2)}\n`)
 else console.log(JSON.stringify(json))

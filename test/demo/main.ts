@@ -12,6 +12,9 @@ import { heading, print, printIncident, printReceipts, printStep, printTimeline 
 // Time to read along; nobody reads a file line by line.
 const PACE_MS = process.stdout.isTTY ? 700 : 50
 
+// Ends by 'exit', which ends the process we start and removes its data.
+process.once('SIGINT', () => process.exit(130))
+
 const tocsin = await startTocsin()
 try {
   process.exitCode = await play(tocsin)

@@ -1,7 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { trackLeftover } from './leftovers.ts'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..')
 
@@ -30,12 +31,6 @@ export interface Child {
   end(signal: NodeJS.Signals): Promise<Exit>
 }
 
-const running = new Set<ChildProcess>()
-// A test run that is broken off leaves nobody behind.
-process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL')
-})
-
 /**
  * Starts a program with exactly this environment and PATH. `user` is for programs that refuse to run as root.
  * Throws where the program cannot be started at all.
@@ -61,16 +56,17 @@ export async function startChild(
   })
 
   let exit: Exit | undefined
+  let forget: (() => void) | undefined
   // 'close' comes after the last output, 'exit' may not.
   const exited = once(child, 'close').then(([code, signal]) => {
-    running.delete(child)
+    forget?.()
     exit = { code, signal }
     return exit
   })
   // Who waits for the end sees the error; nobody has to.
   exited.catch(() => {})
   await once(child, 'spawn')
-  running.add(child)
+  forget = trackLeftover({ pid: child.pid! })
 
   return {
     pid: child.pid!,

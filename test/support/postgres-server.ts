@@ -1,13 +1,13 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { chown, cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chown, cp, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import pg from 'pg'
 import type { TestProject } from 'vitest/node'
 import { startChild } from './child.ts'
-import { freePort } from './scratch.ts'
+import { clearLeftoversOfWorkers } from './leftovers.ts'
+import { freePort, scratchDir } from './scratch.ts'
 import { until } from './until.ts'
 
 declare module 'vitest' {
@@ -19,6 +19,7 @@ declare module 'vitest' {
 
 /** Starts PostgreSQL before the first test and stops it after the last one, whatever became of them. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  clearLeftoversOfWorkers()
   const given = process.env.TOCSIN_TEST_POSTGRES_URL
   if (given) {
     project.provide('postgresUrl', given)
@@ -57,8 +58,7 @@ interface User {
  */
 async function startPostgres(): Promise<PostgresServer> {
   const user = process.getuid?.() === 0 ? findUnprivilegedUser() : undefined
-  const home = await mkdtemp(join(tmpdir(), 'tocsin-postgres-'))
-  const remove = () => rm(home, { recursive: true, force: true, maxRetries: 3 })
+  const { path: home, remove } = await scratchDir()
 
   try {
     if (user) await chown(home, user.uid, user.gid)
@@ -73,7 +73,7 @@ async function startPostgres(): Promise<PostgresServer> {
     const stop = async () => {
       // Fast shutdown: sessions that a failed test left open do not hold it up.
       await server.end('SIGINT')
-      await remove()
+      remove()
     }
 
     const url = `postgres://tocsin:${password}@127.0.0.1:${port}/postgres`
@@ -86,7 +86,7 @@ async function startPostgres(): Promise<PostgresServer> {
     }
     return { url, stop }
   } catch (error) {
-    await remove()
+    remove()
     throw error
   }
 }

@@ -3,6 +3,7 @@ import { mkdtemp } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { trackLeftover } from './leftovers.ts'
 
 export interface ScratchDir {
   path: string
@@ -12,7 +13,14 @@ export interface ScratchDir {
 /** A fresh directory that only this user can enter. */
 export async function scratchDir(): Promise<ScratchDir> {
   const path = await mkdtemp(join(tmpdir(), 'tocsin-'))
-  return { path, remove: () => rmSync(path, { recursive: true, force: true, maxRetries: 3 }) }
+  const forget = trackLeftover({ dir: path })
+  return {
+    path,
+    remove: () => {
+      rmSync(path, { recursive: true, force: true, maxRetries: 3 })
+      forget()
+    },
+  }
 }
 
 /** A port of the loopback address that nobody listens on right now. */
