@@ -92,6 +92,10 @@ export function* receiveTogether(
     if (!project) return { value: CONFIG_CHANGED }
     if (project.config_version !== configVersion) return { value: CONFIG_CHANGED }
 
+    // I2: running what was accepted once more changes nothing, also where only its id tells the two apart.
+    if (replayOf === 'accepted' && input.delivery) {
+      picture.deliveries.set(input.delivery.key, input.receivedAt)
+    }
     const decision = decideRequest(picture, input, context)
     if (replayOf === null) rows.push(row(decision, context.now))
     if (replayOf === 'parked') replayed.push(outcomeOf(row(decision, context.now)))

@@ -78,7 +78,7 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
   return {
     firstStart,
     defaultProjectId,
-    actingAs: (caller) => useCases(core, caller),
+    actingAs: (caller) => cleaned(useCases(core, caller)),
     authenticateKey: (key) => keys.authenticateKey(core, key),
     receive: (request, address, refusal) => receive(request, address, refusal),
     isReady: () => database.ping(),
@@ -88,6 +88,25 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
       await database.close()
     },
   }
+}
+
+/** What callers say, without the NUL characters that PostgreSQL refuses. */
+function cleaned(tocsin: Tocsin): Tocsin {
+  return Object.fromEntries(
+    Object.entries(tocsin).map(([name, method]: [string, (...given: unknown[]) => unknown]) => [
+      name,
+      (...given: unknown[]) => method(...given.map(withoutNul)),
+    ]),
+  ) as unknown as Tocsin
+}
+
+function withoutNul(value: unknown): unknown {
+  if (typeof value === 'string') return value.includes('\0') ? value.replaceAll('\0', '') : value
+  if (Array.isArray(value)) return value.map(withoutNul)
+  if (value === null || typeof value !== 'object') return value
+  return Object.fromEntries(
+    Object.entries(value).map(([key, member]) => [withoutNul(key), withoutNul(member)]),
+  )
 }
 
 function useCases(core: Core, caller: Caller): Tocsin {

@@ -68,11 +68,31 @@ export function createReceive({
 }): Receive {
   let pendingRejections = 0
 
-  return async function receive(request, address, refusal, options = {}) {
+  return async function receive(...call) {
+    try {
+      return await receiveOnce(...call)
+    } catch (error) {
+      if (error instanceof TocsinError) throw error
+      log('error', 'receiving failed', { err: error })
+      throw new TocsinError(
+        'unavailable',
+        'Not taken, through a fault of ours or of the database: send it again.',
+        {
+          retryAfterSeconds: 5,
+          cause: error,
+        },
+      )
+    }
+  }
+
+  async function receiveOnce(
+    ...[request, address, refusal, options = {}]: Parameters<Receive>
+  ): ReturnType<Receive> {
     for (let attempt = 1; attempt <= MOST_TRIES; attempt++) {
       const requestId = options.replay?.requestId ?? newId()
       const { project, source } = await authenticate(request, address, requestId, refusal, options)
       const parsed = await accept(request, project, source, requestId, refusal, options)
+      if (parsed === CONFIG_CHANGED) continue
       const result = await store(request, project, source, requestId, parsed, options)
       if (result !== CONFIG_CHANGED) return answer(result, requestId)
       directory.forget(project.id)
@@ -114,6 +134,9 @@ export function createReceive({
     const project = known && (await lookUp(true))
     const source = project && (await vouchedFor(request, address, project))
     if (project && source) return { project, source }
+    if (project && address.adapter === 'generic' && (await isWritingKey(request, project))) {
+      return refuseWithoutSource(request, address, project, requestId)
+    }
 
     if (!project) adapterBySlug(address.adapter ?? 'generic')?.verify(request, 'no such project', NO_SETTINGS)
     else logStranger(request, address, project, requestId)
@@ -169,19 +192,35 @@ export function createReceive({
     project: KnownProject,
     candidates: KnownSource[],
   ): Promise<KnownSource | undefined> {
+    return candidates.length === 1 && (await isWritingKey(request, project)) ? candidates[0] : undefined
+  }
+
+  async function isWritingKey(request: HookRequest, project: KnownProject): Promise<boolean> {
     const [authorization, ...more] = request.headers.get('authorization') ?? []
     const key = authorization?.match(/^bearer\s+(\S+)$/i)?.[1]
-    if (key === undefined || more.length > 0) return undefined
+    if (key === undefined || more.length > 0) return false
     const caller = await authenticateKey(key)
-    if (!caller || (caller.projectId !== null && caller.projectId !== project.id)) return undefined
-    if (!caller.scopes.includes('events:write') && !caller.scopes.includes('admin')) return undefined
-    if (candidates.length === 1) return candidates[0]
-    throw new TocsinError(
+    if (!caller || (caller.projectId !== null && caller.projectId !== project.id)) return false
+    return caller.scopes.includes('events:write') || caller.scopes.includes('admin')
+  }
+
+  /** The key is right, but which source it means cannot be told. */
+  async function refuseWithoutSource(
+    request: HookRequest,
+    address: ReceiveAddress,
+    project: KnownProject,
+    requestId: string,
+  ): Promise<never> {
+    const isNamed = address.kind === 'project' && address.sourceId !== null
+    const several = project.sources.filter((source) => source.adapter.slug === 'generic').length > 1
+    const error = new TocsinError(
       'invalid_request',
-      candidates.length === 0
-        ? 'source: the project has no such generic source. Create one, or check ?source=.'
-        : 'source: the project has several generic sources. Add ?source=<id>.',
+      several && !isNamed
+        ? 'source: the project has several generic sources. Add ?source=<id>.'
+        : 'source: the project has no such generic source. Create one, or check ?source=.',
     )
+    await logRefusal(request, project, null, requestId, error, {})
+    throw withRequestId(error, requestId)
   }
 
   /** The owner sees that something knocked, not what it said; the answer does not wait, so that time tells nothing. */
@@ -228,8 +267,11 @@ export function createReceive({
     requestId: string,
     refusal: TocsinError | undefined,
     options: ReceiveOptions,
-  ): Promise<ParsedRequest> {
-    const refuse = async (error: TocsinError): Promise<never> => {
+  ): Promise<ParsedRequest | typeof CONFIG_CHANGED> {
+    const refuse = async (error: TocsinError): Promise<typeof CONFIG_CHANGED> => {
+      // A refusal is never made from memory: what was wrong may have been mended, or the credential revoked.
+      const now = await directory.fresh(project.id)
+      if (now?.configVersion !== project.configVersion) return CONFIG_CHANGED
       await logRefusal(request, project, source, requestId, error, options)
       throw new TocsinError(error.code, error.message, { ...error, cause: error.cause, requestId })
     }
@@ -263,7 +305,7 @@ export function createReceive({
   async function logRefusal(
     request: HookRequest,
     project: KnownProject,
-    source: KnownSource,
+    source: KnownSource | null,
     requestId: string,
     error: TocsinError,
     options: ReceiveOptions,
@@ -271,6 +313,7 @@ export function createReceive({
     if (options.replay || options.dryRun) return
     const row = hookRequestRow(request, {
       ...nothingLogged(requestId, project, source),
+      drill: options.drill === true,
       status: STATUS[error.code] ?? 400,
       outcome: 'rejected',
       reason: error.code,
@@ -302,6 +345,7 @@ export function createReceive({
     if (!options.replay && !options.dryRun) {
       const row = hookRequestRow(request, {
         ...nothingLogged(requestId, project, source),
+        drill: options.drill === true,
         status: 503,
         outcome: 'parked',
         reason: 'internal',
@@ -356,10 +400,12 @@ export function createReceive({
     { drill, replay }: ReceiveOptions,
   ): ReceiveCommand {
     const { receivedAt } = request
-    const delivery = parsed.delivery && {
-      ...parsed.delivery,
-      key: hash('sha256', `${source.id}/${parsed.delivery.key}`, 'base64url').slice(0, 32),
-    }
+    const delivery = replay?.wasAccepted
+      ? { key: requestId, windowMs: Number.POSITIVE_INFINITY }
+      : parsed.delivery && {
+          ...parsed.delivery,
+          key: hash('sha256', `${source.id}/${parsed.delivery.key}`, 'base64url').slice(0, 32),
+        }
     const events = normalise(parsed, source, {
       projectId: project.id,
       requestId,
@@ -400,6 +446,7 @@ export function createReceive({
           incidentId: decision.incident?.id ?? null,
           slotAt: decision.slotKind === null ? null : now,
           slotKind: decision.slotKind,
+          drill: drill === true,
           keep: 'all',
         })
       },
@@ -454,15 +501,16 @@ function optional(decision: RequestDecision): { stillFiring?: number; hint?: str
 function nothingLogged(
   id: string,
   project: KnownProject,
-  source: KnownSource,
+  source: KnownSource | null,
 ): Pick<
   LoggedRequest,
-  'id' | 'projectId' | 'sourceId' | 'deliveryKey' | 'incidentId' | 'slotAt' | 'slotKind'
+  'id' | 'projectId' | 'sourceId' | 'deliveryKey' | 'incidentId' | 'slotAt' | 'slotKind' | 'drill'
 > {
   return {
     id,
     projectId: project.id,
-    sourceId: source.id,
+    sourceId: source?.id ?? null,
+    drill: false,
     deliveryKey: null,
     incidentId: null,
     slotAt: null,

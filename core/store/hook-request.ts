@@ -37,6 +37,7 @@ export interface LoggedRequest {
   incidentId: string | null
   slotAt: string | null
   slotKind: number | null
+  drill: boolean
   /** How much of the body to keep. */
   keep: 'all' | 'start' | 'nothing'
 }
@@ -59,6 +60,7 @@ export function hookRequestRow(request: HookRequest, logged: LoggedRequest): Ins
     incident_id: logged.incidentId,
     slot_at: logged.slotAt,
     slot_kind: logged.slotKind,
+    drill: Number(logged.drill),
     body_size: request.rawBody.length,
     body:
       logged.keep === 'nothing'
@@ -104,13 +106,25 @@ export interface ReplayableRequest {
   headers: string
   outcome: string
   status: number
+  drill: number
   body: Buffer | null
 }
 
 const replayable = statement<{ projectId: string; id: string }, ReplayableRequest>((db, p) =>
   db
     .selectFrom('hook_request')
-    .select(['id', 'source_id', 'received_at', 'method', 'path', 'headers', 'outcome', 'status', 'body'])
+    .select([
+      'id',
+      'source_id',
+      'received_at',
+      'method',
+      'path',
+      'headers',
+      'outcome',
+      'status',
+      'drill',
+      'body',
+    ])
     .where('project_id', '=', p('projectId'))
     .where('id', '=', p('id')),
 )
@@ -141,7 +155,12 @@ function keptHeaders(request: HookRequest): Record<string, string> {
 
 /** Strangers' addresses are kept to the network only. */
 function cutAddress(ip: string): string {
-  const v4 = ip.match(/^(?:::ffff:)?(\d+\.\d+\.\d+)\.\d+$/)
+  const v4 = ip.match(/^(?:::ffff:)?(\d+\.\d+\.\d+)\.\d+$/i)
   if (v4) return `${v4[1]}.0/24`
-  return `${ip.split(':').slice(0, 3).join(':')}::/48`
+  const [head = '', tail] = ip.replace(/%.*$/, '').split('::')
+  const before = head === '' ? [] : head.split(':')
+  const after = tail ? tail.split(':') : []
+  const zeros = tail === undefined ? 0 : 8 - before.length - after.length
+  const groups = [...before, ...Array<string>(Math.max(0, zeros)).fill('0'), ...after]
+  return `${groups.slice(0, 3).join(':')}::/48`
 }

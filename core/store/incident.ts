@@ -1,8 +1,8 @@
-import type { Insertable, Selectable } from 'kysely'
+import { type Insertable, type Selectable, sql } from 'kysely'
 import type { IncidentState, LabelValues } from '../matcher/state.ts'
 import type { IncidentStatus, Severity } from '../types.ts'
 import type { IncidentTable } from './schema.ts'
-import { all, isAnyOf, statement, type Work } from './statement.ts'
+import { all, allForEach, isAnyOf, statement, type Work } from './statement.ts'
 
 const byIds = statement<{ ids: string[] }, Selectable<IncidentTable>>((db, p) =>
   db
@@ -30,18 +30,22 @@ export function* currentIncidents(projectIds: string[], keys: string[]): Work<In
   return keys.length === 0 ? [] : (yield* all(currentByKeys, { projectIds, keys })).map(incidentState)
 }
 
-const someCurrent = statement<{ projectIds: string[] }, Selectable<IncidentTable>>((db, p) =>
+const someCurrent = statement<{ projectId: string; drill: number }, Selectable<IncidentTable>>((db, p) =>
   db
     .selectFrom('incident')
     .selectAll()
-    .where(isAnyOf('project_id', p.list('projectIds')))
-    .where('accepts_new', '=', 1)
-    .limit(100),
+    .where('project_id', '=', p('projectId'))
+    .where('accepts_new', '=', sql.lit(1))
+    .where('drill', '=', p('drill'))
+    .limit(sql.lit(100)),
 )
 
-/** Current incidents of these projects whatever their key, to see whether there is exactly one (R3). */
-export function* anyCurrentIncidents(projectIds: string[]): Work<IncidentState[]> {
-  return projectIds.length === 0 ? [] : (yield* all(someCurrent, { projectIds })).map(incidentState)
+/** Current incidents whatever their key, to see whether there is exactly one (R3). */
+export function* anyCurrentIncidents(
+  asked: readonly { projectId: string; drill: boolean }[],
+): Work<IncidentState[]> {
+  const params = asked.map(({ projectId, drill }) => ({ projectId, drill: Number(drill) }))
+  return (yield* allForEach(someCurrent, params)).flat().map(incidentState)
 }
 
 const dueQuery = statement<{ now: string }, { id: string; project_id: string }>((db, p) =>

@@ -128,7 +128,10 @@ export function* loadRequests(picture: Picture, requests: readonly RequestScope[
         unique(withSignal.filter((event) => event.kind !== 'info').map((event) => event.groupKey)),
       ),
       anyCurrentIncidents(
-        unique(recoversLoosely.filter((event) => event.anonymous).map((event) => event.projectId)),
+        uniqueBy(
+          recoversLoosely.filter((event) => event.anonymous),
+          (event) => `${event.projectId} ${event.drill}`,
+        ),
       ),
       allOrNone(
         limited.map((r) => r.projectId),
@@ -183,6 +186,17 @@ export function* loadRequests(picture: Picture, requests: readonly RequestScope[
   for (const incident of incidents) picture.addIncident(incident)
   for (const signal of namedSignals) picture.addSignal(signal)
   for (const occurrence of loaded) picture.addOccurrence(occurrence)
+
+  // One that reopens takes new alerts again unless another does under its key, which may be an older one than the event's.
+  const mayReopen = [...picture.incidents.values()].filter(
+    ({ status, projectId, groupKey }) => status === 'resolved' && !picture.current(projectId, groupKey),
+  )
+  for (const incident of yield* currentIncidents(
+    unique(mayReopen.map((incident) => incident.projectId)),
+    unique(mayReopen.map((incident) => incident.groupKey)),
+  )) {
+    picture.addIncident(incident)
+  }
 
   if (wholeIncidents) {
     const open = [...picture.incidents.values()].filter((incident) => incident.status !== 'resolved')

@@ -91,6 +91,8 @@ export interface HookRequestTable {
   slot_at: string | null
   /** 1: a slot of the hour; 2: a recovery that passed a full hour; 3: a duplicate. */
   slot_kind: number | null
+  /** Sent by our own test button, which says so past the body. */
+  drill: number
   body_size: number
   body: Buffer | null
 }
@@ -260,9 +262,15 @@ export interface SenderGroupTable {
 }
 
 export interface IdempotencyTable {
+  /** SHA-256 of the caller's key and the text it sent. */
   key: string
+  /** The project in whose address the write was; null at /projects. */
+  project_id: string | null
+  /** SHA-256 of method, address and body. */
+  request_hash: string
   created_at: string
-  answer: string
+  /** Status and body, sealed (secrets.ts); null while the write is under way. */
+  answer: string | null
 }
 
 export interface SettingTable {

@@ -81,12 +81,18 @@ function conditions(
   if (filter.since !== undefined) list.push(eb('opened_at', '>=', new Date(filter.since).toISOString()))
   if (filter.until !== undefined) list.push(eb('opened_at', '<=', new Date(filter.until).toISOString()))
   if (filter.service) {
-    list.push(eb.or(filter.service.map((service) => contains('services', JSON.stringify(service)))))
+    list.push(eb.or(filter.service.map(hasService)))
   }
   if (filter.q !== undefined && filter.q !== '') {
     const number = numberOf(filter.q)
-    const inTitle = contains('lower(title)', filter.q.toLowerCase())
-    list.push(number === undefined ? inTitle : eb.or([inTitle, eb('number', '=', number)]))
+    list.push(
+      eb.or([
+        inTitle('lower(title)', filter.q.toLowerCase()),
+        // SQLite lowers ASCII letters only.
+        inTitle('title', filter.q),
+        ...(number === undefined ? [] : [eb('number', '=', number)]),
+      ]),
+    )
   }
   if (sources) {
     list.push(
@@ -102,8 +108,12 @@ function conditions(
   return list
 }
 
-/** Whether the text of a column has this in it, as it stands. */
-function contains(column: 'services' | 'lower(title)', text: string) {
+/** Whether a service is in the JSON list of them: names end in quotes, so none is found inside another. */
+function hasService(service: string) {
+  return sql<SqlBool>`replace(services, ${JSON.stringify(service)}, '') <> services`
+}
+
+function inTitle(column: 'title' | 'lower(title)', text: string) {
   const pattern = `%${text.replace(/[\\%_]/g, (special) => `\\${special}`)}%`
   return sql<SqlBool>`${sql.raw(column)} like ${pattern} escape '\\'`
 }
@@ -216,9 +226,16 @@ export async function listIncidentSignals(
 ): Promise<{ signals: ApiSignal[]; nextCursor: string | null }> {
   allow(caller, 'incidents:read', projectId)
   const { id } = await incidentRowOf(core, projectId, incident)
-  const { limit, after } = readPage({ ...page })
-  const rows = await latestOccurrences(core, [id], { after, limit: limit + 1 })
-  const cut = cutPage(rows, limit)
+  const { limit, after } = readPage(page)
+  let query = latestOccurrences(core, [id])
+    .orderBy('l.joined', 'desc')
+    .limit(limit + 1)
+  if (after !== undefined) query = query.where('l.joined', '<', after)
+  const rows = (await query.execute()) as LatestOccurrence[]
+  const cut = cutPage(
+    rows.map((row) => ({ ...row, id: row.joined })),
+    limit,
+  )
   return { signals: cut.page.map(signalToApi), nextCursor: cut.nextCursor }
 }
 
@@ -337,7 +354,8 @@ async function incidentRowOf(
 // ---- shown to people ----
 
 interface LatestOccurrence {
-  id: string
+  /** Id of the signal's first occurrence in the incident: where it stands in a list, for ever. */
+  joined: string
   incident_id: string
   signal_id: string
   key: string
@@ -353,12 +371,8 @@ interface LatestOccurrence {
   closed_by: string | null
 }
 
-/** The newest occurrence of each signal in these incidents, firing ones first. */
-async function latestOccurrences(
-  core: Core,
-  incidentIds: string[],
-  page: { after?: string | undefined; limit: number },
-): Promise<LatestOccurrence[]> {
+/** The newest occurrence of each signal in these incidents, with its place in them, firing ones first. */
+function latestOccurrences(core: Core, incidentIds: string[]) {
   const ranked = core.database.read
     .selectFrom('occurrence as o')
     .select([
@@ -372,9 +386,10 @@ async function latestOccurrences(
       sql<number>`row_number() over (partition by o.incident_id, o.signal_id order by o.fired_at desc, o.id desc)`.as(
         'newest',
       ),
+      sql<string>`min(o.id) over (partition by o.incident_id, o.signal_id)`.as('joined'),
     ])
     .where('o.incident_id', 'in', incidentIds)
-  let latest = core.database.read
+  const latest = core.database.read
     .selectFrom(ranked.as('r'))
     .selectAll()
     .select(
@@ -383,13 +398,12 @@ async function latestOccurrences(
       ),
     )
     .where('r.newest', '=', 1)
-  if (page.after !== undefined) latest = latest.where('r.id', '>', page.after)
-  const rows = await core.database.read
+  return core.database.read
     .selectFrom(latest.as('l'))
     .innerJoin('signal as s', 's.id', 'l.signal_id')
     .innerJoin('source as src', 'src.id', 'l.source_id')
     .select([
-      'l.id',
+      'l.joined',
       'l.incident_id',
       'l.signal_id',
       's.key',
@@ -404,20 +418,17 @@ async function latestOccurrences(
       'l.recovered_at',
       'l.closed_by',
     ])
-    .where('l.place', '<=', page.limit)
-    .orderBy('l.incident_id')
-    .orderBy('l.place')
-    .execute()
-  return rows as LatestOccurrence[]
 }
 
 async function toApi(core: Core, incidents: IncidentState[]): Promise<ApiIncident[]> {
   if (incidents.length === 0) return []
-  const rows = await latestOccurrences(
+  const rows = (await latestOccurrences(
     core,
     incidents.map((incident) => incident.id),
-    { limit: MOST_SIGNALS },
   )
+    .where('l.place', '<=', MOST_SIGNALS)
+    .orderBy('l.place')
+    .execute()) as LatestOccurrence[]
   return incidents.map((incident) => ({
     id: incident.id,
     reference: reference(incident.number),

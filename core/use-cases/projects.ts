@@ -132,6 +132,7 @@ const TABLES_OF_PROJECT = [
   'incident',
   'timeline_entry',
   'log_entry',
+  'idempotency',
 ] as const satisfies (keyof Schema)[]
 
 const deletions = TABLES_OF_PROJECT.map((table) =>
@@ -175,10 +176,14 @@ export function* configChanged(projectId: string): Work<void> {
 }
 
 const defaultProject = statement<{ name: string }, { id: string }>((db, p) =>
-  db.selectFrom('setting').select('value as id').where('name', '=', p('name')),
+  db
+    .selectFrom('setting')
+    .innerJoin('project', 'project.id', 'setting.value')
+    .select('project.id')
+    .where('setting.name', '=', p('name')),
 )
 
-/** The project of the first start. */
+/** The project of the first start, as long as it exists. */
 export function* defaultProjectId(): Work<string | null> {
   return (yield* all(defaultProject, { name: 'default_project' }))[0]?.id ?? null
 }

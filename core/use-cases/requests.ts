@@ -11,7 +11,7 @@ import { allow, type Core, cutPage, readPage } from './core.ts'
 import { eventToApi } from './events.ts'
 import { projectRow } from './projects.ts'
 
-type ListedRow = Omit<Selectable<HookRequestTable>, 'body' | 'slot_at' | 'slot_kind'> & {
+type ListedRow = Omit<Selectable<HookRequestTable>, 'body' | 'slot_at' | 'slot_kind' | 'drill'> & {
   body_kept: number | null
 }
 
@@ -129,7 +129,13 @@ export async function replayRequest(
     { kind: 'project', projectId, adapter: '', sourceId: row.source_id },
     undefined,
     {
-      replay: { requestId: id, sourceId: row.source_id, wasAccepted: row.outcome !== 'parked' },
+      drill: row.drill === 1,
+      // What a filter excluded was answered 2xx, but nothing of it was taken.
+      replay: {
+        requestId: id,
+        sourceId: row.source_id,
+        wasAccepted: row.outcome !== 'parked' && row.outcome !== 'filtered',
+      },
       ...(dryRun && { dryRun: (command: ReceiveCommand) => decideOnly(core, command) }),
     },
   )

@@ -15,7 +15,7 @@ import { TocsinError } from '../errors.ts'
 import { changeSettings, effectivePolicy, NO_SETTINGS, readPolicy, readSettings } from '../policy.ts'
 import type { SourceCredentialTable, SourceTable } from '../store/schema.ts'
 import { hashToken, newSecret, openSecret, sealSecret } from '../store/secrets.ts'
-import { all, insertRows, run, statement, updateRows } from '../store/statement.ts'
+import { all, insertRows, run, statement, updateRows, type Work } from '../store/statement.ts'
 import type { Caller, ReceiveAddress } from '../tocsin.ts'
 import type { AddressKind, HookRequest, SourceSettings } from '../types.ts'
 import { allow, type Core, can, change, cutPage, readPage } from './core.ts'
@@ -42,6 +42,7 @@ export async function createSource(
   const made = newSource(core, { ...input, projectId, adapter })
   await change(core, function* () {
     yield* configChanged(projectId)
+    yield* refuseTakenToken(made.credential)
     yield* insertRows('source', [made.source])
     yield* insertRows('source_credential', [made.credential])
   })
@@ -190,7 +191,9 @@ export async function rotateSource(
       if (expires <= new Date(now).toISOString()) yield* run(dropCredential, { id: old.id })
       else yield* updateRows('source_credential', [{ ...old, expires_at: expires }])
     }
-    yield* insertRows('source_credential', [newCredential(core, source, fresh)])
+    const credential = newCredential(core, source, fresh)
+    yield* refuseTakenToken(credential)
+    yield* insertRows('source_credential', [credential])
     return { row: source, secret: fresh }
   })
   core.directory.forget(projectId)
@@ -390,6 +393,18 @@ function newCredential(
     created_at: core.now().toISOString(),
     expires_at: null,
   }
+}
+
+const sourcesWithToken = statement<{ hash: string }, { source_id: string }>((db, p) =>
+  db.selectFrom('source_credential').select('source_id').where('lookup_hash', '=', p('hash')),
+)
+
+/** A token alone says which source, so two cannot share one. */
+function* refuseTakenToken({ source_id, lookup_hash }: CredentialRow): Work<void> {
+  if (lookup_hash === null) return
+  const taken = yield* all(sourcesWithToken, { hash: lookup_hash })
+  if (taken.every((other) => other.source_id === source_id)) return
+  throw new TocsinError('conflict', 'secret: this token is in use. Leave it out to get a new one.')
 }
 
 function aad(credentialId: string): string {

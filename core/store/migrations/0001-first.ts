@@ -84,6 +84,7 @@ export const first: Migration = {
       .addColumn('incident_id', 'text')
       .addColumn('slot_at', 'text')
       .addColumn('slot_kind', 'integer')
+      .addColumn('drill', 'integer', (c) => c.notNull())
       .addColumn('body_size', 'integer', (c) => c.notNull())
       .addColumn('body', bytes)
       .execute()
@@ -312,9 +313,12 @@ export const first: Migration = {
     await db.schema
       .createTable('idempotency')
       .addColumn('key', 'text', (c) => c.primaryKey())
+      .addColumn('project_id', 'text')
+      .addColumn('request_hash', 'text', (c) => c.notNull())
       .addColumn('created_at', 'text', (c) => c.notNull())
-      .addColumn('answer', 'text', (c) => c.notNull())
+      .addColumn('answer', 'text')
       .execute()
+    await db.schema.createIndex('idempotency_created').on('idempotency').column('created_at').execute()
 
     await db.schema
       .createTable('setting')

@@ -315,6 +315,7 @@ function request(id: string, body: Buffer | null): Insertable<HookRequestTable> 
     incident_id: null,
     slot_at: null,
     slot_kind: null,
+    drill: 0,
     body_size: body?.length ?? 0,
     body,
   }

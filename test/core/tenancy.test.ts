@@ -1,0 +1,228 @@
+import { beforeAll, describe, expect, test } from 'vitest'
+import type { ApiScope } from '../../core/api-types.ts'
+import type { Tocsin } from '../../core/index.ts'
+import { SCOPES } from '../../core/types.ts'
+import { databaseKinds } from '../support/databases.ts'
+import { ADMIN_KEY, refusal, type TestProject, testTocsin } from './open-test-tocsin.ts'
+
+/** What there is in a project to be named in a call. */
+interface Things {
+  project: string
+  source: string
+  request: string
+  incident: string
+  key: string
+}
+
+/** Every use-case of a project: the scope it needs, and how it is called. `null`: any key. */
+const METHODS: Record<
+  Exclude<keyof Tocsin, 'me' | 'createProject' | 'listProjects'>,
+  { scope: ApiScope; call(tocsin: Tocsin, at: Things): Promise<unknown> }
+> = {
+  getProject: { scope: 'admin', call: (t, at) => t.getProject(at.project) },
+  updateProject: { scope: 'admin', call: (t, at) => t.updateProject(at.project, { name: 'taken' }) },
+  createSource: {
+    scope: 'sources:write',
+    call: (t, at) => t.createSource(at.project, { adapter: 'grafana' }),
+  },
+  listSources: { scope: 'sources:read', call: (t, at) => t.listSources(at.project, {}) },
+  getSource: { scope: 'sources:read', call: (t, at) => t.getSource(at.project, at.source) },
+  updateSource: {
+    scope: 'sources:write',
+    call: (t, at) => t.updateSource(at.project, at.source, { name: 'taken' }),
+  },
+  testSource: { scope: 'sources:write', call: (t, at) => t.testSource(at.project, at.source) },
+  rotateSource: { scope: 'sources:write', call: (t, at) => t.rotateSource(at.project, at.source, {}) },
+  listRequests: { scope: 'sources:read', call: (t, at) => t.listRequests(at.project, {}) },
+  getRequest: { scope: 'sources:read', call: (t, at) => t.getRequest(at.project, at.request) },
+  replayRequest: { scope: 'sources:write', call: (t, at) => t.replayRequest(at.project, at.request, {}) },
+  listIncidents: { scope: 'incidents:read', call: (t, at) => t.listIncidents(at.project, {}) },
+  createIncident: {
+    scope: 'incidents:write',
+    call: (t, at) => t.createIncident(at.project, { title: 'taken' }),
+  },
+  getIncident: { scope: 'incidents:read', call: (t, at) => t.getIncident(at.project, at.incident) },
+  listTimeline: { scope: 'incidents:read', call: (t, at) => t.listTimeline(at.project, at.incident, {}) },
+  listIncidentEvents: {
+    scope: 'incidents:read',
+    call: (t, at) => t.listIncidentEvents(at.project, at.incident, {}),
+  },
+  listIncidentSignals: {
+    scope: 'incidents:read',
+    call: (t, at) => t.listIncidentSignals(at.project, at.incident, {}),
+  },
+  acknowledgeIncident: {
+    scope: 'incidents:write',
+    call: (t, at) => t.acknowledgeIncident(at.project, at.incident, {}),
+  },
+  addNote: {
+    scope: 'incidents:write',
+    call: (t, at) => t.addNote(at.project, at.incident, { text: 'taken' }),
+  },
+  resolveIncident: {
+    scope: 'incidents:write',
+    call: (t, at) => t.resolveIncident(at.project, at.incident, {}),
+  },
+  reopenIncident: {
+    scope: 'incidents:write',
+    call: (t, at) => t.reopenIncident(at.project, at.incident, {}),
+  },
+  createKey: {
+    scope: 'admin',
+    call: (t, at) => t.createKey(at.project, { name: 'taken', scopes: ['admin'] }),
+  },
+  listKeys: { scope: 'admin', call: (t, at) => t.listKeys(at.project, {}) },
+  deleteKey: { scope: 'admin', call: (t, at) => t.deleteKey(at.project, at.key) },
+  deleteSource: { scope: 'sources:write', call: (t, at) => t.deleteSource(at.project, at.source) },
+  deleteProject: { scope: 'admin', call: (t, at) => t.deleteProject(at.project) },
+}
+
+const methods = Object.entries(METHODS) as [keyof typeof METHODS, (typeof METHODS)['getProject']][]
+
+describe.each(databaseKinds)('who may do what on %s', (kind) => {
+  const t = testTocsin(kind)
+
+  async function furnish(project: TestProject): Promise<Things> {
+    const source = await project.source()
+    const { requestId, incident } = await source.send({ id: 'x', title: 'X' })
+    const { key } = await t.admin.createKey(project.id, { name: 'k', scopes: ['events:write'] })
+    return {
+      project: project.id,
+      source: source.id,
+      request: requestId,
+      incident: incident!.id,
+      key: key.id,
+    }
+  }
+
+  test('the table names every use-case', () => {
+    const named = ['me', 'createProject', 'listProjects', ...Object.keys(METHODS)]
+    expect(named.sort()).toEqual(Object.keys(t.admin).sort())
+  })
+
+  describe('a key of another project', () => {
+    let mine: TestProject
+    let own: Things
+    let theirs: Things
+    let asMine: Tocsin
+    beforeAll(async () => {
+      mine = await t.project()
+      own = await furnish(mine)
+      theirs = await furnish(await t.project())
+      asMine = await mine.as(...SCOPES)
+    })
+
+    const rowsOfTheirs = async () =>
+      [...(await t.tables())].map(([name, rows]) => [
+        name,
+        rows.filter((row) => row.project_id === theirs.project || row.id === theirs.project),
+      ])
+
+    test.each(methods)('cannot %s there', async (_, { call }) => {
+      const before = await rowsOfTheirs()
+      expect((await refusal(call(asMine, theirs))).code).toBe('not_found')
+      expect(await rowsOfTheirs()).toEqual(before)
+    })
+
+    test.each(
+      methods.filter(
+        ([name]) =>
+          /Source$|Request$|Incident|Timeline|Note|deleteKey/.test(name) &&
+          !/^(create|listIncidents)/.test(name),
+      ),
+    )('cannot %s by naming a thing of theirs in its own project', async (name, { call }) => {
+      const before = await rowsOfTheirs()
+      if (name === 'listIncidents') return
+      expect((await refusal(call(asMine, { ...theirs, project: own.project }))).code).toBe('not_found')
+      expect(await rowsOfTheirs()).toEqual(before)
+    })
+
+    test('sees its own project only, and makes no other', async () => {
+      const { projects } = await asMine.listProjects({})
+      expect(projects.map((project) => project.id)).toEqual([mine.id])
+      expect((await refusal(asMine.createProject({ name: 'second' }))).code).toBe('forbidden')
+    })
+
+    test('finds nothing of theirs by filters', async () => {
+      const { incidents, total } = await asMine.listIncidents(mine.id, { source: [theirs.source] })
+      expect([incidents, total]).toEqual([[], 0])
+      const byId = await asMine.listIncidents(mine.id, { ids: [theirs.incident] })
+      expect(byId.total).toBe(0)
+      expect((await asMine.listRequests(mine.id, { source: theirs.source })).requests).toEqual([])
+    })
+  })
+
+  describe.each(methods)('%s', (_, { scope, call }) => {
+    test(`needs ${scope}`, async () => {
+      const project = await t.project()
+      const things = await furnish(project)
+      const without = await project.as(...SCOPES.filter((one) => one !== scope && one !== 'admin'))
+      const refused = await refusal(call(without, things))
+      expect([refused.code, refused.message]).toEqual([
+        'forbidden',
+        expect.stringContaining(`lacks the scope ${scope}`),
+      ])
+      await call(await project.as(scope), things)
+    })
+  })
+
+  test('me needs no scope', async () => {
+    const project = await t.project()
+    const { key } = await (await project.as('endpoints:read')).me()
+    expect(key).toMatchObject({ name: 'endpoints:read', scopes: ['endpoints:read'], projectId: project.id })
+  })
+
+  describe('secrets', () => {
+    test('are whole with secrets:read, else masked', async () => {
+      const project = await t.project()
+      const bySecret = await project.source()
+      const byToken = await project.source('betterstack')
+      const read = async (...scopes: ApiScope[]) => {
+        const tocsin = await project.as(...scopes)
+        const { sources } = await tocsin.listSources(project.id, {})
+        const one = (await tocsin.getSource(project.id, bySecret.id)).source
+        expect(sources.find((source) => source.id === bySecret.id)).toEqual(one)
+        return [one.secret, sources.find((source) => source.id === byToken.id)?.url]
+      }
+      const address = `https://tocsin.example/api/webhooks/betterstack/`
+      expect(await read('sources:read')).toEqual(['********', `${address}********`])
+      expect(await read('sources:read', 'secrets:read')).toEqual([bySecret.secret, address + byToken.secret])
+      expect(await read('admin')).toEqual([bySecret.secret, address + byToken.secret])
+      const writer = await project.as('sources:write')
+      const updated = await writer.updateSource(project.id, bySecret.id, { name: 'renamed' })
+      expect([updated.source.name, updated.source.secret]).toEqual(['renamed', '********'])
+      expect(JSON.stringify(updated)).not.toContain(bySecret.secret)
+    })
+
+    test('stand nowhere in the database as they are', async () => {
+      const project = await t.project()
+      const generic = await project.source('generic', { secret: 'a-secret-a-person-chose' })
+      const token = await project.source('betterstack')
+      const { secret: key } = await t.admin.createKey(project.id, { name: 'k', scopes: ['events:write'] })
+      await generic.send({ title: 'X' }, { query: 'token=a-secret-a-person-chose' })
+      await generic.send({ title: 'X' }, { secret: 'no', headers: { authorization: `Bearer ${key}` } })
+      await token.send({ event: 'started', data: { id: '1', attributes: { name: 'X' } } })
+      await refusal(generic.send({ title: 'X' }, { secret: 'a-wrong-guess' }))
+      const rotated = await t.admin.rotateSource(project.id, generic.id, {})
+      const stored = JSON.stringify([...(await t.tables())])
+      for (const secret of [generic.secret, token.secret, key, rotated.secret!, ADMIN_KEY, 'a-wrong-guess'])
+        expect(stored).not.toContain(secret)
+      expect(stored).toContain(project.id)
+    })
+
+    test('a token belongs to one source', async () => {
+      const project = await t.project()
+      const token = await project.source('betterstack')
+      const thief = await t.project()
+      const taken = thief.source('betterstack', { secret: token.secret })
+      expect((await refusal(taken)).code).toBe('conflict')
+      const own = await thief.source('betterstack')
+      const rotated = t.admin.rotateSource(thief.id, own.id, { secret: token.secret })
+      expect((await refusal(rotated)).code).toBe('conflict')
+      // Several sources may share another kind of secret.
+      const first = await project.source('generic')
+      const second = await project.source('generic', { secret: first.secret })
+      expect(second.secret).toBe(first.secret)
+    })
+  })
+})
