@@ -61,6 +61,40 @@ describe.each(databaseKinds)(`${ALERTS} first alerts at the same time, on %s`, (
   })
 })
 
+describe.each(databaseKinds)('alerts and recoveries that race, on %s', (kind) => {
+  test('leave incidents that agree with their members', async () => {
+    const processes = await start[kind]()
+    const tocsin = processes[0]!
+
+    for (let round = 0; round < ROUNDS; round++) {
+      const { source, projectId } = await freshSource(tocsin)
+      const answers = await Promise.all(
+        Array.from({ length: ALERTS }, (_, n) => {
+          // Both words of every alert go to every process.
+          const id = `alert-${n % 4}`
+          const action = n % 3 === 0 ? 'resolve' : 'trigger'
+          const { address } = processes[(n >> 2) % processes.length]!
+          const url = source.url.replace(tocsin.address, address)
+          return send({ ...source, url }, { id, title: id, action })
+        }),
+      )
+      expect(answers.filter(({ status }) => status !== 200)).toEqual([])
+
+      const { incidents, signals, events, timeline } = reading(tocsin, projectId)
+      const found = await incidents()
+      expect(found.filter(({ status }) => status === 'open').length).toBeLessThanOrEqual(1)
+      for (const { id, status, firingCount, eventCount } of found) {
+        const firing = (await signals(id)).filter((signal) => signal.status === 'firing')
+        expect(firing).toHaveLength(firingCount)
+        expect(status).toBe(firingCount === 0 ? 'resolved' : 'open')
+        expect(await events(id)).toHaveLength(eventCount)
+        const transitions = (await timeline(id)).flatMap(({ sequence }) => sequence ?? [])
+        expect(transitions).toEqual(transitions.map((_, index) => index + 1))
+      }
+    }
+  })
+})
+
 async function freshSource(tocsin: TocsinProcess) {
   const { project } = await tocsin.api<{ project: ApiProject }>('POST', '/projects', { name: 'Race' })
   return { projectId: project.id, source: await tocsin.createSource({ adapter: 'generic' }, project.id) }
