@@ -4,7 +4,17 @@ export { adapterBySlug, adapters } from './adapters/registry.ts'
 export type * from './api-types.ts'
 export { type ErrorCode, TocsinError } from './errors.ts'
 export { openTocsin } from './open-tocsin.ts'
-export type { Caller, Log, OpenedTocsin, OpenOptions, ReceiveAddress, Tocsin } from './tocsin.ts'
+export type {
+  Caller,
+  Log,
+  OnceAnswer,
+  OnceRequest,
+  OnceTurn,
+  OpenedTocsin,
+  OpenOptions,
+  ReceiveAddress,
+  Tocsin,
+} from './tocsin.ts'
 export {
   type HookRequest,
   OUTCOMES,

@@ -19,6 +19,7 @@ import type { Caller, OpenedTocsin, OpenOptions, Tocsin } from './tocsin.ts'
 import { SCOPES } from './types.ts'
 import type { Core } from './use-cases/core.ts'
 import { change } from './use-cases/core.ts'
+import { beginOnce } from './use-cases/idempotency.ts'
 import * as incidents from './use-cases/incidents.ts'
 import * as keys from './use-cases/keys.ts'
 import * as projects from './use-cases/projects.ts'
@@ -80,6 +81,7 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
     defaultProjectId,
     actingAs: (caller) => cleaned(useCases(core, caller)),
     authenticateKey: (key) => keys.authenticateKey(core, key),
+    beginOnce: (caller, request) => beginOnce(core, caller, request),
     receive: (request, address, refusal) => receive(request, address, refusal),
     isReady: () => database.ping(),
     async close() {
@@ -90,23 +92,21 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
   }
 }
 
-/** What callers say, without the NUL characters that PostgreSQL refuses. */
+/** What callers say, as both databases keep it: PostgreSQL refuses NUL characters and halves of surrogate pairs. */
 function cleaned(tocsin: Tocsin): Tocsin {
   return Object.fromEntries(
     Object.entries(tocsin).map(([name, method]: [string, (...given: unknown[]) => unknown]) => [
       name,
-      (...given: unknown[]) => method(...given.map(withoutNul)),
+      (...given: unknown[]) => method(...given.map(storable)),
     ]),
   ) as unknown as Tocsin
 }
 
-function withoutNul(value: unknown): unknown {
-  if (typeof value === 'string') return value.includes('\0') ? value.replaceAll('\0', '') : value
-  if (Array.isArray(value)) return value.map(withoutNul)
+function storable(value: unknown): unknown {
+  if (typeof value === 'string') return value.replaceAll('\0', '').toWellFormed()
+  if (Array.isArray(value)) return value.map(storable)
   if (value === null || typeof value !== 'object') return value
-  return Object.fromEntries(
-    Object.entries(value).map(([key, member]) => [withoutNul(key), withoutNul(member)]),
-  )
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [storable(key), storable(member)]))
 }
 
 function useCases(core: Core, caller: Caller): Tocsin {

@@ -119,6 +119,32 @@ export interface Caller {
   projectId: string | null
 }
 
+/** A write sent under an `Idempotency-Key`. */
+export interface OnceRequest {
+  key: string
+  /** Hash of method, address and body: what makes two requests the same. */
+  requestHash: string
+  /** The project in whose address it is; null where there is none. */
+  projectId: string | null
+}
+
+export interface OnceAnswer {
+  status: number
+  /** JSON text; null where the answer has no body. */
+  body: string | null
+}
+
+/** Either the answer the same write got before, or leave to do it. */
+export type OnceTurn =
+  | { answer: OnceAnswer }
+  | {
+      answer: null
+      /** Keeps what was answered, for 24 hours. */
+      keep(answer: OnceAnswer): Promise<void>
+      /** The write was refused: it may be sent again under the same key. */
+      free(): Promise<void>
+    }
+
 /** Where a webhook arrived. */
 export type ReceiveAddress =
   | { kind: 'project'; projectId: string; adapter: string; sourceId: string | null }
@@ -159,6 +185,11 @@ export interface OpenedTocsin {
   actingAs(caller: Caller): Tocsin
   /** The caller behind `Authorization: Bearer <key>`; undefined where the key is unknown or expired. */
   authenticateKey(key: string): Promise<Caller | undefined>
+  /**
+   * Begins a write under an `Idempotency-Key`. Throws `conflict` where the key stands for another request, or where
+   * the same one is still under way (then with `retryAfterSeconds`).
+   */
+  beginOnce(caller: Caller, request: OnceRequest): Promise<OnceTurn>
   /**
    * Receives one webhook: authenticate, parse, match, commit. Resolves after the commit. Throws TocsinError with the
    * code of the table in design.md 5 (and `requestId` where the request log has it); never another error.

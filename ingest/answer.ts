@@ -27,7 +27,10 @@ type Headers = Record<string, string | number>
 
 /** Answers JSON without express's `res.json`: no etag, no charset lookup, one write. */
 export function answerJson(res: ServerResponse, status: number, body: unknown, headers?: Headers): void {
-  const text = JSON.stringify(body)
+  answerJsonText(res, status, JSON.stringify(body), headers)
+}
+
+export function answerJsonText(res: ServerResponse, status: number, text: string, headers?: Headers): void {
   res.writeHead(status, {
     'Content-Type': 'application/json; charset=utf-8',
     'Content-Length': Buffer.byteLength(text),
@@ -41,12 +44,12 @@ export function answerJson(res: ServerResponse, status: number, body: unknown, h
 
 /** Answers an expected refusal. */
 export function answerError(res: ServerResponse, error: TocsinError): void {
-  const seconds = RETRY_AFTER_SECONDS[error.code]
+  const seconds = error.retryAfterSeconds ?? RETRY_AFTER_SECONDS[error.code]
   answerFault(res, STATUS[error.code], error.code, error.message, {
     requestId: error.requestId,
     details: error.details,
     ...(seconds !== undefined && {
-      headers: { 'Retry-After': Math.max(1, Math.ceil(error.retryAfterSeconds ?? seconds)) },
+      headers: { 'Retry-After': Math.max(1, Math.ceil(seconds)) },
     }),
   })
 }

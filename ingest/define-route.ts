@@ -9,8 +9,9 @@ import {
 } from '@tocsin/core'
 import { type Request, type Response, Router } from 'express'
 import { z } from 'zod'
-import { answerJson, answerMethodNotAllowed, newRequestId } from './answer.ts'
+import { answerJson, answerJsonText, answerMethodNotAllowed, newRequestId } from './answer.ts'
 import { checkInput, queryReader } from './check-input.ts'
+import { idempotencyKeyOf, runOnce } from './idempotency.ts'
 import { collectBody, findHeaderFault, queryOf, readHeaders } from './read-body.ts'
 
 type Method = 'get' | 'post' | 'patch' | 'put' | 'delete'
@@ -133,16 +134,30 @@ async function answer(
 
   const headers = readHeaders(req.rawHeaders)
   caller = await authenticate(tocsin, headers)
-  const body = operation.body ? await readBody(req, res, headers) : {}
-  const result = await operation.run(tocsin.actingAs(caller), {
-    params: req.params as Record<string, string>,
-    query: queryOf(req),
-    body,
-  })
+  const { bytes, body } = operation.body ? await readBody(req, res, headers) : NO_BODY
+  const params = req.params as Record<string, string>
+  const useCases = tocsin.actingAs(caller)
+  const run = () => operation.run(useCases, { params, query: queryOf(req), body })
 
-  if (operation.status === 204) res.status(204).end()
-  else answerJson(res, operation.status, result)
+  const key = idempotencyKeyOf(req.method, headers)
+  if (key === undefined) {
+    const result = await run()
+    if (operation.status === 204) res.status(204).end()
+    else answerJson(res, operation.status, result)
+    return
+  }
+
+  const write = { method: req.method, url: req.originalUrl, body: bytes, projectId: params.project ?? null }
+  const answer = await runOnce(tocsin, log, caller, key, write, async () => {
+    const result = await run()
+    return { status: operation.status, body: operation.status === 204 ? null : JSON.stringify(result) }
+  })
+  if (answer.replayed) res.setHeader('Idempotency-Replayed', 'true')
+  if (answer.body === null) res.status(answer.status).end()
+  else answerJsonText(res, answer.status, answer.body)
 }
+
+const NO_BODY = { bytes: Buffer.alloc(0), body: {} }
 
 async function authenticate(
   tocsin: OpenedTocsin,
@@ -171,17 +186,17 @@ async function readBody(
   req: Request<Record<string, string | string[]>>,
   res: Response,
   headers: ReadonlyMap<string, readonly string[]>,
-): Promise<unknown> {
+): Promise<{ bytes: Buffer; body: unknown }> {
   const { bytes, refusal, cutOff } = await collectBody(
     req,
     hasBody(headers) ? findHeaderFault(headers) : undefined,
   )
   if (cutOff) res.setHeader('Connection', 'close')
   if (refusal) throw refusal
-  if (bytes.length === 0) return {}
+  if (bytes.length === 0) return NO_BODY
 
   try {
-    return readJsonBody(bytes)
+    return { bytes, body: readJsonBody(bytes) }
   } catch (error) {
     // The API has one code for every body it cannot use.
     if (error instanceof TocsinError) throw new TocsinError('invalid_request', error.message)

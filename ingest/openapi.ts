@@ -90,6 +90,14 @@ const PARAMETERS: Record<string, string> = {
   token: 'The credential of the source',
 }
 
+const idempotencyKey: Json = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  schema: { type: 'string', minLength: 1, maxLength: 255 },
+  description:
+    'The same key with the same request within 24 hours is answered as before, with `Idempotency-Replayed: true`, and done once; with another request it is a 409',
+}
+
 const securitySchemes: Json = {
   apiKey: { type: 'http', scheme: 'bearer', description: 'An API key of the project, or of all projects' },
   webhookSecret: { type: 'apiKey', in: 'header', name: 'X-Webhook-Secret' },
@@ -202,16 +210,20 @@ const RECEIVED_EXAMPLE = {
 }
 
 function describeOperation(operation: Operation, schemas: Record<string, unknown>): Json {
-  const { id, path, tag, summary, scope, query, body, answer, status } = operation
+  const { id, method, path, tag, summary, scope, query, body, answer, status } = operation
   const named = path.includes(':') ? [404] : []
-  const wrong = body ? [400, 413, 415, 409] : [400]
+  const wrong = [400, ...(body ? [413, 415] : []), ...(method === 'get' ? [] : [409])]
 
   return {
     tags: [tag],
     summary,
     description: scope === null ? 'Any valid key.' : `Needs the scope \`${scope}\`.`,
     operationId: id,
-    parameters: [...pathParameters(path), ...queryParameters(query, schemas)],
+    parameters: [
+      ...pathParameters(path),
+      ...queryParameters(query, schemas),
+      ...(method === 'get' ? [] : [idempotencyKey]),
+    ],
     ...(body && {
       requestBody: {
         required: !body.safeParse({}).success,

@@ -75,7 +75,7 @@ const oldUnauthorized = statement<{ sourceId: string }, unknown>((db, p) =>
   db
     .deleteFrom('hook_request')
     .where('source_id', '=', p('sourceId'))
-    .where('outcome', '=', 'rejected')
+    .where('outcome', '=', sql.lit('rejected'))
     .where('reason', '=', 'unauthorized')
     .where(
       'id',
@@ -84,7 +84,7 @@ const oldUnauthorized = statement<{ sourceId: string }, unknown>((db, p) =>
         .selectFrom('hook_request')
         .select('id')
         .where('source_id', '=', p('sourceId'))
-        .where('outcome', '=', 'rejected')
+        .where('outcome', '=', sql.lit('rejected'))
         .where('reason', '=', 'unauthorized')
         .orderBy('id', 'desc')
         .limit(sql.lit(1))

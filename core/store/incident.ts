@@ -53,8 +53,9 @@ const dueQuery = statement<{ now: string }, { id: string; project_id: string }>(
     .selectFrom('incident')
     .select(['id', 'project_id'])
     .where('resolve_due_at', '<=', p('now'))
-    .orderBy('project_id')
-    .limit(100),
+    // Not by project: that would tempt SQLite to walk all incidents.
+    .orderBy('resolve_due_at')
+    .limit(sql.lit(100)),
 )
 
 /** Incidents whose resolveGrace has ended. */

@@ -336,7 +336,7 @@ async function healthOf(core: Core, projectId: string, ids: string[]): Promise<M
         .selectFrom('hook_request')
         .select(['id', 'received_at', 'reason', 'message'])
         .where('source_id', '=', id)
-        .where('outcome', '=', 'rejected')
+        .where('outcome', '=', sql.lit('rejected'))
         .orderBy('id', 'desc')
         .limit(5)
         .execute(),

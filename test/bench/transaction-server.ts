@@ -102,6 +102,7 @@ const tocsin: OpenedTocsin = {
     throw new TocsinError('not_found', 'This server only receives.')
   },
   authenticateKey: async () => undefined,
+  beginOnce: () => Promise.reject(new TocsinError('not_found', 'This server only receives.')),
   isReady: async () => true,
   close: async () => {},
 }

@@ -64,6 +64,7 @@ export function stubTocsin(
       if (refusal) throw refusal
       return answers.receive ? answers.receive(request, address) : { ...answer, requestId: 'request-1' }
     },
+    beginOnce: async () => ({ answer: null, keep: async () => {}, free: async () => {} }),
     isReady: answers.isReady ?? (async () => true),
     close: async () => {},
   }

@@ -50,6 +50,11 @@ export const first: Migration = {
       .column('lookup_hash')
       .execute()
     await db.schema
+      .createIndex('source_credential_source')
+      .on('source_credential')
+      .columns(['source_id', 'id'])
+      .execute()
+    await db.schema
       .createIndex('source_credential_project')
       .on('source_credential')
       .column('project_id')
