@@ -1,5 +1,6 @@
 import type { Insertable } from 'kysely'
 import { decideRequest, type RequestDecision, type RequestInput } from './matcher/decide-request.ts'
+import { eventKey } from './matcher/event-key.ts'
 import { Picture } from './matcher/picture.ts'
 import type { MatchContext } from './matcher/state.ts'
 import { loadProjects, loadRequests, savePicture } from './store/picture.ts'
@@ -81,7 +82,11 @@ export function* receiveTogether(
   )
   yield* loadRequests(
     picture,
-    current.map(({ input }) => ({ ...input, hourAgo })),
+    current.map(({ input }) => ({
+      ...input,
+      eventKeys: input.events.flatMap((e) => eventKey(e) ?? []),
+      hourAgo,
+    })),
   )
 
   const rows: Insertable<HookRequestTable>[] = []

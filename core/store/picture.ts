@@ -1,6 +1,5 @@
 import { hash } from 'node:crypto'
 import { type Selectable, sql } from 'kysely'
-import { eventKey } from '../matcher/event-key.ts'
 import type { SlotKind } from '../matcher/limit.ts'
 import type { Picture } from '../matcher/picture.ts'
 import type { MatchEvent } from '../matcher/state.ts'
@@ -24,6 +23,8 @@ export interface RequestScope {
   projectId: string
   sourceId: string
   events: readonly MatchEvent[]
+  /** What identifies them, where something does (D2). */
+  eventKeys: readonly string[]
   delivery: { key: string } | null
   group: { key: string; status: string } | null
   hourlyLimit: number | null
@@ -100,11 +101,8 @@ export function* loadProjects(picture: Picture, ids: string[]): Work<Map<string,
 export function* loadRequests(picture: Picture, requests: readonly RequestScope[]): Work<void> {
   const events = requests.flatMap((request) => request.events).filter((event) => !event.test)
   const withSignal = events.filter((event) => event.signalId !== null)
-  const keyed = events.flatMap((event) => {
-    const key = eventKey(event)
-    return key === null ? [] : [[eventKeyHash(key), key] as const]
-  })
-  const keyByHash = new Map(keyed)
+  const keys = requests.flatMap((request) => request.eventKeys)
+  const keyByHash = new Map(keys.map((key) => [eventKeyHash(key), key]))
   const deliveries = requests.flatMap((r) => (r.delivery ? [r.delivery.key] : []))
   const groups = requests.flatMap((r) => (r.group ? [r.group.key.slice(r.group.key.indexOf('/') + 1)] : []))
   const resolvedGroups = requests.filter((r) => r.group?.status === 'resolved')
