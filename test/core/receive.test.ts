@@ -662,7 +662,87 @@ describe.each(databaseKinds)('receiving on %s', (kind) => {
     expect(again.incident?.id).toBe(first.incident?.id)
   })
 
+  describe('coming back', () => {
+    /** Fires and recovers, and answers what comes so long after. */
+    async function after(ms: number, adapter: 'alertmanager' | 'generic', sameEpisode = false) {
+      const project = await t.project()
+      const source = await project.source(adapter)
+      const startsAt = clock.at()
+      const fire = (at: string) =>
+        adapter === 'generic'
+          ? { id: 'x', title: 'X' }
+          : notification([{ fingerprint: 'x', startsAt: at }], { groupKey: clock.at() })
+      const first = await source.send(fire(startsAt))
+      clock.pass(MINUTE)
+      await source.send(
+        adapter === 'generic'
+          ? { id: 'x', action: 'resolve' }
+          : notification([{ fingerprint: 'x', startsAt, endsAt: clock.at() }], { groupKey: 'over' }),
+      )
+      await t.restart()
+      clock.pass(ms - 1)
+      const again = await source.send(fire(sameEpisode ? startsAt.replace('Z', '+00:00') : clock.at()))
+      return [again.outcome, again.incident?.id === first.incident?.id]
+    }
+
+    test('within five minutes of the resolution, the same incident reopens (O1)', async () => {
+      expect(await after(5 * MINUTE, 'alertmanager')).toEqual(['reopened', true])
+    })
+
+    test('later, a new one opens', async () => {
+      expect(await after(5 * MINUTE + 1, 'alertmanager')).toEqual(['opened', false])
+    })
+
+    test('an alert sent by hand always opens a new one', async () => {
+      expect(await after(1000, 'generic')).toEqual(['opened', false])
+    })
+
+    test('the same episode still sent is stale for a quarter of an hour, then fires again (T2)', async () => {
+      expect(await after(15 * MINUTE - 1, 'alertmanager', true)).toEqual(['stale', true])
+      expect(await after(15 * MINUTE + 1, 'alertmanager', true)).toEqual(['opened', false])
+    })
+  })
+
   describe('people', () => {
+    test('resolve what a script reports: quiet for five minutes unless it recovers in between (H2)', async () => {
+      const project = await t.project()
+      const source = await project.source()
+      const fire = async () => (await source.send({ id: 'x', title: 'X' })).outcome
+      const resolve = async () => {
+        const [incident] = (await project.incidents()).slice(-1)
+        await t.admin.resolveIncident(project.id, incident!.id, {})
+      }
+      expect(await fire()).toBe('opened')
+      await resolve()
+      clock.pass(5 * MINUTE - 1)
+      expect(['refreshed', 'duplicate']).toContain(await fire())
+      clock.pass(1)
+      expect(await fire()).toBe('opened')
+      await resolve()
+      await t.restart()
+      expect((await source.send({ id: 'x', action: 'resolve' })).outcome).toBe('recovered')
+      expect(await fire()).toBe('opened')
+      expect((await project.incidents()).map((incident) => incident.status)).toEqual([
+        'resolved',
+        'resolved',
+        'open',
+      ])
+    })
+
+    test('resolve by hand ends a grace that runs', async () => {
+      const project = await t.project({ policy: { resolveGraceSeconds: 60 } })
+      const source = await project.source()
+      const { incident } = await source.send({ id: 'x', title: 'X' })
+      await source.send({ id: 'x', action: 'resolve' })
+      await t.admin.resolveIncident(project.id, incident!.id, {})
+      clock.pass(HOUR)
+      await t.due()
+      const timeline = await project.timeline(incident!.id)
+      expect(timeline.filter((entry) => entry.kind === 'resolved')).toMatchObject([
+        { actor: { name: 'admin' } },
+      ])
+    })
+
     test('resolve with alerts firing, which then open nothing until the sender recovers (H1, H2)', async () => {
       const project = await t.project()
       const source = await project.source('alertmanager')
