@@ -184,7 +184,7 @@ function carryOut(picture: Picture, fold: RequestFold, event: DecidedEvent, acti
       })
       return
     case 'close-incident':
-      closeWhole(picture, fold, event, action.incident, action.own)
+      closeWhole(picture, fold, event, action.incident)
       return
     case 'stop-accepting':
       picture.setAcceptsNew(action.incident, false)
@@ -247,6 +247,8 @@ function insertClosed(
     firedReceivedAt: event.receivedAt,
     recoveredAt: action.recoveredAt,
     recoveredTimeInferred: action.recoveredTimeInferred,
+    // Known from now on, so stragglers are counted from now on (T2).
+    recoveredReceivedAt: event.receivedAt,
     closedBy: action.closedBy,
     severity: event.severity,
     late: true,
@@ -260,7 +262,6 @@ function insertClosed(
     picture.insertOccurrence({
       ...newOccurrence(event, fold.context.newId(), action.episode, action.stretch),
       ...closed,
-      recoveredReceivedAt: event.receivedAt,
     })
   }
 
@@ -339,17 +340,10 @@ function keepOrphan(picture: Picture, event: DecidedEvent, episode: string): voi
   })
 }
 
-function closeWhole(
-  picture: Picture,
-  fold: RequestFold,
-  event: DecidedEvent,
-  incident: IncidentState,
-  own: OccurrenceState | null,
-): void {
+function closeWhole(picture: Picture, fold: RequestFold, event: DecidedEvent, incident: IncidentState): void {
   for (const occurrence of picture.firingOf(incident.id)) {
-    const by = occurrence === own ? 'recover' : 'incident'
     const at = later(event.at, occurrence.firedAt!)
-    endOccurrence(picture, occurrence, at, event.timeInferred, by, event.receivedAt)
+    endOccurrence(picture, occurrence, at, event.timeInferred, 'incident', event.receivedAt)
   }
   mayClose(fold, incident, event, true)
   joinIncident(picture, fold, event, incident)
@@ -505,7 +499,11 @@ function signalFor(picture: Picture, event: DecidedEvent): SignalState {
 }
 
 function rememberOnSignal(picture: Picture, event: DecidedEvent): void {
-  const signal = event.signalId === null ? undefined : picture.signals.get(event.signalId)
+  if (event.signalId === null) return
+  // Only its signal can tell a bare title from its repetition (D5).
+  const known = picture.signals.get(event.signalId)
+  const signal =
+    known ?? (event.eventKey === null && event.bodyHash !== '' ? signalFor(picture, event) : null)
   if (!signal) return
   signal.lastBodyHash = event.bodyHash
   signal.lastReceivedAt = event.receivedAt

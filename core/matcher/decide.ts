@@ -1,9 +1,10 @@
 import { type Action, type Decision, verdict } from './decision.ts'
 import { countsStretches, eventKey } from './event-key.ts'
 import { decideFire } from './fire.ts'
+import { isBeforeReopening, stretchesOf } from './order.ts'
 import type { Picture } from './picture.ts'
 import { decideRecover } from './recover.ts'
-import type { IncidentState, MatchEvent, OccurrenceState, SignalState } from './state.ts'
+import type { MatchEvent, OccurrenceState, SignalState } from './state.ts'
 import { later, ms } from './time.ts'
 
 /** How close two byte-identical bodies without id and time must be to be one (D5). */
@@ -55,8 +56,7 @@ function isSameBody(event: MatchEvent, signal: SignalState): boolean {
 }
 
 function decideAcknowledge(event: MatchEvent, signal: SignalState | undefined, picture: Picture): Decision {
-  const own = event.episode === null ? undefined : newestStretch(event, picture)
-  const incidentId = event.episode === null ? signal?.incidentId : own?.incidentId
+  const incidentId = event.episode === null ? signal?.incidentId : ownStretch(event, picture)?.incidentId
   const incident = incidentId ? picture.incidents.get(incidentId) : undefined
   const stretch = stretchOf(event, signal, picture)
   if (!incident || incident.status === 'resolved') return verdict('info', ['A'], [], stretch)
@@ -72,25 +72,21 @@ function decideAcknowledge(event: MatchEvent, signal: SignalState | undefined, p
 }
 
 function decideInfo(event: MatchEvent, signal: SignalState | undefined, picture: Picture): Decision {
-  const incident: IncidentState | undefined = signal?.incidentId
-    ? picture.incidents.get(signal.incidentId)
-    : undefined
+  const incident = signal?.incidentId ? picture.incidents.get(signal.incidentId) : undefined
   const actions: Action[] = incident && incident.status !== 'resolved' ? [{ do: 'join', incident }] : []
   return verdict('info', ['N2'], actions, stretchOf(event, signal, picture))
 }
 
 function stretchOf(event: MatchEvent, signal: SignalState | undefined, picture: Picture): number {
   if (event.episode === null || event.signalId === null) return signal?.counter ?? 0
-  return newestStretch(event, picture)?.stretch ?? 1
+  return ownStretch(event, picture)?.stretch ?? 1
 }
 
-/** The last stretch of the episode the event names. */
-function newestStretch(event: MatchEvent, picture: Picture): OccurrenceState | undefined {
-  if (event.signalId === null) return undefined
-  return picture
-    .occurrences(event.signalId)
-    .filter((o) => o.firedAt !== null && o.episode === event.episode)
-    .reduce<OccurrenceState | undefined>((a, b) => (a && a.stretch >= b.stretch ? a : b), undefined)
+/** The last stretch of the episode the event names that had begun by then. */
+function ownStretch(event: MatchEvent, picture: Picture): OccurrenceState | undefined {
+  if (event.signalId === null || event.episode === null) return undefined
+  const stretches = stretchesOf(picture.occurrences(event.signalId), event.episode)
+  return stretches.findLast((o) => !isBeforeReopening(event, o))
 }
 
 /**

@@ -44,7 +44,7 @@ export type Action =
   | { do: 'note-sender-recovery'; occurrence: OccurrenceState }
   | { do: 'keep-orphan'; episode: string }
   | { do: 'acknowledge'; incident: IncidentState }
-  | { do: 'close-incident'; incident: IncidentState; own: OccurrenceState | null }
+  | { do: 'close-incident'; incident: IncidentState }
   | { do: 'stop-accepting'; incident: IncidentState }
   | { do: 'join'; incident: IncidentState }
 

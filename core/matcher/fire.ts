@@ -11,6 +11,7 @@ import {
   comesBefore,
   earliest,
   hasFired,
+  isBeforeReopening,
   isClosed,
   isFiring,
   isLateFor,
@@ -18,6 +19,7 @@ import {
   latest,
   startOf,
   startOfOccurrence,
+  stretchesOf,
 } from './order.ts'
 import type { Picture } from './picture.ts'
 import { placeOf } from './place.ts'
@@ -48,11 +50,11 @@ function fireOfNamedEpisode(
 ): Decision {
   const fired = occurrences.filter(hasFired)
   const firing = fired.find(isFiring)
-  const own = fired
-    .filter((o) => o.episode === episode)
-    .reduce<OccurrenceState | undefined>((a, b) => (a && a.stretch >= b.stretch ? a : b), undefined)
+  const stretches = stretchesOf(occurrences, episode)
+  const own = stretches.findLast((o) => !isBeforeReopening(event, o)) ?? stretches[0]
+  if (own !== stretches.at(-1)) return verdict('stale', ['T2'], joinOf(own!, picture), own!.stretch)
   if (own && own.recoveredAt === null) return fireOfFiringEpisode(event, episode, own, fired, signal, picture)
-  if (own) return fireOfClosedEpisode(event, episode, own, firing, signal, picture)
+  if (own) return fireOfClosedEpisode(event, episode, own, fired, signal, picture)
 
   const newer = fired.filter((o) => comesBefore(event, o))
   const implied =
@@ -85,7 +87,7 @@ function fireOfNamedEpisode(
           episode,
           stretch: 1,
           ...startAt(event),
-          recoveredAt: next.firedAt!,
+          recoveredAt: later(next.firedAt!, event.firedAt),
           recoveredTimeInferred: next.firedTimeInferred,
           closedBy: 'episode',
           orphan: null,
@@ -113,7 +115,8 @@ function fireOfFiringEpisode(
   }
 
   // An episode starts with its first event, whichever arrives first.
-  const start = own.stretch === 1 && comesBefore(event, own) && !event.timeInferred ? startAt(event) : null
+  const isFirst = own.stretch === 1 && !own.explicitReopen && !event.timeInferred && comesBefore(event, own)
+  const start = isFirst ? startAt(event) : null
   const implied = start ? shortenInferred(fired, start.firedAt) : []
   return verdict('refreshed', ['T6'], [...implied, { do: 'refresh', occurrence: own, start }], own.stretch)
 }
@@ -123,7 +126,7 @@ function fireOfClosedEpisode(
   event: MatchEvent,
   episode: string,
   own: OccurrenceState,
-  firing: OccurrenceState | undefined,
+  fired: readonly OccurrenceState[],
   signal: SignalState | undefined,
   picture: Picture,
 ): Decision {
@@ -137,10 +140,15 @@ function fireOfClosedEpisode(
   const isLater = event.at > recoveredAt
   const firedAt = isLater ? event.at : event.receivedAt
   if (!event.reopen) {
-    // The newer episode already says that the signal fires.
-    if (firing && comesBefore(event, firing)) {
+    // Senders' peers disagree on when it began: newer episodes speak for the signal, too.
+    const newer = fired.filter((o) => o.episode !== episode && comesBefore(event, o))
+    const spoken = own.closedBy === 'group' ? newer : [own, ...newer]
+    const last = latest(spoken, heardOf)
+    const isSoon = last !== undefined && ms(event.receivedAt) - ms(heardOf(last)) <= STRAGGLER_MS
+    if (newer.some(isFiring) || (isSoon && !isLater)) {
       return verdict('stale', ['T2'], joinOf(own, picture), own.stretch)
     }
+
     if (own.closedBy === 'group') {
       const { place, receipt, actions } = placeOf(event, firedAt, signal, picture)
       if (place.in !== 'new' && place.incident.id === own.incidentId) {
@@ -151,18 +159,19 @@ function fireOfClosedEpisode(
           stretch,
         )
       }
-    } else if (
-      !isLater &&
-      ms(event.receivedAt) - ms(own.recoveredReceivedAt ?? recoveredAt) <= STRAGGLER_MS
-    ) {
-      return verdict('stale', ['T2'], joinOf(own, picture), own.stretch)
     }
   }
 
   const timeInferred = isLater ? event.timeInferred : true
-  const implied = closeAt(firing, firedAt, timeInferred)
-  const next = { episode, stretch, start: { firedAt, orderAt: null }, timeInferred }
+  const implied = closeAt(fired.find(isFiring), firedAt, timeInferred)
+  const orderAt = event.reopen && !event.timeInferred && !isLater ? event.at : null
+  const next = { episode, stretch, start: { firedAt, orderAt }, timeInferred }
   return openStretch(event, next, signal, picture, implied, 'T2')
+}
+
+/** When the end of an occurrence was told to us. */
+function heardOf(closed: OccurrenceState): string {
+  return closed.recoveredReceivedAt ?? closed.recoveredAt ?? ''
 }
 
 // ---- we count the stretches (Sentry issues, Uptime Kuma, generic …) ----
@@ -319,7 +328,7 @@ function openStretch(
         stretch,
         ...start,
         timeInferred,
-        explicitReopen: event.reopen && !timeInferred,
+        explicitReopen: event.reopen && !event.timeInferred,
       },
     ],
     stretch,

@@ -2,9 +2,19 @@ import type { MatchEvent, OccurrenceState } from './state.ts'
 
 /** Order by event time, never by arrival, wherever the sender gives a time (matching.md T1). */
 
-/** Start of the stretch an event speaks of; for senders without episodes its own time. */
+/** Start of the stretch an event speaks of: its own time where the sender names no start, or starts anew. */
 export function startOf(event: MatchEvent): string {
-  return event.episode === null ? event.at : (event.episodeStart ?? event.at)
+  return event.episode === null || event.reopen ? event.at : (event.episodeStart ?? event.at)
+}
+
+/** The stretches of an episode the sender names, in order. */
+export function stretchesOf(occurrences: readonly OccurrenceState[], episode: string): OccurrenceState[] {
+  return occurrences.filter((o) => hasFired(o) && o.episode === episode).sort((a, b) => a.stretch - b.stretch)
+}
+
+/** T1: an explicit reopening began the stretch, and the event is from before it. */
+export function isBeforeReopening(event: MatchEvent, stretch: OccurrenceState): boolean {
+  return stretch.explicitReopen && !event.timeInferred && event.at < startOfOccurrence(stretch)
 }
 
 export function startOfOccurrence(occurrence: OccurrenceState): string {

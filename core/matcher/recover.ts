@@ -1,6 +1,15 @@
 import { type Action, type Decision, incidentOf, joinOf, verdict } from './decision.ts'
 import { firingCount } from './lifecycle.ts'
-import { comesBefore, hasFired, isFiring, isOrphan, latest, startOfOccurrence } from './order.ts'
+import {
+  comesBefore,
+  hasFired,
+  isBeforeReopening,
+  isFiring,
+  isOrphan,
+  latest,
+  startOfOccurrence,
+  stretchesOf,
+} from './order.ts'
 import type { Picture } from './picture.ts'
 import type { MatchEvent, OccurrenceState, SignalState } from './state.ts'
 import { later } from './time.ts'
@@ -16,9 +25,7 @@ export function decideRecover(
     event.episode === null
       ? recoverOfCountedStretch(event, signal, occurrences, picture)
       : recoverOfNamedEpisode(event, event.episode, occurrences, picture)
-  return event.policy.resolveScope === 'incident'
-    ? wholeIncident(event, signal, occurrences, picture, decision)
-    : decision
+  return event.policy.resolveScope === 'incident' ? wholeIncident(event, signal, picture, decision) : decision
 }
 
 function recoverOfNamedEpisode(
@@ -27,9 +34,7 @@ function recoverOfNamedEpisode(
   occurrences: readonly OccurrenceState[],
   picture: Picture,
 ): Decision {
-  const stretches = occurrences
-    .filter((o) => hasFired(o) && o.episode === episode)
-    .sort((a, b) => a.stretch - b.stretch)
+  const stretches = stretchesOf(occurrences, episode)
   const own = stretches.findLast((o, i) => !isTooEarlyFor(event, o, stretches[i - 1]))
   if (!own) {
     const waits = occurrences.some((o) => isOrphan(o) && o.episode === episode)
@@ -46,9 +51,9 @@ function isTooEarlyFor(
   stretch: OccurrenceState,
   before: OccurrenceState | undefined,
 ): boolean {
-  if (event.timeInferred) return false
-  if (stretch.explicitReopen && event.at < startOfOccurrence(stretch)) return true
-  return before?.closedBy === 'recover' && !before.recoveredTimeInferred && event.at <= before.recoveredAt!
+  if (isBeforeReopening(event, stretch)) return true
+  const isTold = before?.closedBy === 'recover' && !before.recoveredTimeInferred && !event.timeInferred
+  return isTold && event.at <= before.recoveredAt!
 }
 
 function recoverOfCountedStretch(
@@ -131,17 +136,16 @@ function looseRecover(
   if (!only || others.length > 0 || firingCount(only) === 0) {
     return verdict('unmatched', ['R3'], [], stretch)
   }
-  return verdict('recovered', ['R3'], [{ do: 'close-incident', incident: only, own: null }], stretch)
+  return verdict('recovered', ['R3'], [{ do: 'close-incident', incident: only }], stretch)
 }
 
 /**
- * `resolveScope: incident`: any recovery resolves the current incident whole (the seed's literal rule). Where there is
- * none to resolve, it is decided like any other.
+ * `resolveScope: incident`: any recovery also resolves the current incident whole (the seed's literal rule). Where there
+ * is none to resolve, it is decided like any other.
  */
 function wholeIncident(
   event: MatchEvent,
   signal: SignalState | undefined,
-  occurrences: readonly OccurrenceState[],
   picture: Picture,
   decision: Decision,
 ): Decision {
@@ -151,8 +155,15 @@ function wholeIncident(
       ? ownIncident
       : picture.current(event.projectId, event.groupKey)
   if (!incident || firingCount(incident) === 0) return decision
-  const own = occurrences.find(isFiring) ?? null
-  return verdict('recovered', ['R3'], [{ do: 'close-incident', incident, own }], decision.stretch)
+
+  const own =
+    decision.outcome === 'recovered' ? decision.actions.filter((action) => action.do !== 'join') : []
+  return verdict(
+    'recovered',
+    [...decision.receipt, 'R3'],
+    [...own, { do: 'close-incident', incident }],
+    decision.stretch,
+  )
 }
 
 function close(

@@ -114,6 +114,22 @@ describe('T2', () => {
     expect(project.request(120, [prom.fire('B')], { group }).outcome).toBe('opened')
   })
 
+  test('T2 a fire that had an orphan is a straggler when it is sent again, however old the orphan (R5)', () => {
+    const project = new Project()
+    project.receive(300, prom.recover('A', { start: 0 }))
+    expect(project.receive(20 * MINUTE, prom.fire('A')).outcome).toBe('late')
+    expect(project.receive(20 * MINUTE + 1, prom.fire('A', { eventId: 'peer' })).outcome).toBe('stale')
+  })
+
+  test('T2 a fire from before an explicit reopening is not one of it', () => {
+    const project = new Project()
+    project.receive(0, prom.fire('A'))
+    project.receive(61, prom.fire('A', { time: 60, reopen: true, eventId: 'reopened' }))
+    expect(project.receive(62, prom.fire('A')).outcome).toBe('duplicate')
+    expect(project.receive(63, prom.fire('A', { eventId: 'peer' })).outcome).toBe('stale')
+    expect(project.incidents()).toMatchObject([{ firing: 1 }])
+  })
+
   test('T2 an old episode still sent while a newer one fires opens no second stretch', () => {
     const project = new Project()
     project.receive(0, prom.fire('A', { start: 0 }))
@@ -121,6 +137,16 @@ describe('T2', () => {
     const fromTheOtherPeer = prom.fire('A', { start: 0, eventId: 'peer' })
     expect(project.receive(30 * MINUTE, fromTheOtherPeer).outcome).toBe('stale')
     expect(project.incidents()).toMatchObject([{ firing: 1 }])
+  })
+
+  test('T2 the recovery of a newer episode makes stragglers of older ones, too', () => {
+    const project = new Project()
+    project.receive(0, prom.fire('A', { start: 0 }))
+    project.receive(60, prom.fire('A', { start: 60 }))
+    project.receive(1000, prom.recover('A', { start: 60 }))
+    const fromTheOtherPeer = prom.fire('A', { start: 0, eventId: 'peer' })
+    expect(project.receive(1010, fromTheOtherPeer).outcome).toBe('stale')
+    expect(project.receive(1001 + 15 * MINUTE, fromTheOtherPeer).outcome).toBe('reopened')
   })
 })
 
@@ -195,6 +221,16 @@ describe('T4', () => {
 })
 
 describe('T5', () => {
+  test('T5 an old episode that is reopened is the newer one', () => {
+    const project = new Project()
+    project.receive(300, prom.fire('A', { start: 300 }))
+    project.receive(900, prom.fire('A', { start: 0, time: 900, reopen: true }))
+    expect(project.occurrences()).toMatchObject([
+      { firedAt: 300, recoveredAt: 900, closedBy: 'episode' },
+      { firedAt: 900, recoveredAt: null },
+    ])
+  })
+
   test('T5 a newer episode on a firing signal ends the one before it', () => {
     const project = new Project()
     project.receive(0, prom.fire('A', { start: 0 }))

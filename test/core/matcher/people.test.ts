@@ -50,6 +50,16 @@ describe('A', () => {
     expect(project.receive(22 * MINUTE, prom.ack('A', { start: 20 * MINUTE })).outcome).toBe('acknowledged')
   })
 
+  test('A an acknowledgement from before an explicit reopening is not one of it', () => {
+    const project = new Project()
+    project.receive(0, prom.fire('A'))
+    project.receive(10, prom.ack('A', { time: 10 }))
+    project.receive(20, prom.recover('A'))
+    project.receive(30, prom.fire('A', { time: 30, reopen: true, eventId: 'reopened' }))
+    expect(project.receive(40, prom.ack('A', { time: 10 })).outcome).toBe('duplicate')
+    expect(project.incidents()).toMatchObject([{ status: 'open' }])
+  })
+
   test('A after a reopening the first acknowledgement counts again', () => {
     const project = new Project()
     project.receive(0, kuma.fire('A'))

@@ -300,6 +300,17 @@ describe('R3', () => {
     expect(project.receive(160, generic.recover('unknown')).outcome).toBe('resolved')
   })
 
+  test("resolveScope incident: the sender's word on its own occurrence is kept as ever", () => {
+    const project = new Project({ policy: { resolveScope: 'incident' } })
+    project.receive(0, prom.fire('A', { start: 0 }))
+    project.receive(50, prom.fire('A', { start: 50 }))
+    expect(project.receive(60, prom.recover('A', { start: 0, time: 40 })).outcome).toBe('resolved')
+    expect(project.occurrences()).toMatchObject([
+      { recoveredAt: 40, closedBy: 'recover' },
+      { recoveredAt: 50, closedBy: 'incident' },
+    ])
+  })
+
   test('resolveScope incident: an orphan still waits for its fire', () => {
     const project = new Project({ policy: { resolveScope: 'incident' } })
     expect(project.receive(0, prom.recover('A', { start: -60 })).outcome).toBe('unmatched')
