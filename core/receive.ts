@@ -134,7 +134,12 @@ export function createReceive({
     const project = known && (await lookUp(true))
     const source = project && (await vouchedFor(request, address, project))
     if (project && source) return { project, source }
-    if (project && address.adapter === 'generic' && (await isWritingKey(request, project))) {
+    if (
+      project &&
+      address.kind === 'project' &&
+      address.adapter === 'generic' &&
+      (await isWritingKey(request, project))
+    ) {
       return refuseWithoutSource(request, address, project, requestId)
     }
 
@@ -230,9 +235,11 @@ export function createReceive({
     project: KnownProject,
     requestId: string,
   ): void {
-    const source = project.sources.find((s) =>
-      address.kind === 'project' ? s.adapter.slug === address.adapter : s.address === 'token',
+    const asked = project.sources.filter((source) =>
+      address.kind === 'project' ? source.adapter.slug === address.adapter : source.address === 'token',
     )
+    const named = address.kind === 'project' && asked.find((source) => source.id === address.sourceId)
+    const source = named || asked[0]
     if (!source || pendingRejections >= MOST_PENDING_REJECTIONS) return
     pendingRejections += 1
     const row = hookRequestRow(request, {

@@ -664,7 +664,7 @@ describe.each(databaseKinds)('receiving on %s', (kind) => {
 
   describe('coming back', () => {
     /** Fires and recovers, and answers what comes so long after. */
-    async function after(ms: number, adapter: 'alertmanager' | 'generic', sameEpisode = false) {
+    async function comingBack(ms: number, adapter: 'alertmanager' | 'generic', sameEpisode = false) {
       const project = await t.project()
       const source = await project.source(adapter)
       const startsAt = clock.at()
@@ -686,20 +686,20 @@ describe.each(databaseKinds)('receiving on %s', (kind) => {
     }
 
     test('within five minutes of the resolution, the same incident reopens (O1)', async () => {
-      expect(await after(5 * MINUTE, 'alertmanager')).toEqual(['reopened', true])
+      expect(await comingBack(5 * MINUTE, 'alertmanager')).toEqual(['reopened', true])
     })
 
     test('later, a new one opens', async () => {
-      expect(await after(5 * MINUTE + 1, 'alertmanager')).toEqual(['opened', false])
+      expect(await comingBack(5 * MINUTE + 1, 'alertmanager')).toEqual(['opened', false])
     })
 
     test('an alert sent by hand always opens a new one', async () => {
-      expect(await after(1000, 'generic')).toEqual(['opened', false])
+      expect(await comingBack(1000, 'generic')).toEqual(['opened', false])
     })
 
     test('the same episode still sent is stale for a quarter of an hour, then fires again (T2)', async () => {
-      expect(await after(15 * MINUTE - 1, 'alertmanager', true)).toEqual(['stale', true])
-      expect(await after(15 * MINUTE + 1, 'alertmanager', true)).toEqual(['opened', false])
+      expect(await comingBack(15 * MINUTE - 1, 'alertmanager', true)).toEqual(['stale', true])
+      expect(await comingBack(15 * MINUTE + 1, 'alertmanager', true)).toEqual(['opened', false])
     })
   })
 

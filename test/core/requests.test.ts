@@ -83,6 +83,15 @@ describe.each(databaseKinds)('the request log on %s', (kind) => {
     expect(requests.at(-1)).toMatchObject({ id: known.requestId, ip: '203.0.113.7' })
   })
 
+  test('keeps a stranger with the source it asked for', async () => {
+    const project = await t.project()
+    await project.source()
+    const second = await project.source()
+    await refusal(second.send({ title: 'X' }, { secret: 'wrong' }))
+    await second.send({ title: 'X' })
+    expect((await project.requests()).map((request) => request.sourceId)).toEqual([second.id, second.id])
+  })
+
   test('tells the health of a source', async () => {
     const project = await t.project()
     const source = await project.source()
