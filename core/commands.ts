@@ -107,9 +107,14 @@ export function* receiveTogether(
     return { value: { decision, incident: decision.incident && answerOf(decision.incident) } }
   })
 
+  const eventIds = Map.groupBy(picture.events, (event) => event.requestId)
+  const withEvents = <T extends Partial<Insertable<HookRequestTable>>>(request: T) => ({
+    ...request,
+    event_ids: JSON.stringify(eventIds.get(request.id!)?.map((event) => event.id) ?? []),
+  })
   yield* savePicture(picture)
-  yield* insertRows('hook_request', rows)
-  yield* updateRows('hook_request', replayed)
+  yield* insertRows('hook_request', rows.map(withEvents))
+  yield* updateRows('hook_request', replayed.map(withEvents), ['project_id', 'id'])
   return settled
 }
 
@@ -119,6 +124,7 @@ function answerOf({ id, number, title, severity, status, url }: IncidentAnswer):
 
 /** What a replay changes of its row: the request itself stays as it was received. */
 function outcomeOf(row: Insertable<HookRequestTable>): Partial<Insertable<HookRequestTable>> {
-  const { id, status, outcome, reason, message, delivery_key, incident_id, slot_at, slot_kind } = row
-  return { id, status, outcome, reason, message, delivery_key, incident_id, slot_at, slot_kind }
+  const { project_id, id, status, outcome, reason, message, delivery_key, incident_id, slot_at, slot_kind } =
+    row
+  return { project_id, id, status, outcome, reason, message, delivery_key, incident_id, slot_at, slot_kind }
 }

@@ -25,6 +25,7 @@ export function normalise(
   },
 ): MatchEvent[] {
   const senderGroup = parsed.group ? senderGroupKey(source.id, parsed.group.key) : null
+  const looseRecovery = source.adapter.slug === 'generic'
   let bodyHash: string | undefined
   return parsed.events.map((event) => {
     const drill = event.drill || request.drill || source.settings.defaults.drill
@@ -46,8 +47,8 @@ export function normalise(
       signalId: signalKey === null ? null : signalId(source.id, signalKey, drill),
       signalKey,
       anonymous: event.anonymous === true,
-      looseRecovery: source.adapter.slug === 'generic',
-      titleHash: hash('sha256', event.title.toLowerCase(), 'base64url').slice(0, 22),
+      looseRecovery,
+      titleHash: looseRecovery ? hash('sha256', event.title.toLowerCase(), 'base64url').slice(0, 22) : '',
       episode: event.episode === null ? null : shorten(event.episode),
       episodeStart: event.episodeStart,
       reopen: event.reopen === true,

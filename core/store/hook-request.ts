@@ -61,6 +61,7 @@ export function hookRequestRow(request: HookRequest, logged: LoggedRequest): Ins
     slot_at: logged.slotAt,
     slot_kind: logged.slotKind,
     drill: Number(logged.drill),
+    event_ids: '[]',
     body_size: request.rawBody.length,
     body:
       logged.keep === 'nothing'

@@ -63,6 +63,40 @@ export function* dueIncidents(now: string): Work<{ id: string; project_id: strin
   return yield* all(dueQuery, { now })
 }
 
+/** What most events change of an incident: no column of an index, since SQLite rewrites each index an update names. */
+export function incidentUpdate(incident: IncidentState): Partial<Insertable<IncidentTable>> {
+  const {
+    project_id: _project,
+    number: _number,
+    group_key: _key,
+    accepts_new: _accepts,
+    resolve_due_at: _due,
+    ...rest
+  } = incidentRow(incident)
+  return rest
+}
+
+/** The columns of indexes that change at a transition. */
+export function incidentPlace(incident: IncidentState): Partial<Insertable<IncidentTable>> {
+  return {
+    id: incident.id,
+    accepts_new: incident.acceptsNew ? 1 : null,
+    resolve_due_at: incident.resolveDueAt,
+  }
+}
+
+/** Whether its place in the indexes is another than when it was loaded. */
+export function hasMoved(incident: IncidentState): boolean {
+  const loaded = loadedPlaces.get(incident)
+  return (
+    loaded === undefined ||
+    loaded.acceptsNew !== incident.acceptsNew ||
+    loaded.resolveDueAt !== incident.resolveDueAt
+  )
+}
+
+const loadedPlaces = new WeakMap<IncidentState, Pick<IncidentState, 'acceptsNew' | 'resolveDueAt'>>()
+
 export function incidentRow(incident: IncidentState): Insertable<IncidentTable> {
   return {
     id: incident.id,
@@ -107,7 +141,7 @@ export function incidentRow(incident: IncidentState): Insertable<IncidentTable> 
 }
 
 export function incidentState(row: Selectable<IncidentTable>): IncidentState {
-  return {
+  const incident: IncidentState = {
     id: row.id,
     projectId: row.project_id,
     number: row.number,
@@ -149,4 +183,6 @@ export function incidentState(row: Selectable<IncidentTable>): IncidentState {
     lastEventAt: row.last_event_at,
     updatedAt: row.updated_at,
   }
+  loadedPlaces.set(incident, { acceptsNew: incident.acceptsNew, resolveDueAt: incident.resolveDueAt })
+  return incident
 }

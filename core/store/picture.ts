@@ -4,11 +4,21 @@ import type { SlotKind } from '../matcher/limit.ts'
 import type { Picture } from '../matcher/picture.ts'
 import type { MatchEvent } from '../matcher/state.ts'
 import { countRepeat, eventKeyHash, eventRow, markOrphanRecovered, seenEventKeys } from './event.ts'
-import { anyCurrentIncidents, currentIncidents, incidentRow, incidentsByIds } from './incident.ts'
+import {
+  anyCurrentIncidents,
+  currentIncidents,
+  hasMoved,
+  incidentPlace,
+  incidentRow,
+  incidentsByIds,
+  incidentUpdate,
+} from './incident.ts'
 import {
   firingOfGroups,
   firingOfIncidents,
   firingOfSource,
+  isOnlyClosed,
+  occurrenceClosing,
   occurrenceRow,
   occurrencesAround,
 } from './occurrence.ts'
@@ -206,6 +216,8 @@ export function* loadRequests(picture: Picture, requests: readonly RequestScope[
 export function* savePicture(picture: Picture): Work<void> {
   const { changed } = picture
   const incidents = [...changed.incidents]
+  const moved = incidents.filter(hasMoved)
+  const [closed, rewritten] = partition([...changed.occurrences], isOnlyClosed)
   // In this order, in one round trip.
   yield* together(
     updateRows(
@@ -217,14 +229,16 @@ export function* savePicture(picture: Picture): Work<void> {
       })),
     ),
     // The unique index sees every statement: first those that stop accepting, then new ones, then reopened ones.
-    updateRows('incident', incidents.filter((incident) => !incident.acceptsNew).map(incidentRow)),
+    updateRows('incident', moved.filter((incident) => !incident.acceptsNew).map(incidentPlace)),
     insertRows('incident', [...picture.newIncidents].map(incidentRow)),
-    updateRows('incident', incidents.filter((incident) => incident.acceptsNew).map(incidentRow)),
+    updateRows('incident', moved.filter((incident) => incident.acceptsNew).map(incidentPlace)),
+    updateRows('incident', incidents.map(incidentUpdate)),
 
     insertRows('signal', [...picture.newSignals].map(signalRow)),
     updateRows('signal', [...changed.signals].map(signalRow)),
     insertRows('occurrence', [...picture.newOccurrences].map(occurrenceRow)),
-    updateRows('occurrence', [...changed.occurrences].map(occurrenceRow)),
+    updateRows('occurrence', closed.map(occurrenceClosing)),
+    updateRows('occurrence', rewritten.map(occurrenceRow)),
     insertRows('event', picture.events.map(eventRow)),
     insertRows(
       'timeline_entry',
@@ -273,6 +287,10 @@ export function* savePicture(picture: Picture): Work<void> {
 
 function* allOrNone<T>(keys: string[], load: (keys: string[]) => Work<T[]>): Work<T[]> {
   return keys.length === 0 ? [] : yield* load(unique(keys))
+}
+
+function partition<T>(values: readonly T[], test: (value: T) => boolean): [T[], T[]] {
+  return [values.filter(test), values.filter((value) => !test(value))]
 }
 
 function unique(values: readonly string[]): string[] {

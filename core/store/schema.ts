@@ -93,6 +93,8 @@ export interface HookRequestTable {
   slot_kind: number | null
   /** Sent by our own test button, which says so past the body. */
   drill: number
+  /** Ids of the events it made, as JSON. */
+  event_ids: string
   body_size: number
   body: Buffer | null
 }
@@ -173,7 +175,8 @@ export interface OccurrenceTable {
   sender_recovered_at: string | null
   severity: string
   sender_group: string | null
-  title_hash: string
+  /** Only where a recovery may be found by its title (R3). */
+  title_hash: string | null
   anonymous: number
   monitor_id: string | null
   explicit_reopen: number

@@ -46,9 +46,13 @@ export async function listIncidents(
     .selectFrom('incident')
     .selectAll()
     .where(matching)
-    .orderBy('id', 'desc')
+    .orderBy('number', 'desc')
     .limit(limit + 1)
-  if (after !== undefined) query = query.where('id', '<', after)
+  if (after !== undefined) {
+    query = query.where('number', '<', (eb) =>
+      eb.selectFrom('incident as last').select('last.number').where('last.id', '=', after),
+    )
+  }
   const { total } = await core.database.read
     .selectFrom('incident')
     .select((eb) => eb.fn.countAll<number>().as('total'))
@@ -283,8 +287,12 @@ export async function reopenIncident(
   return { incident: (await toApi(core, [state]))[0]! }
 }
 
-const entryById = statement<{ id: string }, Selectable<TimelineEntryTable>>((db, p) =>
-  db.selectFrom('timeline_entry').selectAll().where('id', '=', p('id')),
+const entryById = statement<{ incidentId: string; id: string }, Selectable<TimelineEntryTable>>((db, p) =>
+  db
+    .selectFrom('timeline_entry')
+    .selectAll()
+    .where('incident_id', '=', p('incidentId'))
+    .where('id', '=', p('id')),
 )
 
 export async function addIncidentNote(
@@ -294,10 +302,16 @@ export async function addIncidentNote(
   incident: string,
   { text }: { text: string },
 ): Promise<{ entry: ApiTimelineEntry }> {
-  const { value: id } = await act(core, caller, projectId, incident, function* (picture, found, context) {
-    return addNote(picture, found, actorOf(caller), text, context)
-  })
-  const [row] = await core.database.query(entryById, { id })
+  const { state, value: id } = await act(
+    core,
+    caller,
+    projectId,
+    incident,
+    function* (picture, found, context) {
+      return addNote(picture, found, actorOf(caller), text, context)
+    },
+  )
+  const [row] = await core.database.query(entryById, { incidentId: state.id, id })
   return { entry: entryToApi(row!) }
 }
 

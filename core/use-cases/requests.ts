@@ -11,7 +11,10 @@ import { allow, type Core, cutPage, readPage } from './core.ts'
 import { eventToApi } from './events.ts'
 import { projectRow } from './projects.ts'
 
-type ListedRow = Omit<Selectable<HookRequestTable>, 'body' | 'slot_at' | 'slot_kind' | 'drill'> & {
+type ListedRow = Omit<
+  Selectable<HookRequestTable>,
+  'body' | 'slot_at' | 'slot_kind' | 'drill' | 'event_ids'
+> & {
   body_kept: number | null
 }
 
@@ -67,7 +70,7 @@ export async function getRequest(
   allow(caller, 'sources:read', projectId)
   const row = await core.database.read
     .selectFrom('hook_request')
-    .select([...LISTED, 'body', sql<number | null>`length(body)`.as('body_kept')])
+    .select([...LISTED, 'body', 'event_ids', sql<number | null>`length(body)`.as('body_kept')])
     .where('project_id', '=', projectId)
     .where('id', '=', id)
     .executeTakeFirst()
@@ -75,9 +78,8 @@ export async function getRequest(
   const events = await core.database.read
     .selectFrom('event')
     .selectAll()
-    .where('request_id', '=', id)
+    .where('id', 'in', JSON.parse(row.event_ids) as string[])
     .orderBy('id')
-    .limit(1000)
     .execute()
   const body = row.body && Buffer.from(row.body)
   const text = body && readUtf8(body)

@@ -6,6 +6,8 @@ export const first: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
     const sqlite = db.getExecutor().adapter.constructor.name.startsWith('Sqlite')
     const bytes = sqlite ? sql`blob` : sql`bytea`
+    // SQLite keeps such a table in one tree, in the order of its key: a commit then writes one page less.
+    const inOneTree = sqlite ? sql`without rowid` : sql``
 
     await db.schema
       .createTable('project')
@@ -73,7 +75,7 @@ export const first: Migration = {
 
     await db.schema
       .createTable('hook_request')
-      .addColumn('id', 'text', (c) => c.primaryKey())
+      .addColumn('id', 'text', (c) => c.notNull())
       .addColumn('project_id', 'text', (c) => c.notNull())
       .addColumn('source_id', 'text')
       .addColumn('received_at', 'text', (c) => c.notNull())
@@ -90,13 +92,10 @@ export const first: Migration = {
       .addColumn('slot_at', 'text')
       .addColumn('slot_kind', 'integer')
       .addColumn('drill', 'integer', (c) => c.notNull())
+      .addColumn('event_ids', 'text', (c) => c.notNull())
       .addColumn('body_size', 'integer', (c) => c.notNull())
       .addColumn('body', bytes)
-      .execute()
-    await db.schema
-      .createIndex('hook_request_project')
-      .on('hook_request')
-      .columns(['project_id', 'id'])
+      .addPrimaryKeyConstraint('hook_request_pk', ['project_id', 'id'])
       .execute()
     await sql`create index hook_request_delivery on hook_request (source_id, delivery_key) where delivery_key is not null`.execute(
       db,
@@ -142,7 +141,6 @@ export const first: Migration = {
     await sql`create index event_incident on event (incident_id, id) where incident_id is not null`.execute(
       db,
     )
-    await db.schema.createIndex('event_request').on('event').column('request_id').execute()
 
     await db.schema
       .createTable('signal')
@@ -184,7 +182,7 @@ export const first: Migration = {
       .addColumn('sender_recovered_at', 'text')
       .addColumn('severity', 'text', (c) => c.notNull())
       .addColumn('sender_group', 'text')
-      .addColumn('title_hash', 'text', (c) => c.notNull())
+      .addColumn('title_hash', 'text')
       .addColumn('anonymous', 'integer', (c) => c.notNull())
       .addColumn('monitor_id', 'text')
       .addColumn('explicit_reopen', 'integer', (c) => c.notNull())
@@ -210,7 +208,7 @@ export const first: Migration = {
     await sql`create index occurrence_firing_group on occurrence (source_id, sender_group) where recovered_at is null and sender_group is not null`.execute(
       db,
     )
-    await sql`create index occurrence_firing_title on occurrence (source_id, title_hash) where recovered_at is null`.execute(
+    await sql`create index occurrence_firing_title on occurrence (source_id, title_hash) where recovered_at is null and title_hash is not null`.execute(
       db,
     )
 
@@ -267,7 +265,6 @@ export const first: Migration = {
       .columns(['project_id', 'number'])
       .unique()
       .execute()
-    await db.schema.createIndex('incident_list').on('incident').columns(['project_id', 'id']).execute()
     await sql`create index incident_accepting on incident (project_id) where accepts_new = 1`.execute(db)
     await sql`create index incident_due on incident (resolve_due_at) where resolve_due_at is not null`.execute(
       db,
@@ -275,7 +272,7 @@ export const first: Migration = {
 
     await db.schema
       .createTable('timeline_entry')
-      .addColumn('id', 'text', (c) => c.primaryKey())
+      .addColumn('id', 'text', (c) => c.notNull())
       .addColumn('project_id', 'text', (c) => c.notNull())
       .addColumn('incident_id', 'text', (c) => c.notNull())
       .addColumn('at', 'text', (c) => c.notNull())
@@ -285,11 +282,8 @@ export const first: Migration = {
       .addColumn('text', 'text', (c) => c.notNull())
       .addColumn('request_id', 'text')
       .addColumn('event_ids', 'text', (c) => c.notNull())
-      .execute()
-    await db.schema
-      .createIndex('timeline_incident')
-      .on('timeline_entry')
-      .columns(['incident_id', 'id'])
+      .addPrimaryKeyConstraint('timeline_entry_pk', ['incident_id', 'id'])
+      .modifyEnd(inOneTree)
       .execute()
     await sql`create unique index timeline_sequence on timeline_entry (incident_id, sequence) where sequence is not null`.execute(
       db,
@@ -304,6 +298,7 @@ export const first: Migration = {
       .addColumn('incident_id', 'text')
       .addColumn('data', 'text', (c) => c.notNull())
       .addPrimaryKeyConstraint('log_entry_pk', ['project_id', 'position'])
+      .modifyEnd(inOneTree)
       .execute()
 
     await db.schema
@@ -313,6 +308,7 @@ export const first: Migration = {
       .addColumn('fingerprint', 'text', (c) => c.notNull())
       .addColumn('partial', 'integer', (c) => c.notNull())
       .addPrimaryKeyConstraint('sender_group_pk', ['source_id', 'group_key'])
+      .modifyEnd(inOneTree)
       .execute()
 
     await db.schema

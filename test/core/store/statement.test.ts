@@ -316,6 +316,7 @@ function request(id: string, body: Buffer | null): Insertable<HookRequestTable> 
     slot_at: null,
     slot_kind: null,
     drill: 0,
+    event_ids: '[]',
     body_size: body?.length ?? 0,
     body,
   }
