@@ -4,7 +4,8 @@ import type { ApiOutcome, ApiReceived, ApiRequest, ApiRequestDetail, ApiRequestQ
 import { type ReceiveCommand, type ReceiveResult, receiveTogether } from '../commands.ts'
 import { TocsinError } from '../errors.ts'
 import { requestToReplay } from '../store/hook-request.ts'
-import type { HookRequestTable } from '../store/schema.ts'
+import type { EventTable, HookRequestTable } from '../store/schema.ts'
+import { isAnyOf, statement } from '../store/statement.ts'
 import type { Caller } from '../tocsin.ts'
 import type { HookRequest } from '../types.ts'
 import { allow, type Core, cutPage, readPage } from './core.ts'
@@ -61,6 +62,14 @@ export async function listRequests(
   return { requests: page.map(toApi), nextCursor }
 }
 
+const eventsByIds = statement<{ ids: string[] }, Selectable<EventTable>>((db, p) =>
+  db
+    .selectFrom('event')
+    .selectAll()
+    .where(isAnyOf('event.id', p.list('ids')))
+    .orderBy('id'),
+)
+
 export async function getRequest(
   core: Core,
   caller: Caller,
@@ -75,12 +84,8 @@ export async function getRequest(
     .where('id', '=', id)
     .executeTakeFirst()
   if (!row) noRequest()
-  const events = await core.database.read
-    .selectFrom('event')
-    .selectAll()
-    .where('id', 'in', JSON.parse(row.event_ids) as string[])
-    .orderBy('id')
-    .execute()
+  const ids = JSON.parse(row.event_ids) as string[]
+  const events = await core.database.query(eventsByIds, { ids })
   const body = row.body && Buffer.from(row.body)
   const text = body && readUtf8(body)
   return {
