@@ -146,7 +146,7 @@ describe('T2', () => {
     project.receive(1000, prom.recover('A', { start: 60 }))
     const fromTheOtherPeer = prom.fire('A', { start: 0, eventId: 'peer' })
     expect(project.receive(1010, fromTheOtherPeer).outcome).toBe('stale')
-    expect(project.receive(1001 + 15 * MINUTE, fromTheOtherPeer).outcome).toBe('reopened')
+    expect(project.receive(1001 + 15 * MINUTE, fromTheOtherPeer).outcome).toBe('opened')
   })
 })
 
