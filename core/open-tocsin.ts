@@ -52,6 +52,7 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
     database,
     runBatch: createBatchRunner(context),
     ...(options.commitIntervalMs !== undefined && { intervalMs: options.commitIntervalMs }),
+    ...(options.mostPerCommit !== undefined && { maxBatch: options.mostPerCommit }),
   })
   const receive = createReceive({
     directory,

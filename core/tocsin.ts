@@ -171,6 +171,8 @@ export interface OpenOptions {
   adminKey?: string
   /** Minimum milliseconds between commits (group commit); default 2. */
   commitIntervalMs?: number
+  /** Changes that may share a commit; default 256. */
+  mostPerCommit?: number
   now?: () => Date
   log?: Log
 }

@@ -1,128 +1,126 @@
 /**
- * Reference: what most would write. The product's HTTP side and adapter, then one kysely transaction per request with
- * a row each for request, event, incident and timeline; each commit waits for the disk (synchronous=FULL).
+ * Reference: what most would write. The product and its tables, but every request in a kysely transaction of its own:
+ * each statement built, compiled and run by kysely when it is needed; each commit waits for the disk (synchronous=FULL).
  */
-import { randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import Sqlite from 'better-sqlite3'
-import { type Generated, Kysely, SqliteDialect, sql } from 'kysely'
-import { readJsonBody } from '../../core/adapters/read-body.ts'
-import { adapterBySlug } from '../../core/adapters/registry.ts'
-import { TocsinError } from '../../core/errors.ts'
-import { NO_SETTINGS } from '../../core/policy.ts'
-import type { OpenedTocsin } from '../../core/tocsin.ts'
+import {
+  CompiledQuery,
+  type Insertable,
+  Kysely,
+  SqliteDialect,
+  type Transaction,
+  type Updateable,
+} from 'kysely'
+import { openOn } from '../../core/open-tocsin.ts'
+import { migrate } from '../../core/store/migrate.ts'
+import { migrations } from '../../core/store/migrations/index.ts'
+import { dialectSqlite, openDatabase } from '../../core/store/open-database.ts'
+import type { Schema } from '../../core/store/schema.ts'
+import type { Statement, Step } from '../../core/store/statement.ts'
+import { SCOPES } from '../../core/types.ts'
 import { createApp, createServer } from '../../ingest/app.ts'
 import { announce } from './announce.ts'
 
-interface Tables {
-  request: { id: string; received_at: string; headers: string; body: Buffer }
-  event: {
-    id: string
-    request_id: string
-    event_key: string
-    incident_id: string
-    title: string
-    data: string
-  }
-  incident: { id: string; group_key: string; title: string; status: string; event_count: Generated<number> }
-  timeline_entry: { id: string; incident_id: string; at: string; text: string }
-}
+const url = process.env.DATABASE_URL!
+const database = await openDatabase(url)
+await migrate(database, migrations)
 
-const SECRET = randomUUID()
-const alertmanager = adapterBySlug('alertmanager')!
-const db = openTables(process.env.DATABASE_URL!.slice('sqlite:'.length))
+const file = new Sqlite(url.slice('sqlite:'.length))
+file.pragma('synchronous = FULL')
+file.pragma('cache_size = -16000')
+file.pragma('wal_autocheckpoint = 4000')
+const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: file }) })
 
-const receive: OpenedTocsin['receive'] = async (request) => {
-  if (!alertmanager.verify(request, SECRET, NO_SETTINGS))
-    throw new TocsinError('unauthorized', 'Wrong secret.')
-  const event = alertmanager.parse(readJsonBody(request.rawBody), request, NO_SETTINGS).events[0]!
-  const requestId = randomUUID()
-
-  return db.transaction().execute(async (trx) => {
-    await trx
-      .insertInto('request')
-      .values({
-        id: requestId,
-        received_at: request.receivedAt,
-        headers: JSON.stringify([...request.headers]),
-        body: request.rawBody,
-      })
-      .execute()
-    const incident = await trx
-      .insertInto('incident')
-      .values({ id: randomUUID(), group_key: event.signalKey!, title: event.title, status: 'open' })
-      .onConflict((conflict) =>
-        conflict.column('group_key').doUpdateSet({ event_count: sql`event_count + 1` }),
-      )
-      .returningAll()
-      .executeTakeFirstOrThrow()
-    const stored = await trx
-      .insertInto('event')
-      .values({
-        id: randomUUID(),
-        request_id: requestId,
-        event_key: event.eventId!,
-        incident_id: incident.id,
-        title: event.title,
-        data: JSON.stringify(event),
-      })
-      .onConflict((conflict) => conflict.column('event_key').doNothing())
-      .returning('id')
-      .executeTakeFirst()
-    if (stored) {
-      await trx
-        .insertInto('timeline_entry')
-        .values({ id: randomUUID(), incident_id: incident.id, at: request.receivedAt, text: event.title })
-        .execute()
-    }
-
-    const outcome = stored ? 'attached' : 'duplicate'
-    return {
-      success: true,
-      outcome,
-      duplicate: !stored,
-      incident: {
-        id: incident.id,
-        reference: 'INC-001',
-        title: incident.title,
-        severity: 'critical',
-        status: 'open',
-        url: event.url,
-      },
-      events: [{ outcome, rule: 'M3', incidentId: incident.id }],
-      requestId,
-    }
-  })
-}
-
-const tocsin: OpenedTocsin = {
-  receive,
-  firstStart: null,
-  defaultProjectId: null,
-  actingAs: () => {
-    throw new TocsinError('not_found', 'This server only receives.')
+const tocsin = await openOn(
+  {
+    ...database,
+    transaction: (work, { rollback = false } = {}) =>
+      db
+        .transaction()
+        .execute(async (trx) => {
+          const running = work()
+          let turn = running.next()
+          while (!turn.done) turn = running.next(await execute(trx, turn.value))
+          if (rollback) throw new RolledBack(turn.value)
+          return turn.value
+        })
+        .catch((error: unknown) => {
+          if (error instanceof RolledBack) return error.value as never
+          throw error
+        }),
   },
-  authenticateKey: async () => undefined,
-  beginOnce: () => Promise.reject(new TocsinError('not_found', 'This server only receives.')),
-  isReady: async () => true,
-  close: async () => {},
-}
-const server = createServer(createApp({ tocsin, config: { trustProxy: [] }, log: () => {} }))
-announce(server, { path: `/api/v1/webhooks/${randomUUID()}/alertmanager`, secret: SECRET })
+  {
+    databaseUrl: url,
+    secretKey: randomBytes(32),
+    publicUrl: 'http://127.0.0.1',
+    defaultPlan: 'unlimited',
+    commitIntervalMs: 0,
+    mostPerCommit: 1,
+  },
+)
+const { source, secret } = await tocsin
+  .actingAs({ keyId: 'bench', name: 'bench', scopes: SCOPES, projectId: null })
+  .createSource(tocsin.defaultProjectId!, { adapter: 'alertmanager', settings: { grouping: 'signal' } })
 
-function openTables(path: string): Kysely<Tables> {
-  const file = new Sqlite(path)
-  file.pragma('page_size = 8192')
-  file.pragma('journal_mode = WAL')
-  file.pragma('synchronous = FULL')
-  file.exec(`
-    create table request (id text primary key, received_at text, headers text, body blob);
-    create table incident (id text primary key, group_key text unique, title text, status text,
-      event_count integer not null default 1);
-    create table event (id text primary key, request_id text, event_key text unique, incident_id text, title text,
-      data text);
-    create index event_incident on event (incident_id);
-    create table timeline_entry (id text primary key, incident_id text, at text, text text);
-    create index timeline_incident on timeline_entry (incident_id);
-  `)
-  return new Kysely<Tables>({ dialect: new SqliteDialect({ database: file }) })
+const server = createServer(createApp({ tocsin, config: { trustProxy: [] }, log: () => {} }))
+announce(server, { path: new URL(source.url).pathname, secret: secret! })
+
+class RolledBack extends Error {
+  readonly value: unknown
+
+  constructor(value: unknown) {
+    super('rolled back')
+    this.value = value
+  }
+}
+
+async function execute(trx: Transaction<Schema>, step: Step): Promise<unknown> {
+  switch (step.do) {
+    case 'all':
+      return (await query(trx, step.statement, step.params)).rows
+    case 'allForEach': {
+      const lists: unknown[][] = []
+      for (const params of step.paramsList) lists.push((await query(trx, step.statement, params)).rows)
+      return lists
+    }
+    case 'run':
+      return Number((await query(trx, step.statement, step.params)).numAffectedRows ?? 0)
+    case 'insert': {
+      for (const row of step.rows) {
+        const insert = trx
+          .insertInto(step.table as keyof Schema)
+          .values(row as Insertable<Schema[keyof Schema]>)
+        const { onConflict } = step
+        const columns = (onConflict?.columns ?? []) as never[]
+        if (onConflict?.do === 'ignore')
+          await insert.onConflict((c) => c.columns(columns).doNothing()).execute()
+        else if (onConflict?.do === 'replace') {
+          await insert.onConflict((c) => c.columns(columns).doUpdateSet(row as never)).execute()
+        } else await insert.execute()
+      }
+      return step.rows.length
+    }
+    case 'update': {
+      for (const row of step.rows) {
+        const values = Object.fromEntries(step.columns.map((column) => [column, row[column]]))
+        let update = trx
+          .updateTable(step.table as keyof Schema)
+          .set(values as Updateable<Schema[keyof Schema]>)
+        for (const column of step.key) update = update.where(column as never, '=', row[column] as never)
+        await update.execute()
+      }
+      return step.rows.length
+    }
+    case 'together': {
+      const answers: unknown[] = []
+      for (const inner of step.steps) answers.push(await execute(trx, inner))
+      return answers
+    }
+  }
+}
+
+function query(trx: Transaction<Schema>, statement: Statement, params: object) {
+  const { sql, bind } = statement.compile(database.read, dialectSqlite)
+  return trx.executeQuery(CompiledQuery.raw(sql, bind(params)))
 }

@@ -38,12 +38,7 @@ function startNullStore(): Promise<Variant> {
 
 async function startTransaction(): Promise<Variant> {
   const variant = await startReference('transaction-server.ts')
-  const count = (path: string) => ({ events: rows(path, 'event'), requests: rows(path, 'request') })
-  return {
-    ...variant,
-    eventsPerCommit: 1,
-    store: { path: variant.databasePath, count: () => count(variant.databasePath) },
-  }
+  return { ...variant, eventsPerCommit: 1, store: storeAt(variant.databasePath) }
 }
 
 async function startProduct(): Promise<Variant> {
@@ -57,9 +52,13 @@ async function startProduct(): Promise<Variant> {
   return {
     pid: tocsin.pid,
     target: { host: hostname, port: Number(port), path: pathname, secret: secret! },
-    store: { path, count: () => ({ events: rows(path, 'event'), requests: rows(path, 'hook_request') }) },
+    store: storeAt(path),
     stop: () => tocsin.dispose(),
   }
+}
+
+function storeAt(path: string): Variant['store'] {
+  return { path, count: () => ({ events: rows(path, 'event'), requests: rows(path, 'hook_request') }) }
 }
 
 async function startReference(file: string): Promise<Variant & { databasePath: string }> {
