@@ -9,6 +9,7 @@ import type { Directory, KnownProject, KnownSource } from './directory.ts'
 import { type ErrorCode, TocsinError } from './errors.ts'
 import type { RequestDecision } from './matcher/decide-request.ts'
 import { hourlyLimit } from './matcher/limit.ts'
+import { RULES } from './matcher/rules.ts'
 import { normalise } from './normalise.ts'
 import { NO_SETTINGS } from './policy.ts'
 import { reference } from './reference.ts'
@@ -447,7 +448,7 @@ export function createReceive({
           status: refused ? 429 : 200,
           outcome: decision.outcome,
           reason: refused ? 'rate_limited' : parsed.filtered !== null ? 'filtered' : null,
-          message: refused ? LIMIT_REACHED : (parsed.filtered ?? decision.hint),
+          message: refused ? LIMIT_REACHED : (parsed.filtered ?? decision.hint ?? whyDuplicate(decision)),
           // D7: what was not accepted leaves no mark.
           deliveryKey: parked || decision.outcome === 'filtered' ? null : (delivery?.key ?? null),
           incidentId: decision.incident?.id ?? null,
@@ -494,6 +495,12 @@ function answer(
     ...optional(decision),
     requestId,
   }
+}
+
+/** A duplicate stores no event, so its reason stands in the request log. */
+function whyDuplicate({ outcome, events }: RequestDecision): string | null {
+  const rule = outcome === 'duplicate' ? events[0]?.rule : undefined
+  return rule === undefined ? null : `${rule}: ${RULES[rule]}`
 }
 
 function optional(decision: RequestDecision): { stillFiring?: number; hint?: string } {
@@ -564,5 +571,6 @@ function explain(error: ZodError): string {
   const issue = error.issues[0]
   if (!issue) return 'it cannot be read.'
   const field = issue.path.map(String).join('.').slice(0, 100)
-  return field === '' ? `${issue.message}.` : `${field}: ${issue.message}.`
+  // Our own messages name the field themselves.
+  return field === '' || issue.message.startsWith(field) ? `${issue.message}.` : `${field}: ${issue.message}.`
 }

@@ -123,6 +123,7 @@ export function endRequest(picture: Picture, fold: RequestFold): void {
     }
     resolveIncident(picture, fold.context, incident, {
       at: incident.lastRecoveredAt ?? fold.context.now,
+      loggedAt: event?.receivedAt ?? fold.context.now,
       by: 'auto',
       actor: fold.actor,
       text: 'Resolved: nothing fires any more.',
@@ -177,6 +178,7 @@ function carryOut(picture: Picture, fold: RequestFold, event: DecidedEvent, acti
     case 'acknowledge':
       acknowledgeIncident(picture, fold.context, action.incident, {
         at: event.timeInferred ? event.receivedAt : event.at,
+        loggedAt: event.receivedAt,
         actor: fold.actor,
         text: `Acknowledged in ${event.sourceName}.`,
         requestId: fold.requestId,

@@ -179,6 +179,7 @@ export function resolveWhenDue(picture: Picture, incident: IncidentState, contex
   resolveIncident(picture, context, incident, {
     ...by({ type: 'system', id: null, name: 'Tocsin' }),
     at: incident.lastRecoveredAt ?? context.now,
+    loggedAt: context.now,
     by: 'auto',
     text: 'Resolved: nothing fires any more.',
   })

@@ -6,7 +6,10 @@ import { later } from './time.ts'
 /** Transitions of incidents and occurrences, by events and by people, on the picture alone. */
 
 export interface TransitionNote {
+  /** When it took effect. */
   at: string
+  /** When we heard of it, where that is another time: the timeline's order is that of hearing. */
+  loggedAt?: string
   actor: Actor
   text: string
   requestId: string | null
@@ -23,7 +26,10 @@ export function acknowledgeIncident(
   if (incident.status !== 'open') return false
   incident.status = 'acknowledged'
   incident.acknowledgedAt = later(note.at, incident.detectedAt)
-  transition(picture, context, incident, 'acknowledged', { ...note, at: incident.acknowledgedAt })
+  transition(picture, context, incident, 'acknowledged', {
+    ...note,
+    at: note.loggedAt ?? incident.acknowledgedAt,
+  })
   return true
 }
 
@@ -40,7 +46,7 @@ export function resolveIncident(
   incident.resolveDueAt = null
   incident.durationMs += Date.parse(at) - Date.parse(incident.stretchStartedAt)
   picture.setAcceptsNew(incident, false)
-  transition(picture, context, incident, 'resolved', { ...note, at })
+  transition(picture, context, incident, 'resolved', { ...note, at: note.loggedAt ?? at })
 }
 
 export function reopenIncident(

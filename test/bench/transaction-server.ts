@@ -29,7 +29,7 @@ await migrate(database, migrations)
 const file = new Sqlite(url.slice('sqlite:'.length))
 file.pragma('synchronous = FULL')
 file.pragma('cache_size = -16000')
-file.pragma('wal_autocheckpoint = 4000')
+file.pragma('wal_autocheckpoint = 10000')
 const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: file }) })
 
 const tocsin = await openOn(
