@@ -51,6 +51,7 @@ export function createWriter<C, R>({
   const queue: Entry<C, R>[] = []
   const stats = { commits: 0, commands: 0 }
   let lastCommit = Number.NEGATIVE_INFINITY
+  let pauseMs = intervalMs
   /** A flush is planned or under way. */
   let busy = false
   let closing: { promise: Promise<void>; resolve: () => void } | undefined
@@ -69,7 +70,7 @@ export function createWriter<C, R>({
     if (busy) return
     busy = true
     const full = queue.length >= maxBatch || closing !== undefined
-    schedule(full ? 0 : Math.max(0, lastCommit + intervalMs - monotonicNow()), flush)
+    schedule(full ? 0 : Math.max(0, lastCommit + pauseMs - monotonicNow()), flush)
   }
 
   async function flush(): Promise<void> {
@@ -112,6 +113,7 @@ export function createWriter<C, R>({
 
   async function commit(commands: C[]): Promise<Settled<R>[]> {
     for (let attempt = 1; ; attempt++) {
+      const started = monotonicNow()
       try {
         const results = await database.transaction(function* () {
           const settled = yield* runBatch(commands)
@@ -119,6 +121,11 @@ export function createWriter<C, R>({
           return settled
         })
         lastCommit = monotonicNow()
+        // Under load a slow commit is given a longer pause, so that more share the next one.
+        const isBusy = commands.length >= BUSY_BATCH
+        pauseMs = isBusy
+          ? Math.max(intervalMs, Math.min(MAX_PAUSE_MS, 2 * (lastCommit - started)))
+          : intervalMs
         stats.commits++
         stats.commands += commands.length
         return results
@@ -152,6 +159,9 @@ interface Entry<C, R> {
 
 const MAX_RETRIES = 5
 const RETRY_MS = 5
+/** A batch that shows several senders at once. */
+const BUSY_BATCH = 4
+const MAX_PAUSE_MS = 10
 const PATIENCE_MS = 1_000
 
 function unavailable(message: string, cause?: unknown): TocsinError {

@@ -152,6 +152,28 @@ describe('the interval between commits', () => {
   })
 })
 
+describe('a slow commit', () => {
+  test('is followed by a longer pause where several senders wait', async () => {
+    const { writer, clock } = await openWithClock({
+      *runBatch(names) {
+        clock.skip(3)
+        return yield* storeAll(names)
+      },
+    })
+    const together = ['a', 'b', 'c', 'd'].map((name) => writer.submit(name))
+    await clock.pass(0)
+    await Promise.all(together)
+    void writer.submit('e')
+    expect(clock.delays).toEqual([0, 6])
+
+    await clock.pass(6)
+    void writer.submit('f')
+    // One alone is nobody to wait for.
+    expect(clock.delays).toEqual([0, 6, 2])
+    await clock.pass(2)
+  })
+})
+
 describe('a database in trouble', () => {
   test('while another process holds it, commands are told to come back, and later ones are stored', async () => {
     const { writer, stored, url } = await open('sqlite')
