@@ -68,8 +68,9 @@ function recoverOfCountedStretch(
   const own = begun.find(isFiring) ?? latest(begun, startOfOccurrence)
   if (own && own.recoveredAt === null) return close(event, own, picture, counter)
 
-  const isLoose = event.looseRecovery && (event.anonymous || signal === undefined)
-  if (isLoose) return looseRecover(event, own, counter, picture)
+  // With the literal rule there is nothing to search for: it resolves what is current, or nothing.
+  const searches = event.looseRecovery && event.policy.resolveScope === 'signal'
+  if (searches && (event.anonymous || signal === undefined)) return looseRecover(event, own, counter, picture)
   const isOlder = fired.some(isFiring)
   if (own && own.closedBy !== 'recover') {
     return recoverOfClosed(event, own, picture, counter, isOlder ? 'T4' : 'T8')

@@ -200,7 +200,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       do: fc.constant('receive' as const),
       after,
       words: fc.oneof(
-        fc.array(promWord, { minLength: 1, maxLength: 3 }),
+        // A notification lists an alert once.
+        fc.uniqueArray(promWord, { minLength: 1, maxLength: 3, selector: (word) => word.key }),
         // Other senders send one event at a time.
         fc.tuple(kumaWord),
         fc.tuple(ackWord),

@@ -31,6 +31,18 @@ describe('R1', () => {
     expect(project.state().durationMs).toBe(120_000)
   })
 
+  test('R1 one request that tells a short outage opens and resolves, in order', () => {
+    const project = new Project()
+    const answer = project.receive(
+      60,
+      prom.fire('A', { start: 0 }),
+      prom.recover('A', { start: 0, time: 30 }),
+    )
+    expect(answer).toMatchObject({ outcome: 'opened', incident: { status: 'resolved' } })
+    expect(answer.events.map((event) => event.outcome)).toEqual(['opened', 'resolved'])
+    expect(project.sent()).toEqual(['INC-1 opened(1)', 'INC-1 resolved(2)'])
+  })
+
   test('R1 one request that ends and begins leaves its incident open', () => {
     const project = new Project()
     project.receive(0, prom.fire('A', { start: 0 }))
@@ -54,7 +66,7 @@ describe('resolveGrace', () => {
     expect(project.incidents()).toMatchObject([{ status: 'open', firing: 0 }])
     project.tick(180)
     expect(project.state()).toMatchObject({ status: 'resolved', durationMs: 60_000, resolveDueAt: null })
-    expect(project.timeline().at(-1)).toMatchObject({ kind: 'resolved', at: 60 })
+    expect(project.timeline().at(-1)).toMatchObject({ kind: 'resolved', at: 180 })
     project.tick(181)
     expect(project.sent()).toEqual(['INC-1 opened(1)', 'INC-1 resolved(2)'])
     expect(project.picture.log).toMatchObject([{ kind: 'due' }])
@@ -298,6 +310,18 @@ describe('R3', () => {
     ])
     project.receive(100, generic.fire('z'))
     expect(project.receive(160, generic.recover('unknown')).outcome).toBe('resolved')
+  })
+
+  test('resolveScope incident: sent again, it resolves nothing else', () => {
+    const project = new Project({ policy: { resolveScope: 'incident', attachWindowMs: HOUR * 1000 } })
+    project.receive(0, titles.fire('Disk full'))
+    project.receive(2 * HOUR, generic.fire('x'))
+    expect(project.receive(2 * HOUR + 60, generic.recover('unknown')).outcome).toBe('resolved')
+    expect(project.receive(2 * HOUR + 61, generic.recover('unknown')).outcome).toBe('unmatched')
+    expect(project.incidents()).toMatchObject([
+      { number: 1, status: 'open' },
+      { number: 2, status: 'resolved' },
+    ])
   })
 
   test("resolveScope incident: the sender's word on its own occurrence is kept as ever", () => {
