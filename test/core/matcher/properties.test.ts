@@ -16,7 +16,7 @@ import {
 } from './harness.ts'
 
 /** Enough for every shape of a short story; seeds of failures are printed by fast-check. */
-const RUNS = { numRuns: Number(process.env.RUNS ?? 2000) }
+const RUNS = { numRuns: 1000 }
 
 const prom = withEpisodes('prom')
 const kuma = withTimes('kuma')
