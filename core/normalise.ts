@@ -24,11 +24,14 @@ export function normalise(
     drill: boolean
   },
 ): MatchEvent[] {
-  const senderGroup = parsed.group ? senderGroupKey(source.id, parsed.group.key) : null
+  const isDrill = request.drill || source.settings.defaults.drill
+  // A drill of a group is not what the group really said last (M6).
+  const senderGroup =
+    parsed.group && senderGroupKey(source.id, `${isDrill ? 'drill' : 'real'}/${parsed.group.key}`)
   const looseRecovery = source.adapter.slug === 'generic'
   let bodyHash: string | undefined
   return parsed.events.map((event) => {
-    const drill = event.drill || request.drill || source.settings.defaults.drill
+    const drill = event.drill || isDrill
     const times = settleTimes(event, request.receivedAt)
     const signalKey = event.signalKey === null ? null : shorten(event.signalKey)
     const labels = { ...source.settings.defaults.labels, ...event.labels }

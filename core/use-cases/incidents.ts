@@ -20,6 +20,7 @@ import { currentIncidents, incidentState } from '../store/incident.ts'
 import { firingOfIncidents, manualOfIncident } from '../store/occurrence.ts'
 import { loadProjects, savePicture } from '../store/picture.ts'
 import type { IncidentTable, Schema, TimelineEntryTable } from '../store/schema.ts'
+import { signalsByIds } from '../store/signal.ts'
 import { all, statement, type Work } from '../store/statement.ts'
 import type { Caller } from '../tocsin.ts'
 import { actorOf, allow, type Core, change, cutPage, readPage } from './core.ts'
@@ -282,6 +283,9 @@ export async function reopenIncident(
     for (const current of yield* currentIncidents([projectId], [found.groupKey])) picture.addIncident(current)
     const manual = yield* manualOfIncident(found.id)
     for (const occurrence of manual) picture.addOccurrence(occurrence)
+    // A signal that fires elsewhere by now stays there (H4).
+    const signalIds = [...new Set(manual.map((occurrence) => occurrence.signalId))]
+    for (const signal of yield* signalsByIds(signalIds)) picture.addSignal(signal)
     reopenByHand(picture, found, manual, actorOf(caller), note, context)
   })
   return { incident: (await toApi(core, [state]))[0]! }
