@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { adapterBySlug } from './adapters/registry.ts'
 import { type Command, createBatchRunner } from './commands.ts'
 import { Directory } from './directory.ts'
+import { TocsinError } from './errors.ts'
 import { createIds, newProjectId } from './ids.ts'
 import { resolveWhenDue } from './matcher/human.ts'
 import { Picture } from './matcher/picture.ts'
@@ -75,13 +76,14 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
     context,
   }
 
+  const patient = patientOn(database)
   const { firstStart, defaultProjectId } = await firstStartOf(core, options.adminKey)
   const stopDue = startDue(core, log)
   return {
     firstStart,
     defaultProjectId,
-    actingAs: (caller) => cleaned(useCases(core, caller)),
-    authenticateKey: (key) => keys.authenticateKey(core, key),
+    actingAs: (caller) => cleaned(useCases(core, caller), patient),
+    authenticateKey: (key) => patient(() => keys.authenticateKey(core, key)),
     beginOnce: (caller, request) => beginOnce(core, caller, request),
     receive: (request, address, refusal) => receive(request, address, refusal),
     isReady: () => database.ping(),
@@ -94,13 +96,30 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
 }
 
 /** What callers say, as both databases keep it: PostgreSQL refuses NUL characters and halves of surrogate pairs. */
-function cleaned(tocsin: Tocsin): Tocsin {
+function cleaned(tocsin: Tocsin, patient: Patient): Tocsin {
   return Object.fromEntries(
     Object.entries(tocsin).map(([name, method]: [string, (...given: unknown[]) => unknown]) => [
       name,
-      (...given: unknown[]) => method(...given.map(storable)),
+      (...given: unknown[]) => patient(async () => method(...given.map(storable))),
     ]),
   ) as unknown as Tocsin
+}
+
+type Patient = <T>(use: () => Promise<T>) => Promise<T>
+
+/** A database that is busy or away is no fault of the request: it may be sent again. */
+function patientOn(database: Database): Patient {
+  return async (use) => {
+    try {
+      return await use()
+    } catch (error) {
+      if (error instanceof TocsinError || database.classify(error) === 'fault') throw error
+      throw new TocsinError('unavailable', 'The database is busy or away; try again.', {
+        retryAfterSeconds: 1,
+        cause: error,
+      })
+    }
+  }
 }
 
 function storable(value: unknown): unknown {

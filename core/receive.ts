@@ -117,7 +117,7 @@ export function createReceive({
         address.kind === 'token'
           ? await directory.projectOfToken(address.token)
           : isProjectId(address.projectId)
-            ? await directory.project(address.projectId)
+            ? await directory.project(address.projectId.toLowerCase())
             : undefined
       return project && fresh ? directory.fresh(project.id) : project
     }
@@ -145,7 +145,7 @@ export function createReceive({
     }
 
     if (!project) adapterBySlug(address.adapter ?? 'generic')?.verify(request, 'no such project', NO_SETTINGS)
-    else logStranger(request, address, project, requestId)
+    else logStranger(request, address, project, requestId, refusal)
     // A signature cannot be checked over a body that was cut off; what refuses it is the same for everybody.
     if (refusal) throw withRequestId(refusal, requestId)
     throw new TocsinError(
@@ -235,6 +235,7 @@ export function createReceive({
     address: ReceiveAddress,
     project: KnownProject,
     requestId: string,
+    refusal: TocsinError | undefined,
   ): void {
     const asked = project.sources.filter((source) =>
       address.kind === 'project' ? source.adapter.slug === address.adapter : source.address === 'token',
@@ -245,10 +246,12 @@ export function createReceive({
     pendingRejections += 1
     const row = hookRequestRow(request, {
       ...nothingLogged(requestId, project, source),
-      status: 401,
+      status: refusal ? (STATUS[refusal.code] ?? 400) : 401,
       outcome: 'rejected',
       reason: 'unauthorized',
-      message: 'No credential of this source vouches for the request.',
+      message: refusal
+        ? `${refusal.message} Whether a credential of this source vouches for it could not be checked.`
+        : 'No credential of this source vouches for the request.',
       keep: 'nothing',
     })
     writer

@@ -27,7 +27,7 @@ import type {
   OccurrenceState,
   SignalState,
 } from './state.ts'
-import { later } from './time.ts'
+import { later, ms } from './time.ts'
 
 /** Carrying out decisions: what they do to signals, occurrences and incidents, on the picture alone. */
 
@@ -431,8 +431,9 @@ function isMember(picture: Picture, signal: SignalState, incident: IncidentState
 /** The incident starts with its earliest member; so does the stretch it is open for, unless that is a later one. */
 function reachBack(incident: IncidentState, firedAt: string): void {
   if (firedAt < incident.startedAt) incident.startedAt = firedAt
-  if (incident.status === 'resolved' || incident.reopenCount > 0) return
-  if (firedAt < incident.stretchStartedAt) incident.stretchStartedAt = firedAt
+  if (incident.reopenCount > 0 || firedAt >= incident.stretchStartedAt) return
+  if (incident.status === 'resolved') incident.durationMs += ms(incident.stretchStartedAt) - ms(firedAt)
+  incident.stretchStartedAt = firedAt
 }
 
 /** A member's services, labels and metadata become part of the incident (M5). */

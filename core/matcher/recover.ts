@@ -76,10 +76,14 @@ function recoverOfCountedStretch(
     return recoverOfClosed(event, own, picture, counter, isOlder ? 'T4' : 'T8')
   }
 
-  // Kept for a fire that may still come, where times can tell whose it was.
+  return waiting(event, isOlder ? ['T4', 'R5'] : ['R5'], counter)
+}
+
+/** Unmatched, and kept for a fire that may still come, where times can tell whose it was (R5). */
+function waiting(event: MatchEvent, path: string[], counter: number): Decision {
   const canWait = event.signalId !== null && !event.timeInferred
   const actions: Action[] = canWait ? [{ do: 'keep-orphan', episode: `orphan:${event.at}` }] : []
-  return verdict('unmatched', isOlder ? ['T4', 'R5'] : ['R5'], actions, counter)
+  return verdict('unmatched', path, actions, counter)
 }
 
 /** A recovery for an occurrence that is closed already: the sender's own word replaces an inference (T8), else H2. */
@@ -126,7 +130,7 @@ function looseRecover(
     const only = ofSource.length === 1 ? ofSource[0] : undefined
     return only?.anonymous
       ? close(event, only, picture, stretch, ['R3', 'R1'])
-      : verdict('unmatched', ['R3'], [], stretch)
+      : waiting(event, ['R3'], stretch)
   }
 
   const named = ofSource.filter((o) => o.titleHash === event.titleHash)

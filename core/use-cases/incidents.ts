@@ -411,7 +411,7 @@ function latestOccurrences(core: Core, incidentIds: string[]) {
     .selectFrom(ranked.as('r'))
     .selectAll()
     .select(
-      sql<number>`row_number() over (partition by r.incident_id order by case when r.recovered_at is null then 0 else 1 end, r.signal_id)`.as(
+      sql<number>`row_number() over (partition by r.incident_id order by case when r.recovered_at is null then 0 else 1 end, r.fired_at, r.signal_id)`.as(
         'place',
       ),
     )

@@ -36,6 +36,12 @@ export async function createKey(
 ): Promise<{ key: ApiKey; secret: string }> {
   allow(caller, 'admin', projectId)
   await projectRow(core, projectId)
+  if (input.expiresAt !== undefined && Date.parse(input.expiresAt) <= core.now().getTime()) {
+    throw new TocsinError(
+      'invalid_request',
+      'expiresAt: is past already. Give a time to come, or leave it out.',
+    )
+  }
   const secret = `tocsin_${newSecret(core.random)}`
   const row = keyRow(core, { ...input, projectId, secret })
   await change(core, function* () {
