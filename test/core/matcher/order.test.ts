@@ -297,6 +297,19 @@ test('T7 an older, unseen episode is late: closed at the start of the next one',
   expect(project.sent()).toEqual(['INC-1 opened(1)', 'INC-1 resolved(2)'])
 })
 
+test('T7 how long an incident lasted does not depend on when its late member was told', () => {
+  const before = new Project()
+  before.receive(100, prom.fire('A', { start: 100 }))
+  before.receive(110, prom.fire('A', { start: 50 }))
+  before.receive(300, prom.recover('A', { start: 100 }))
+  const after = new Project()
+  after.receive(100, prom.fire('A', { start: 100 }))
+  after.receive(300, prom.recover('A', { start: 100 }))
+  after.receive(310, prom.fire('A', { start: 50 }))
+  expect(before.state().durationMs).toBe(250_000)
+  expect(after.state().durationMs).toBe(250_000)
+})
+
 describe('T8', () => {
   test("T8 the sender's own recovery replaces an inferred one", () => {
     const project = new Project()

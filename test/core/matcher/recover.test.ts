@@ -420,6 +420,13 @@ describe('R5', () => {
     expect(project.incidents()).toMatchObject([{ status: 'open', firing: 0 }])
   })
 
+  test('R5 a generic recovery with an id and a time waits for its alert too', () => {
+    const project = new Project()
+    expect(project.receive(201, generic.recover('x', { time: 200 })).outcome).toBe('unmatched')
+    expect(project.receive(202, generic.fire('x', { time: 100 })).outcome).toBe('late')
+    expect(project.incidents()).toMatchObject([{ status: 'resolved', firing: 0 }])
+  })
+
   test('R5 without times nothing can wait', () => {
     const project = new Project()
     expect(project.receive(0, generic.recover('x')).outcome).toBe('unmatched')
