@@ -2,6 +2,8 @@ import type { Insertable } from 'kysely'
 import { decideRequest, type RequestDecision, type RequestInput } from './matcher/decide-request.ts'
 import { Picture } from './matcher/picture.ts'
 import type { MatchContext } from './matcher/state.ts'
+import { Outbox } from './outbox.ts'
+import type { OutboxEndpoint } from './store/outbox.ts'
 import { loadProjects, loadRequests, savePicture } from './store/picture.ts'
 import type { HookRequestTable } from './store/schema.ts'
 import { insertRows, updateRows, type Work } from './store/statement.ts'
@@ -16,6 +18,8 @@ export interface ReceiveCommand {
   input: RequestInput
   /** Of the directory it was authenticated with. */
   configVersion: number
+  /** Endpoints of its project, as of that version. */
+  endpoints: readonly OutboxEndpoint[]
   /** Its row in the request log, made once the decision is known. */
   row: (decision: RequestDecision, now: string) => Insertable<HookRequestTable>
   /** A replay has its row already: `parked` rows take the new outcome, accepted ones stay as they are. */
@@ -47,6 +51,8 @@ export type IncidentAnswer = Pick<
  */
 export function createBatchRunner(
   context: () => MatchContext,
+  /** Something was put into the outbox; it is there for others after the commit. */
+  onMessages: () => void = () => {},
 ): (commands: Command[]) => Work<Settled<unknown>[]> {
   return function* runBatch(commands) {
     const settled: Settled<unknown>[] = []
@@ -59,7 +65,7 @@ export function createBatchRunner(
       }
       const webhooks: ReceiveCommand[] = []
       for (let next = commands[i]; next?.kind === 'receive'; next = commands[++i]) webhooks.push(next)
-      settled.push(...(yield* receiveTogether(webhooks, context())))
+      settled.push(...(yield* receiveTogether(webhooks, context(), onMessages)))
     }
     return settled
   }
@@ -69,8 +75,10 @@ export function createBatchRunner(
 export function* receiveTogether(
   commands: readonly ReceiveCommand[],
   context: MatchContext,
+  onMessages: () => void = () => {},
 ): Work<Settled<ReceiveResult>[]> {
   const picture = new Picture()
+  const outbox = new Outbox(picture)
   const projects = yield* loadProjects(
     picture,
     commands.map((command) => command.input.projectId),
@@ -93,6 +101,7 @@ export function* receiveTogether(
     if (project.config_version !== configVersion) return { value: CONFIG_CHANGED }
 
     const decision = decideRequest(picture, input, context)
+    outbox.note()
     if (replayOf === null) rows.push(row(decision, context.now))
     if (replayOf === 'parked') replayed.push(outcomeOf(row(decision, context.now)))
     return { value: { decision, incident: decision.incident && answerOf(decision.incident) } }
@@ -101,6 +110,11 @@ export function* receiveTogether(
   yield* savePicture(picture)
   yield* insertRows('hook_request', rows)
   yield* updateRows('hook_request', replayed)
+  const endpoints = new Map(current.map((command) => [command.input.projectId, command.endpoints]))
+  const told = new Map(
+    [...projects].map(([id, { name, plan }]) => [id, { name, plan, endpoints: endpoints.get(id) ?? [] }]),
+  )
+  if ((yield* outbox.save(told, context)) > 0) onMessages()
   return settled
 }
 

@@ -46,6 +46,8 @@ interface Route<
   body?: Body
   /** Absent with 204. */
   answer?: Answer
+  /** Where an answer may have another status than usual. */
+  statusOf?(answer: z.output<Answer>): 200 | 201
   run(
     tocsin: Tocsin,
     input: { params: Record<ParamOf<Path>, string>; query: z.output<Query>; body: z.output<Body> },
@@ -58,6 +60,10 @@ export interface Operation extends RouteText {
   query: z.ZodObject
   body: z.ZodObject | undefined
   answer: z.ZodType | undefined
+  /** It may also answer 200, where what it makes was there already. */
+  isIdempotent: boolean
+  /** Status of this answer. */
+  statusOf(answer: unknown): number
   /** Checks what came in and runs. Throws `invalid_request`. */
   run(
     tocsin: Tocsin,
@@ -83,6 +89,8 @@ export function defineRoute<
     query,
     body,
     answer: route.answer,
+    isIdempotent: route.statusOf !== undefined,
+    statusOf: (answer) => route.statusOf?.(answer as z.output<Answer>) ?? route.status,
     run: async (tocsin, input) =>
       route.run(tocsin, {
         params: input.params as Record<ParamOf<Path>, string>,
@@ -141,7 +149,7 @@ async function answer(
   })
 
   if (operation.status === 204) res.status(204).end()
-  else answerJson(res, operation.status, result)
+  else answerJson(res, operation.statusOf(result), result)
 }
 
 async function authenticate(

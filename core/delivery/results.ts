@@ -114,7 +114,7 @@ export function* storeResults(
 
 /** What an attempt means for its message. */
 function settle(message: MessageRow, endpoint: EndpointRow, outcome: AttemptOutcome): void {
-  const policy = endpoint.policy as RetryPolicyName
+  const policy = message.type === 'test' ? 'once' : (endpoint.policy as RetryPolicyName)
   message.attempts += 1
   message.first_attempt_at ??= isoOf(outcome.at)
   message.lease_token = null
@@ -178,7 +178,7 @@ function judge(
 
   const verdict = judgeEndpoint({
     policy,
-    ended: message?.status === 'failed',
+    ended: message?.status === 'failed' && message.type !== 'test',
     failingSince: Date.parse(endpoint.failing_since),
     now: outcome.endedAt,
   })

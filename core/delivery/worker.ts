@@ -276,7 +276,7 @@ export function createWorker({
       const claimed = await turn()
       attempts += claimed
       if (claimed === 0 && underWay.size === 0 && outcomes.length === 0) return attempts
-      await Promise.race(underWay)
+      if (underWay.size > 0) await Promise.race(underWay)
     }
   }
 

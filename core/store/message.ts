@@ -201,10 +201,11 @@ export function* claimMessages(options: ClaimOptions): Work<Claim> {
     ...due.filter(({ id }) => id > options.after),
     ...due.filter(({ id }) => id <= options.after),
   ]
-  const candidates = [
+  const some = new Set([
     ...inTurn.filter((endpoint) => !isLeftInPeace(endpoint, now)).slice(0, 2 * free),
     ...inTurn.filter((endpoint) => isLeftInPeace(endpoint, now)).slice(0, MOST_CLOSED),
-  ]
+  ])
+  const candidates = inTurn.filter((endpoint) => some.has(endpoint))
   const ids = candidates.map(({ id }) => id)
   const locked = ids.length === 0 ? [] : yield* all(lockDueEndpoints, { ids })
   if (locked.length === 0) return { claimed: [], late: [], after: options.after }
@@ -241,14 +242,15 @@ export function* claimMessages(options: ClaimOptions): Work<Claim> {
       .slice(0, places(closed[index]!, perEndpoint)),
   )
 
-  const chosen = inTurns([...last, ...found], free)
+  const lists = held.map((endpoint) => found[open.indexOf(endpoint)] ?? last[closed.indexOf(endpoint)] ?? [])
+  const chosen = inTurns(lists, free)
   if (chosen.length > 0) yield* run(lease, { ids: chosen, token: options.token, until: options.until })
   const claimed = chosen.length > 0 ? yield* all(claimedByIds, { ids: chosen }) : []
-  const lastServed = open.findLast(({ id }) => claimed.some((message) => message.endpoint_id === id))
+  const lastServed = held.findLast(({ id }) => claimed.some((message) => message.endpoint_id === id))
   return {
     claimed,
     late: yield* lockMessages(late.map(({ id }) => id)),
-    after: lastServed?.id ?? open.at(-1)?.id ?? options.after,
+    after: lastServed?.id ?? held.at(-1)!.id,
   }
 }
 

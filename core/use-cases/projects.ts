@@ -132,6 +132,10 @@ const TABLES_OF_PROJECT = [
   'incident',
   'timeline_entry',
   'log_entry',
+  'endpoint',
+  'endpoint_secret',
+  'message',
+  'attempt',
 ] as const satisfies (keyof Schema)[]
 
 const deletions = TABLES_OF_PROJECT.map((table) =>
