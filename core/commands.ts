@@ -78,7 +78,6 @@ export function* receiveTogether(
   onMessages: () => void = () => {},
 ): Work<Settled<ReceiveResult>[]> {
   const picture = new Picture()
-  const outbox = new Outbox(picture)
   const projects = yield* loadProjects(
     picture,
     commands.map((command) => command.input.projectId),
@@ -92,6 +91,13 @@ export function* receiveTogether(
     current.map(({ input }) => ({ ...input, hourAgo })),
   )
 
+  const endpoints = new Map(current.map((command) => [command.input.projectId, command.endpoints]))
+  const outbox = new Outbox(
+    picture,
+    new Map(
+      [...projects].map(([id, { name, plan }]) => [id, { name, plan, endpoints: endpoints.get(id) ?? [] }]),
+    ),
+  )
   const rows: Insertable<HookRequestTable>[] = []
   const replayed: Partial<Insertable<HookRequestTable>>[] = []
   const settled = commands.map(({ input, configVersion, row, replayOf }): Settled<ReceiveResult> => {
@@ -110,11 +116,7 @@ export function* receiveTogether(
   yield* savePicture(picture)
   yield* insertRows('hook_request', rows)
   yield* updateRows('hook_request', replayed)
-  const endpoints = new Map(current.map((command) => [command.input.projectId, command.endpoints]))
-  const told = new Map(
-    [...projects].map(([id, { name, plan }]) => [id, { name, plan, endpoints: endpoints.get(id) ?? [] }]),
-  )
-  if ((yield* outbox.save(told, context)) > 0) onMessages()
+  if ((yield* outbox.save(context)) > 0) onMessages()
   return settled
 }
 

@@ -55,11 +55,27 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
   const targets = options.targets ?? { allow: [], loopback: false }
   const resolve = options.resolve ?? resolveByDns
   let worker: Worker | undefined
-  const writer = createWriter<Command, unknown>({
+  let hasMessages = false
+  const onMessages = () => {
+    hasMessages = true
+  }
+  const queue = createWriter<Command, unknown>({
     database,
-    runBatch: createBatchRunner(context, () => worker?.wake()),
+    runBatch: createBatchRunner(context, onMessages),
     ...(options.commitIntervalMs !== undefined && { intervalMs: options.commitIntervalMs }),
   })
+  const writer: typeof queue = {
+    ...queue,
+    // What was put into the outbox can be seen only now, after the commit.
+    submit: async (command) => {
+      const answer = await queue.submit(command)
+      if (hasMessages) {
+        hasMessages = false
+        worker?.wake()
+      }
+      return answer
+    },
+  }
   const receive = createReceive({
     directory,
     writer,
@@ -81,7 +97,7 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
     context,
     targets,
     resolve,
-    onMessages: () => worker?.wake(),
+    onMessages,
   }
 
   const { firstStart, defaultProjectId } = await firstStartOf(core, options.adminKey)

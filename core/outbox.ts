@@ -33,11 +33,13 @@ const MOST_SIGNALS = 20
 /** Takes note of what happens on a picture, while it happens, and stores the messages after it was saved. */
 export class Outbox {
   readonly #picture: Picture
+  readonly #projects: ReadonlyMap<string, OutboxProject>
   readonly #noted: NotedTransition[] = []
   #seen = 0
 
-  constructor(picture: Picture) {
+  constructor(picture: Picture, projects: ReadonlyMap<string, OutboxProject>) {
     this.#picture = picture
+    this.#projects = projects
   }
 
   /** To be called after each decision: a later one of the same batch changes the incident further. */
@@ -59,11 +61,11 @@ export class Outbox {
   }
 
   /** Stores the messages; answers how many. The picture has been saved. */
-  *save(projects: ReadonlyMap<string, OutboxProject>, context: MatchContext): Work<number> {
-    const noted = this.#noted.filter((one) => projects.get(one.projectId)?.plan !== 'free')
-    if (noted.length === 0) return 0
-    const endpoints = yield* endpointsFor(noted, projects)
-    const heard = noted.filter((one) =>
+  *save(context: MatchContext): Work<number> {
+    const projects = this.#projects
+    if (this.#noted.length === 0) return 0
+    const endpoints = yield* endpointsFor(this.#noted, projects)
+    const heard = this.#noted.filter((one) =>
       endpoints.some((e) => e.projectId === one.projectId && typeFor(one.kind, e.filters.events)),
     )
     if (heard.length === 0) return 0
@@ -112,7 +114,15 @@ export class Outbox {
     return yield* insertMessages(rows, waiting)
   }
 
+  /** Whether anybody listens, as far as is known: most events need no copy of their incident. */
+  #mayBeHeard(projectId: string, kind: Transition['kind']): boolean {
+    const project = this.#projects.get(projectId)
+    if (!project || project.plan === 'free') return false
+    return project.endpoints?.some((endpoint) => typeFor(kind, endpoint.filters.events)) ?? true
+  }
+
   #take(entry: NewTimelineEntry, kind: Transition['kind'], sequence: number, isLast: boolean): void {
+    if (!this.#mayBeHeard(entry.projectId, kind)) return
     const incident = this.#picture.incidents.get(entry.incidentId)!
     const event = this.#picture.events.find(({ id }) => entry.eventIds.includes(id))
     this.#noted.push({

@@ -78,7 +78,7 @@ export function createWorker({
   perEndpoint = 5,
   leaseMs = 60_000,
   pollMs = 250,
-  stopMs = 5_000,
+  stopMs = 1_500,
 }: WorkerOptions): Worker {
   const held = new Map<string, Held>()
   const underWay = new Set<Promise<void>>()

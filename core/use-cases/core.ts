@@ -44,10 +44,10 @@ export function* saveDecision(
   projects: ReadonlyMap<string, Selectable<ProjectTable>>,
   context: MatchContext,
 ): Work<void> {
-  const outbox = new Outbox(picture)
+  const outbox = new Outbox(picture, projects)
   outbox.note()
   yield* savePicture(picture)
-  if ((yield* outbox.save(projects, context)) > 0) core.onMessages()
+  if ((yield* outbox.save(context)) > 0) core.onMessages()
 }
 
 /** Runs a change through the writer queue and answers what it answers, after the commit. */

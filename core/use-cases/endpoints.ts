@@ -20,6 +20,7 @@ import {
   type EndpointSecretRow,
   endpointById,
   endpointByUrl,
+  lockEndpoints,
   secretsOfEndpoints,
 } from '../store/endpoint.ts'
 import { insertMessages } from '../store/message.ts'
@@ -120,13 +121,26 @@ export async function getEndpoint(
   return { endpoint: endpoint! }
 }
 
+/** The first of each lane, at once. */
 const sendWhatWaits = statement<{ endpoint: string; now: string }, unknown>((db, p) =>
   db
     .updateTable('message')
     .set({ due_at: p('now') })
     .where('endpoint_id', '=', p('endpoint'))
-    .where('due_at', 'is not', null)
-    .where('lease_token', 'is', null),
+    .where('status', '=', sql.lit('pending'))
+    .where('lease_token', 'is', null)
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('message as before')
+            .select('before.id')
+            .whereRef('before.endpoint_id', '=', 'message.endpoint_id')
+            .whereRef('before.incident_id', '=', 'message.incident_id')
+            .where('before.status', '=', sql.lit('pending'))
+            .where(sql<boolean>`(before.sequence, before.id) < (message.sequence, message.id)`),
+        ),
+      ),
+    ),
 )
 
 /** Switching on forgets past failures, and what waited goes out. */
@@ -145,7 +159,8 @@ export async function updateEndpoint(
   const fresh = newSigningSecret(core.random)
   const { row, movedHost } = await change(core, function* (context) {
     yield* configChanged(projectId)
-    const before = (yield* all(endpointById, { projectId, id: endpointId }))[0] ?? noEndpoint()
+    const before =
+      (yield* lockEndpoints([endpointId])).find((row) => row.project_id === projectId) ?? noEndpoint()
     if (url !== undefined && url !== before.url) {
       const [other] = yield* all(endpointByUrl, { projectId, url })
       if (other)
@@ -174,10 +189,10 @@ export async function updateEndpoint(
     }
     yield* updateRows('endpoint', [after])
     if (switchedOff) yield* tellOthers(after, context)
+    core.onMessages()
     return { row: after, movedHost }
   })
   core.directory.forget(projectId)
-  core.onMessages()
   const [endpoint] = await show(core, caller, [row])
   return { endpoint: endpoint!, ...(movedHost && { secret: fresh }) }
 }
@@ -291,9 +306,9 @@ export async function testEndpoint(
       now: context.now,
     })
     yield* insertMessages([made], new Set())
+    core.onMessages()
     return made
   })
-  core.onMessages()
   return {
     message: messageToApi({
       ...message,

@@ -78,8 +78,8 @@ export async function replayMessage(
       )
     }
     yield* replayMessages([row], context.now, deadlineOf(endpoint.policy as RetryPolicyName, context.now))
+    core.onMessages()
   })
-  core.onMessages()
   const [row] = await core.database.query(messageById, { projectId, id: messageId })
   return { message: messageToApi(row ?? noMessage()) }
 }
@@ -111,6 +111,7 @@ export async function replayEndpoint(
     replayed += await change(core, function* (context) {
       const [endpoint] = yield* all(endpointById, { projectId, id: endpointId })
       checkOn(endpoint)
+      core.onMessages()
       return yield* replayMessages(
         rows,
         context.now,
@@ -120,7 +121,6 @@ export async function replayEndpoint(
     if (rows.length < REPLAY_AT_ONCE) break
     after = rows.at(-1)!.id
   }
-  core.onMessages()
   return { replayed }
 }
 

@@ -153,6 +153,25 @@ describe.each(databaseKinds)('delivery on %s', (kind) => {
     expect(post.sent.slice(-2).map((s) => s.sequence)).toEqual([1, 2])
   })
 
+  test('what waited for an endpoint that was off goes out in order when it is on again', async () => {
+    const post = await openPost(kind)
+    const endpoint = await post.endpoint('/a')
+    const id = await openIncident(post)
+    await post.tocsin.acknowledgeIncident(post.project, id, {})
+    await post.tocsin.updateEndpoint(post.project, endpoint, { enabled: false })
+    await post.tocsin.resolveIncident(post.project, id, {})
+    const worker = post.worker()
+    expect(await worker.runOnce()).toBe(0)
+    // The first of the lane is forgotten meanwhile.
+    await post.database.migrate((db) => db.deleteFrom('message').where('sequence', '=', 1).execute())
+
+    await post.tocsin.updateEndpoint(post.project, endpoint, { enabled: true })
+    await worker.runOnce()
+    expect(post.sent.map(({ sequence }) => sequence)).toEqual([2])
+    const told = await post.messages(endpoint)
+    expect(told.map(({ status }) => status)).toEqual(['delivered'])
+  })
+
   test('a day without success is warned of once, five days switch the endpoint off', async () => {
     const post = await openPost(kind)
     const logged: string[] = []
