@@ -354,3 +354,109 @@ export interface ApiPage {
   limit?: number
   cursor?: string
 }
+
+export type ApiMessageType =
+  | 'incident.opened'
+  | 'incident.acknowledged'
+  | 'incident.resolved'
+  | 'incident.reopened'
+  | 'incident.updated'
+  | 'endpoint.disabled'
+  | 'test'
+export type ApiRetryPolicy = 'standard-3d' | 'uptimera-30m' | 'runframe-2h' | 'once'
+
+export interface ApiEndpoint {
+  id: string
+  url: string
+  description: string | null
+  enabled: boolean
+  /** Why it was switched off; null while it is on. */
+  disabledReason: 'by_hand' | 'gone' | 'failed' | 'no_success' | null
+  events: ApiMessageType[]
+  /** Empty lists take everything. */
+  severities: ApiSeverity[]
+  services: string[]
+  /** All of them have to be there. */
+  labels: Record<string, string>
+  /** Ids of sources. */
+  sources: string[]
+  /** Whether drills are sent too. */
+  drills: boolean
+  policy: ApiRetryPolicy
+  /** A second header: HMAC-SHA256 of the body alone, keyed with the whole secret as text. */
+  signature: { header: string; format: 'hex' | 'base64' } | null
+  /** The signing secret; masked without `secrets:read`. */
+  secret: string
+  counters: {
+    pending: number
+    delivered: number
+    failed: number
+    attempts: number
+    lastSuccessAt: string | null
+    lastFailureAt: string | null
+  }
+  createdAt: string
+}
+
+export interface ApiEndpointInput {
+  url: string
+  /** `whsec_` and 24 to 64 bytes in base64; generated where absent. */
+  secret?: string
+  events?: ApiMessageType[]
+  severities?: ApiSeverity[]
+  services?: string[]
+  labels?: Record<string, string>
+  sources?: string[]
+  drills?: boolean
+  enabled?: boolean
+  policy?: ApiRetryPolicy
+  description?: string | null
+  signature?: { header: string; format: 'hex' | 'base64' } | null
+  /** Sets `signature` and `policy` for receivers built for that sender; what is given beside it wins. */
+  preset?: 'uptimera'
+}
+
+export type ApiEndpointPatch = Partial<Omit<ApiEndpointInput, 'secret'>>
+
+export interface ApiMessage {
+  /** The `webhook-id`, the same over retries and replays. */
+  id: string
+  type: ApiMessageType
+  endpointId: string
+  incidentId: string | null
+  /** Of the transition within its incident. */
+  sequence: number | null
+  status: 'pending' | 'delivered' | 'failed'
+  /** Why it failed for good. */
+  reason: 'attempts' | 'gone' | 'circuit_open' | null
+  createdAt: string
+  /** Null where it is done, or waits for the one before it. */
+  nextAttemptAt: string | null
+  /** The body as it is sent. */
+  requestBody: string
+}
+
+export interface ApiMessageQuery {
+  status?: ApiMessage['status'][]
+  limit?: number
+  cursor?: string
+}
+
+export interface ApiAttempt {
+  at: string
+  /** As sent, without the signatures. */
+  requestHeaders: Record<string, string>
+  responseStatus: number | null
+  durationMs: number
+  /** What went wrong; null where a whole answer came. */
+  error: string | null
+  /** The first 4 KiB of the answer. */
+  responseBody: string | null
+}
+
+/** Messages made in this range; failed ones unless told. */
+export interface ApiReplayRange {
+  since?: string
+  until?: string
+  status?: ('delivered' | 'failed')[]
+}

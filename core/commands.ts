@@ -3,6 +3,8 @@ import { decideRequest, type RequestDecision, type RequestInput } from './matche
 import { eventKey } from './matcher/event-key.ts'
 import { Picture } from './matcher/picture.ts'
 import type { MatchContext } from './matcher/state.ts'
+import { Outbox } from './outbox.ts'
+import type { OutboxEndpoint } from './store/outbox.ts'
 import { loadProjects, loadRequests, savePicture } from './store/picture.ts'
 import type { HookRequestTable } from './store/schema.ts'
 import { insertRows, updateRows, type Work } from './store/statement.ts'
@@ -17,6 +19,8 @@ export interface ReceiveCommand {
   input: RequestInput
   /** Of the directory it was authenticated with. */
   configVersion: number
+  /** Endpoints of its project, as of that version. */
+  endpoints: readonly OutboxEndpoint[]
   /** Its row in the request log, made once the decision is known. */
   row: (decision: RequestDecision, now: string) => Insertable<HookRequestTable>
   /** A replay has its row already: `parked` rows take the new outcome, accepted ones stay as they are. */
@@ -48,6 +52,8 @@ export type IncidentAnswer = Pick<
  */
 export function createBatchRunner(
   context: () => MatchContext,
+  /** Something was put into the outbox; it is there for others after the commit. */
+  onMessages: () => void = () => {},
 ): (commands: Command[]) => Work<Settled<unknown>[]> {
   return function* runBatch(commands) {
     const settled: Settled<unknown>[] = []
@@ -60,7 +66,7 @@ export function createBatchRunner(
       }
       const webhooks: ReceiveCommand[] = []
       for (let next = commands[i]; next?.kind === 'receive'; next = commands[++i]) webhooks.push(next)
-      settled.push(...(yield* receiveTogether(webhooks, context())))
+      settled.push(...(yield* receiveTogether(webhooks, context(), onMessages)))
     }
     return settled
   }
@@ -70,6 +76,7 @@ export function createBatchRunner(
 export function* receiveTogether(
   commands: readonly ReceiveCommand[],
   context: MatchContext,
+  onMessages: () => void = () => {},
 ): Work<Settled<ReceiveResult>[]> {
   const picture = new Picture()
   const projects = yield* loadProjects(
@@ -89,6 +96,13 @@ export function* receiveTogether(
     })),
   )
 
+  const endpoints = new Map(current.map((command) => [command.input.projectId, command.endpoints]))
+  const outbox = new Outbox(
+    picture,
+    new Map(
+      [...projects].map(([id, { name, plan }]) => [id, { name, plan, endpoints: endpoints.get(id) ?? [] }]),
+    ),
+  )
   const rows: Insertable<HookRequestTable>[] = []
   const replayed: Partial<Insertable<HookRequestTable>>[] = []
   const settled = commands.map(({ input, configVersion, row, replayOf }): Settled<ReceiveResult> => {
@@ -102,6 +116,7 @@ export function* receiveTogether(
       picture.deliveries.set(input.delivery.key, input.receivedAt)
     }
     const decision = decideRequest(picture, input, context)
+    outbox.note()
     if (replayOf === null) rows.push(row(decision, context.now))
     if (replayOf === 'parked') replayed.push(outcomeOf(row(decision, context.now)))
     return { value: { decision, incident: decision.incident && answerOf(decision.incident) } }
@@ -115,6 +130,7 @@ export function* receiveTogether(
   yield* savePicture(picture)
   yield* insertRows('hook_request', rows.map(withEvents))
   yield* updateRows('hook_request', replayed.map(withEvents), ['project_id', 'id'])
+  if ((yield* outbox.save(context)) > 0) onMessages()
   return settled
 }
 

@@ -3,7 +3,9 @@ import type { Adapter } from './adapters/adapter.ts'
 import { adapterBySlug } from './adapters/registry.ts'
 import type { MatchPolicy } from './matcher/state.ts'
 import { type EffectivePolicy, effectivePolicy, matchPolicy, readPolicy, readSettings } from './policy.ts'
+import { listeningEndpoints, outboxEndpoint } from './store/endpoint.ts'
 import type { Database } from './store/open-database.ts'
+import type { OutboxEndpoint } from './store/outbox.ts'
 import type { ProjectTable } from './store/schema.ts'
 import { hashToken, openSecret } from './store/secrets.ts'
 import { statement } from './store/statement.ts'
@@ -31,6 +33,8 @@ export interface KnownProject {
   /** The batch refuses what was authenticated with an older one (see `Directory`). */
   configVersion: number
   sources: KnownSource[]
+  /** Those that are on. */
+  endpoints: OutboxEndpoint[]
 }
 
 const projectById = statement<{ id: string }, Selectable<ProjectTable>>((db, p) =>
@@ -167,6 +171,7 @@ export class Directory {
         credentials: [credential],
       })
     }
+    const endpoints = await this.#database.query(listeningEndpoints, { ids: [row.id] })
     return {
       id: row.id,
       plan: row.plan,
@@ -174,6 +179,7 @@ export class Directory {
       ingestionEnabled: row.ingestion_enabled === 1,
       configVersion: row.config_version,
       sources: [...sources.values()],
+      endpoints: endpoints.map(outboxEndpoint),
     }
   }
 }

@@ -2,8 +2,11 @@
 export { readJsonBody } from './adapters/read-body.ts'
 export { adapterBySlug, adapters } from './adapters/registry.ts'
 export type * from './api-types.ts'
+export { RETRY_POLICIES } from './delivery/retry-policy.ts'
+export type { TargetRules } from './delivery/targets.ts'
 export { type ErrorCode, TocsinError } from './errors.ts'
 export { openTocsin } from './open-tocsin.ts'
+export { MESSAGE_TYPES } from './store/outbox.ts'
 export type {
   Caller,
   Log,

@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { adapterBySlug } from './adapters/registry.ts'
 import { type Command, createBatchRunner } from './commands.ts'
+import { createSender } from './delivery/send.ts'
+import { resolveByDns } from './delivery/targets.ts'
+import { createWorker, type Worker } from './delivery/worker.ts'
 import { Directory } from './directory.ts'
 import { TocsinError } from './errors.ts'
 import { createIds, newProjectId } from './ids.ts'
@@ -12,17 +15,19 @@ import { dueIncidents, incidentsByIds } from './store/incident.ts'
 import { migrate } from './store/migrate.ts'
 import { migrations } from './store/migrations/index.ts'
 import { type Database, openDatabase } from './store/open-database.ts'
-import { loadProjects, savePicture } from './store/picture.ts'
+import { loadProjects } from './store/picture.ts'
 import { keyCheck, newSecret } from './store/secrets.ts'
 import { all, insertRows, statement } from './store/statement.ts'
 import { createWriter } from './store/writer.ts'
 import type { Caller, OpenedTocsin, OpenOptions, Tocsin } from './tocsin.ts'
 import { SCOPES } from './types.ts'
 import type { Core } from './use-cases/core.ts'
-import { change } from './use-cases/core.ts'
+import { change, saveDecision } from './use-cases/core.ts'
+import * as endpoints from './use-cases/endpoints.ts'
 import { beginOnce } from './use-cases/idempotency.ts'
 import * as incidents from './use-cases/incidents.ts'
 import * as keys from './use-cases/keys.ts'
+import * as messages from './use-cases/messages.ts'
 import * as projects from './use-cases/projects.ts'
 import * as requests from './use-cases/requests.ts'
 import * as sources from './use-cases/sources.ts'
@@ -49,12 +54,31 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
   const newId = createIds(now, randomBytes)
   const context = (): MatchContext => ({ newId, now: now().toISOString() })
   const directory = new Directory(database, options.secretKey)
-  const writer = createWriter<Command, unknown>({
+  const targets = options.targets ?? { allow: [], loopback: false }
+  const resolve = options.resolve ?? resolveByDns
+  let worker: Worker | undefined
+  let hasMessages = false
+  const onMessages = () => {
+    hasMessages = true
+  }
+  const queue = createWriter<Command, unknown>({
     database,
-    runBatch: createBatchRunner(context),
+    runBatch: createBatchRunner(context, onMessages),
     ...(options.commitIntervalMs !== undefined && { intervalMs: options.commitIntervalMs }),
     ...(options.mostPerCommit !== undefined && { maxBatch: options.mostPerCommit }),
   })
+  const writer: typeof queue = {
+    ...queue,
+    // What was put into the outbox can be seen only now, after the commit.
+    submit: async (command) => {
+      const answer = await queue.submit(command)
+      if (hasMessages) {
+        hasMessages = false
+        worker?.wake()
+      }
+      return answer
+    },
+  }
   const receive = createReceive({
     directory,
     writer,
@@ -74,11 +98,27 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
     now,
     random: randomBytes,
     context,
+    targets,
+    resolve,
+    onMessages,
   }
 
   const patient = patientOn(database)
   const { firstStart, defaultProjectId } = await firstStartOf(core, options.adminKey)
-  const stopDue = startDue(core, log)
+  const isWorker = options.role !== 'ingest'
+  const stopDue = isWorker ? startDue(core, log) : async () => {}
+  if (isWorker) {
+    worker = createWorker({
+      database,
+      change: (run) => change(core, run),
+      secretKey: options.secretKey,
+      sender: createSender({ rules: targets, resolve, now: () => now().getTime() }),
+      log,
+      onDisabled: (projectId) => directory.forget(projectId),
+      now,
+    })
+    worker.start()
+  }
   return {
     firstStart,
     defaultProjectId,
@@ -89,6 +129,7 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
     isReady: () => database.ping(),
     async close() {
       await stopDue()
+      await worker?.stop()
       await writer.close()
       await database.close()
     },
@@ -168,6 +209,21 @@ function useCases(core: Core, caller: Caller): Tocsin {
     reopenIncident: (project, incident, input) =>
       incidents.reopenIncident(core, caller, project, incident, input),
     addNote: (project, incident, input) => incidents.addIncidentNote(core, caller, project, incident, input),
+
+    createEndpoint: (project, input) => endpoints.createEndpoint(core, caller, project, input),
+    listEndpoints: (project, page) => endpoints.listEndpoints(core, caller, project, page),
+    getEndpoint: (project, endpoint) => endpoints.getEndpoint(core, caller, project, endpoint),
+    updateEndpoint: (project, endpoint, patch) =>
+      endpoints.updateEndpoint(core, caller, project, endpoint, patch),
+    deleteEndpoint: (project, endpoint) => endpoints.deleteEndpoint(core, caller, project, endpoint),
+    rotateEndpoint: (project, endpoint, input) =>
+      endpoints.rotateEndpoint(core, caller, project, endpoint, input),
+    testEndpoint: (project, endpoint) => endpoints.testEndpoint(core, caller, project, endpoint),
+    listMessages: (project, endpoint, query) => messages.listMessages(core, caller, project, endpoint, query),
+    getMessage: (project, message) => messages.getMessage(core, caller, project, message),
+    replayMessage: (project, message) => messages.replayMessage(core, caller, project, message),
+    replayEndpoint: (project, endpoint, input) =>
+      messages.replayEndpoint(core, caller, project, endpoint, input),
 
     createKey: (project, input) => keys.createKey(core, caller, project, input),
     listKeys: (project, page) => keys.listKeys(core, caller, project, page),
@@ -263,7 +319,9 @@ function startDue(core: Core, log: OpenOptions['log'] & {}): () => Promise<void>
 }
 
 /** Carries out every timed transition that is due; exported for tests with a clock of their own. */
-export async function resolveDue(core: Pick<Core, 'database' | 'writer' | 'now'>): Promise<void> {
+export async function resolveDue(
+  core: Pick<Core, 'database' | 'writer' | 'now' | 'onMessages'>,
+): Promise<void> {
   const due = await core.database.transaction(() => dueIncidents(core.now().toISOString()), {
     rollback: true,
   })
@@ -272,13 +330,13 @@ export async function resolveDue(core: Pick<Core, 'database' | 'writer' | 'now'>
     kind: 'work',
     *run(context) {
       const picture = new Picture()
-      yield* loadProjects(
+      const projects = yield* loadProjects(
         picture,
         due.map((incident) => incident.project_id),
       )
       for (const incident of yield* incidentsByIds(due.map((row) => row.id))) picture.addIncident(incident)
       for (const incident of picture.incidents.values()) resolveWhenDue(picture, incident, context)
-      yield* savePicture(picture)
+      yield* saveDecision(core, picture, projects, context)
     },
   })
 }

@@ -427,6 +427,7 @@ export function createReceive({
     return {
       kind: 'receive',
       configVersion: project.configVersion,
+      endpoints: project.endpoints,
       replayOf: replay ? (replay.wasAccepted ? 'accepted' : 'parked') : null,
       input: {
         projectId: project.id,

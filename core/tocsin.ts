@@ -1,15 +1,22 @@
 import type {
+  ApiAttempt,
+  ApiEndpoint,
+  ApiEndpointInput,
+  ApiEndpointPatch,
   ApiEvent,
   ApiIncident,
   ApiIncidentInput,
   ApiIncidentQuery,
   ApiKey,
   ApiKeyInput,
+  ApiMessage,
+  ApiMessageQuery,
   ApiPage,
   ApiProject,
   ApiProjectInput,
   ApiProjectPatch,
   ApiReceived,
+  ApiReplayRange,
   ApiRequest,
   ApiRequestDetail,
   ApiRequestQuery,
@@ -21,6 +28,7 @@ import type {
   ApiSourcePatch,
   ApiTimelineEntry,
 } from './api-types.ts'
+import type { Resolve, TargetRules } from './delivery/targets.ts'
 import type { TocsinError } from './errors.ts'
 import type { HookRequest, Plan } from './types.ts'
 
@@ -105,6 +113,40 @@ export interface Tocsin {
   ): Promise<{ incident: ApiIncident }>
   addNote(project: string, incident: string, input: { text: string }): Promise<{ entry: ApiTimelineEntry }>
 
+  /** The URL a project has already answers that endpoint, unchanged, without a secret. */
+  createEndpoint(
+    project: string,
+    input: ApiEndpointInput,
+  ): Promise<{ endpoint: ApiEndpoint; secret: string | null }>
+  listEndpoints(
+    project: string,
+    page: ApiPage,
+  ): Promise<{ endpoints: ApiEndpoint[]; nextCursor: string | null }>
+  getEndpoint(project: string, endpoint: string): Promise<{ endpoint: ApiEndpoint }>
+  /** A new host gets a new secret, answered this once; else `secret` is absent. */
+  updateEndpoint(
+    project: string,
+    endpoint: string,
+    patch: ApiEndpointPatch,
+  ): Promise<{ endpoint: ApiEndpoint; secret?: string }>
+  deleteEndpoint(project: string, endpoint: string): Promise<void>
+  rotateEndpoint(
+    project: string,
+    endpoint: string,
+    input: { overlapMinutes?: number },
+  ): Promise<{ endpoint: ApiEndpoint; secret: string }>
+  /** Sends a message of type `test` through the real path; its attempts tell how it went. */
+  testEndpoint(project: string, endpoint: string): Promise<{ message: ApiMessage }>
+  listMessages(
+    project: string,
+    endpoint: string,
+    query: ApiMessageQuery,
+  ): Promise<{ messages: ApiMessage[]; nextCursor: string | null }>
+  getMessage(project: string, message: string): Promise<{ message: ApiMessage; attempts: ApiAttempt[] }>
+  replayMessage(project: string, message: string): Promise<{ message: ApiMessage }>
+  /** Sends ended messages of a range again, in order and with the same ids. */
+  replayEndpoint(project: string, endpoint: string, input: ApiReplayRange): Promise<{ replayed: number }>
+
   createKey(project: string, input: ApiKeyInput): Promise<{ key: ApiKey; secret: string }>
   listKeys(project: string, page: ApiPage): Promise<{ keys: ApiKey[]; nextCursor: string | null }>
   deleteKey(project: string, key: string): Promise<void>
@@ -173,6 +215,12 @@ export interface OpenOptions {
   commitIntervalMs?: number
   /** Changes that may share a commit; default 256. */
   mostPerCommit?: number
+  /** `ingest` sends nothing and keeps no time; default `all`. */
+  role?: 'all' | 'ingest' | 'worker'
+  /** Where outgoing webhooks may go besides public addresses; default nowhere. */
+  targets?: TargetRules
+  /** Looks up host names; default by DNS. */
+  resolve?: Resolve
   now?: () => Date
   log?: Log
 }

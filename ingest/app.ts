@@ -7,10 +7,13 @@ import type { Config } from './config.ts'
 import { routeOperations } from './define-route.ts'
 import { apiErrorHandler } from './error-handler.ts'
 import { openApiDocument } from './openapi.ts'
+import { endpointRoutes } from './routes/endpoints.ts'
 import { healthRoutes } from './routes/health.ts'
 import { incidentRoutes } from './routes/incidents.ts'
 import { keyRoutes } from './routes/keys.ts'
 import { meRoutes } from './routes/me.ts'
+import { messageSchemaRoutes } from './routes/message-schemas.ts'
+import { messageRoutes } from './routes/messages.ts'
 import { projectRoutes } from './routes/projects.ts'
 import { requestRoutes } from './routes/requests.ts'
 import { sourceRoutes } from './routes/sources.ts'
@@ -31,6 +34,8 @@ export const operations = [
   ...sourceRoutes,
   ...requestRoutes,
   ...incidentRoutes,
+  ...endpointRoutes,
+  ...messageRoutes,
   ...keyRoutes,
   ...meRoutes,
 ]
@@ -59,6 +64,7 @@ export function createApp({ tocsin, config, log, isStopping, now }: AppOptions):
 
   const document = openApiDocument(operations)
   app.get('/api/v1/openapi.json', (_req, res) => answerJson(res, 200, document))
+  app.use(messageSchemaRoutes())
   app.use('/api/v1', routeOperations(operations, tocsin, log))
 
   app.use((req, res) => {

@@ -47,6 +47,8 @@ interface Route<
   body?: Body
   /** Absent with 204. */
   answer?: Answer
+  /** Where an answer may have another status than usual. */
+  statusOf?(answer: z.output<Answer>): 200 | 201
   run(
     tocsin: Tocsin,
     input: { params: Record<ParamOf<Path>, string>; query: z.output<Query>; body: z.output<Body> },
@@ -59,6 +61,10 @@ export interface Operation extends RouteText {
   query: z.ZodObject
   body: z.ZodObject | undefined
   answer: z.ZodType | undefined
+  /** It may also answer 200, where what it makes was there already. */
+  isIdempotent: boolean
+  /** Status of this answer. */
+  statusOf(answer: unknown): number
   /** Checks what came in and runs. Throws `invalid_request`. */
   run(
     tocsin: Tocsin,
@@ -84,6 +90,8 @@ export function defineRoute<
     query,
     body,
     answer: route.answer,
+    isIdempotent: route.statusOf !== undefined,
+    statusOf: (answer) => route.statusOf?.(answer as z.output<Answer>) ?? route.status,
     run: async (tocsin, input) =>
       route.run(tocsin, {
         params: input.params as Record<ParamOf<Path>, string>,
@@ -143,14 +151,14 @@ async function answer(
   if (key === undefined) {
     const result = await run()
     if (operation.status === 204) res.status(204).end()
-    else answerJson(res, operation.status, result)
+    else answerJson(res, operation.statusOf(result), result)
     return
   }
 
   const write = { method: req.method, url: req.originalUrl, body: bytes, projectId: params.project ?? null }
   const answer = await runOnce(tocsin, log, caller, key, write, async () => {
     const result = await run()
-    return { status: operation.status, body: operation.status === 204 ? null : JSON.stringify(result) }
+    return { status: operation.statusOf(result), body: operation.status === 204 ? null : JSON.stringify(result) }
   })
   if (answer.replayed) res.setHeader('Idempotency-Replayed', 'true')
   if (answer.body === null) res.status(answer.status).end()

@@ -7,6 +7,7 @@ import { createApp, createServer } from './app.ts'
 import { type Config, ConfigError, readConfig } from './config.ts'
 import { openDataDir } from './data-dir.ts'
 import { openLog } from './log.ts'
+import { isLoopback } from './networks.ts'
 import { startUpText } from './start-up-text.ts'
 import { stopSignalHandler } from './stop-signal.ts'
 import { makeStoppable } from './stoppable.ts'
@@ -46,6 +47,9 @@ async function start(): Promise<void> {
     secretKey,
     publicUrl,
     defaultPlan: config.defaultPlan,
+    role: config.role,
+    // Who can only be reached from this machine may reach it, too: a local n8n is the common receiver.
+    targets: { allow: config.allowPrivateTargets, loopback: isLoopback(config.host) },
     ...(config.adminKey !== null && { adminKey: config.adminKey }),
     log,
   })

@@ -44,6 +44,10 @@ export function openApiDocument(operations: readonly Operation[]): OpenApiDocume
     'get',
     describeFixed('readOpenApi', 'Read this document', 'An OpenAPI 3.1 document'),
   )
+  add('/api/v1/schemas/{type}.json', 'get', {
+    ...describeFixed('readMessageSchema', 'Read the JSON Schema of a type of message', 'With an example'),
+    parameters: pathParameters('/:type'),
+  })
   add('/healthz', 'get', describeFixed('isAlive', 'Ask whether the process is alive', 'It is'))
   add('/readyz', 'get', {
     ...describeFixed('isReady', 'Ask whether the process may be sent work', 'It may'),
@@ -74,6 +78,8 @@ const TAGS = [
   { name: 'Incidents', description: 'What people work on' },
   { name: 'Sources', description: 'Monitoring tools that may send, each with its credential and settings' },
   { name: 'Requests', description: 'The log of webhooks received' },
+  { name: 'Endpoints', description: 'Where every change of an incident goes, signed' },
+  { name: 'Messages', description: 'What was sent there, with every attempt' },
   { name: 'Projects', description: 'Tenants: each with its own sources, incidents, keys and policy' },
   { name: 'Keys', description: 'Who may call this API and for what' },
   { name: 'Process', description: 'For load balancers and machines' },
@@ -84,6 +90,9 @@ const PARAMETERS: Record<string, string> = {
   source: 'Id of the source',
   request: 'Id of the webhook received',
   incident: 'Id of the incident, or its reference such as INC-042',
+  endpoint: 'Id of the endpoint',
+  message: 'Id of the message, its `webhook-id`',
+  type: 'Such as `incident.opened`',
   key: 'Id of the key',
   projectId: 'Id of the project',
   adapter: 'The tool that sends, such as `generic`, `sentry` or `grafana`',
@@ -210,7 +219,7 @@ const RECEIVED_EXAMPLE = {
 }
 
 function describeOperation(operation: Operation, schemas: Record<string, unknown>): Json {
-  const { id, method, path, tag, summary, scope, query, body, answer, status } = operation
+  const { id, method, path, tag, summary, scope, query, body, answer, status, isIdempotent } = operation
   const named = path.includes(':') ? [404] : []
   const wrong = [400, ...(body ? [413, 415] : []), ...(method === 'get' ? [] : [409])]
 
@@ -235,6 +244,13 @@ function describeOperation(operation: Operation, schemas: Record<string, unknown
         description: status === 204 ? 'Done' : status === 201 ? 'Created' : 'As asked',
         ...(answer && { content: json(jsonSchema(answer, 'output', schemas)) }),
       },
+      ...(isIdempotent &&
+        answer && {
+          200: {
+            description: 'Was there already; nothing changed',
+            content: json(jsonSchema(answer, 'output', schemas)),
+          },
+        }),
       ...errorRefs(...wrong, 401, 403, ...named, 500, 503),
     },
   }

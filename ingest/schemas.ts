@@ -1,15 +1,22 @@
 import {
+  type ApiAttempt,
+  type ApiEndpoint,
+  type ApiEndpointInput,
+  type ApiEndpointPatch,
   type ApiEvent,
   type ApiIncident,
   type ApiIncidentInput,
   type ApiIncidentQuery,
   type ApiKey,
   type ApiKeyInput,
+  type ApiMessage,
+  type ApiMessageQuery,
   type ApiPage,
   type ApiProject,
   type ApiProjectInput,
   type ApiProjectPatch,
   type ApiReceived,
+  type ApiReplayRange,
   type ApiRequest,
   type ApiRequestDetail,
   type ApiRequestQuery,
@@ -20,8 +27,10 @@ import {
   type ApiSourcePatch,
   type ApiTimelineEntry,
   adapterSlugs,
+  MESSAGE_TYPES,
   OUTCOMES,
   PLANS,
+  RETRY_POLICIES,
   SCOPES,
   SEVERITIES,
 } from '@tocsin/core'
@@ -429,3 +438,111 @@ export const KeyInput = z.strictObject({
   scopes: z.array(Scope).min(1).max(SCOPES.length),
   expiresAt: timeIn.optional(),
 }) satisfies z.ZodType<ApiKeyInput>
+
+const MessageType = z.enum(MESSAGE_TYPES).meta({ id: 'MessageType' })
+const RetryPolicy = z.enum(RETRY_POLICIES).meta({ id: 'RetryPolicy' })
+const Signature = z.strictObject({ header: headerName, format: z.enum(['hex', 'base64']) }).meta({
+  id: 'SignatureOption',
+  description: 'A second header: HMAC-SHA256 of the body alone, keyed with the whole secret as text',
+})
+
+const endpointFields = {
+  events: z.array(MessageType).min(1).max(MESSAGE_TYPES.length),
+  severities: z.array(Severity).max(SEVERITIES.length).describe('Empty: all'),
+  services: services.describe('Any of these; empty: all'),
+  labels: labels.describe('All of these; empty: all'),
+  sources: z.array(id).max(100).describe('Ids of sources; empty: all'),
+  drills: z.boolean().describe('Whether drills are sent too'),
+  enabled: z.boolean(),
+  policy: RetryPolicy.describe('When a message is tried again, and for how long'),
+  description: z.string().trim().max(500).nullable(),
+  signature: Signature.nullable(),
+}
+
+const url = z.string().min(1).max(2000).describe('https, and a public address unless a setting allows others')
+const preset = z
+  .literal('uptimera')
+  .describe('For receivers built for that sender: its header and its retries')
+
+export const Endpoint = z
+  .object({
+    id: z.string(),
+    url: z.string(),
+    ...endpointFields,
+    signature: z.object({ header: z.string(), format: z.enum(['hex', 'base64']) }).nullable(),
+    disabledReason: z.enum(['by_hand', 'gone', 'failed', 'no_success']).nullable(),
+    secret: z.string().describe('Masked without `secrets:read`'),
+    counters: z.object({
+      pending: z.number(),
+      delivered: z.number(),
+      failed: z.number(),
+      attempts: z.number(),
+      lastSuccessAt: time.nullable(),
+      lastFailureAt: time.nullable(),
+    }),
+    createdAt: time,
+  })
+  .meta({ id: 'Endpoint' }) satisfies z.ZodType<ApiEndpoint>
+
+export const EndpointInput = z.strictObject({
+  url,
+  secret: secretIn.optional().describe('`whsec_` and 24 to 64 bytes in base64; generated where absent'),
+  ...z.object(endpointFields).partial().shape,
+  preset: preset.optional(),
+}) satisfies z.ZodType<ApiEndpointInput>
+
+export const EndpointPatch = z.strictObject({
+  url: url.optional(),
+  ...z.object(endpointFields).partial().shape,
+  preset: preset.optional(),
+}) satisfies z.ZodType<ApiEndpointPatch>
+
+export const EndpointRotateInput = z.strictObject({
+  overlapMinutes: minutes.optional().describe('How long the old secret signs too; 1440 unless told'),
+})
+
+export const EndpointTestInput = z.strictObject({})
+export const MessageReplayInput = z.strictObject({})
+
+export const Message = z
+  .object({
+    id: z.string().describe('The `webhook-id`, the same over retries and replays'),
+    type: MessageType,
+    endpointId: z.string(),
+    incidentId: z.string().nullable(),
+    sequence: z.number().nullable().describe("Number among the incident's transitions"),
+    status: z.enum(['pending', 'delivered', 'failed']),
+    reason: z.enum(['attempts', 'gone', 'circuit_open']).nullable().describe('Why it failed for good'),
+    createdAt: time,
+    nextAttemptAt: time.nullable().describe('Null where it is done, or waits for the one before it'),
+    requestBody: z.string(),
+  })
+  .meta({ id: 'Message' }) satisfies z.ZodType<ApiMessage>
+
+export const MessageQuery = z.strictObject({
+  status: z
+    .array(z.enum(['pending', 'delivered', 'failed']))
+    .min(1)
+    .optional(),
+  ...Page.shape,
+}) satisfies z.ZodType<ApiMessageQuery>
+
+export const Attempt = z
+  .object({
+    at: time,
+    requestHeaders: z.record(z.string(), z.string()).describe('Without the signatures'),
+    responseStatus: z.number().nullable(),
+    durationMs: z.number(),
+    error: z.string().nullable(),
+    responseBody: z.string().nullable().describe('The first 4 KiB'),
+  })
+  .meta({ id: 'Attempt' }) satisfies z.ZodType<ApiAttempt>
+
+export const ReplayRange = z.strictObject({
+  since: timeIn.optional().describe('Made at or after'),
+  until: timeIn.optional().describe('Made at or before'),
+  status: z
+    .array(z.enum(['delivered', 'failed']))
+    .min(1)
+    .optional(),
+}) satisfies z.ZodType<ApiReplayRange>

@@ -19,6 +19,10 @@ export interface Schema {
   sender_group: SenderGroupTable
   idempotency: IdempotencyTable
   setting: SettingTable
+  endpoint: EndpointTable
+  endpoint_secret: EndpointSecretTable
+  message: MessageTable
+  attempt: AttemptTable
 }
 
 export interface ProjectTable {
@@ -279,4 +283,92 @@ export interface IdempotencyTable {
 export interface SettingTable {
   name: string
   value: string
+}
+
+/** Where messages of a project go, and how sending there has gone lately. */
+export interface EndpointTable {
+  id: string
+  project_id: string
+  url: string
+  description: string | null
+  enabled: number
+  /** Why it was switched off: by_hand, gone, failed, no_success; null while it is on. */
+  disabled_reason: string | null
+  policy: string
+  /** Which transitions it asked for, as JSON (outbox.ts). */
+  filters: string
+  /** A second signature header, as JSON; null for none. */
+  signature: string | null
+  created_at: string
+  /** State of the breaker, as JSON (retry-policy.ts). */
+  breaker: string
+  /** From the breaker: nothing but a probe before this; null where it is closed. */
+  open_until: string | null
+  /** The receiver asked for peace until then. */
+  paused_until: string | null
+  /** First failed attempt since the last success. */
+  failing_since: string | null
+  warned_at: string | null
+  last_success_at: string | null
+  last_failure_at: string | null
+  /** Messages that ended so, and attempts made. */
+  delivered: number
+  failed: number
+  attempts: number
+}
+
+export interface EndpointSecretTable {
+  id: string
+  endpoint_id: string
+  project_id: string
+  sealed: string
+  created_at: string
+  /** End of the overlap after a rotation; null for the current one. */
+  expires_at: string | null
+}
+
+/** One transition for one endpoint. The id is its `webhook-id`. */
+export interface MessageTable {
+  id: string
+  project_id: string
+  endpoint_id: string
+  type: string
+  /** With the endpoint, the lane in which messages go out one after the other; null: alone. */
+  incident_id: string | null
+  sequence: number | null
+  /** pending, delivered, failed. */
+  status: string
+  /** Why it failed for good: attempts, gone, circuit_open. */
+  reason: string | null
+  body: string
+  /** The message before it in its lane failed for good. */
+  gap: number
+  /** Sent again by hand. */
+  replay: number
+  created_at: string
+  /** From when its policy counts: its making, or its replay. */
+  started_at: string
+  /** When its last attempt may start at the latest, where the policy has a deadline. */
+  deadline_at: string | null
+  first_attempt_at: string | null
+  /** Since `started_at`. */
+  attempts: number
+  /**
+   * When it may be sent next; under a lease, when that ends. Null where it is done, or waits for the one before it in
+   * its lane.
+   */
+  due_at: string | null
+  /** Held by the worker that is sending it; its result counts only with this. */
+  lease_token: string | null
+}
+
+export interface AttemptTable {
+  id: string
+  project_id: string
+  message_id: string
+  at: string
+  response_status: number | null
+  duration_ms: number
+  error: string | null
+  response_body: string | null
 }

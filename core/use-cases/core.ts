@@ -1,10 +1,16 @@
+import type { Selectable } from 'kysely'
 import type { ApiPage, ApiScope } from '../api-types.ts'
 import type { Command } from '../commands.ts'
+import type { Resolve, TargetRules } from '../delivery/targets.ts'
 import type { Directory } from '../directory.ts'
 import { TocsinError } from '../errors.ts'
+import type { Picture } from '../matcher/picture.ts'
 import type { Actor, MatchContext } from '../matcher/state.ts'
+import { Outbox } from '../outbox.ts'
 import type { Receive } from '../receive.ts'
 import type { Database } from '../store/open-database.ts'
+import { savePicture } from '../store/picture.ts'
+import type { ProjectTable } from '../store/schema.ts'
 import type { Random } from '../store/secrets.ts'
 import type { Work } from '../store/statement.ts'
 import type { Writer } from '../store/writer.ts'
@@ -24,6 +30,24 @@ export interface Core {
   now: () => Date
   random: Random
   context: () => MatchContext
+  /** Where outgoing webhooks may go. */
+  targets: TargetRules
+  resolve: Resolve
+  /** Something was put into the outbox. */
+  onMessages: () => void
+}
+
+/** Saves one decision of a person or of time, with the messages that tell of it. */
+export function* saveDecision(
+  core: Pick<Core, 'onMessages'>,
+  picture: Picture,
+  projects: ReadonlyMap<string, Selectable<ProjectTable>>,
+  context: MatchContext,
+): Work<void> {
+  const outbox = new Outbox(picture, projects)
+  outbox.note()
+  yield* savePicture(picture)
+  if ((yield* outbox.save(context)) > 0) core.onMessages()
 }
 
 /** Runs a change through the writer queue and answers what it answers, after the commit. */

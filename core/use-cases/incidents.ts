@@ -10,20 +10,19 @@ import type {
 } from '../api-types.ts'
 import { TocsinError } from '../errors.ts'
 import { acknowledgeByHand, addNote, openByHand, reopenByHand, resolveByHand } from '../matcher/human.ts'
-import { shownLabels } from '../matcher/labels.ts'
-import { firingCount } from '../matcher/lifecycle.ts'
 import { Picture } from '../matcher/picture.ts'
 import type { IncidentState, MatchContext } from '../matcher/state.ts'
 import { effectivePolicy, readPolicy } from '../policy.ts'
-import { numberOf, reference } from '../reference.ts'
+import { numberOf } from '../reference.ts'
+import { incidentToApi, type LatestOccurrence, signalToApi } from '../show-incident.ts'
 import { currentIncidents, incidentState } from '../store/incident.ts'
 import { firingOfIncidents, manualOfIncident } from '../store/occurrence.ts'
-import { loadProjects, savePicture } from '../store/picture.ts'
+import { loadProjects } from '../store/picture.ts'
 import type { IncidentTable, Schema, TimelineEntryTable } from '../store/schema.ts'
 import { signalsByIds } from '../store/signal.ts'
 import { all, statement, type Work } from '../store/statement.ts'
 import type { Caller } from '../tocsin.ts'
-import { actorOf, allow, type Core, change, cutPage, readPage } from './core.ts'
+import { actorOf, allow, type Core, change, cutPage, readPage, saveDecision } from './core.ts'
 import { eventToApi } from './events.ts'
 import { projectRow } from './projects.ts'
 
@@ -143,7 +142,8 @@ export async function createIncident(
   allow(caller, 'incidents:write', projectId)
   const incident = await change(core, function* (context) {
     const picture = new Picture()
-    const project = (yield* loadProjects(picture, [projectId])).get(projectId)
+    const projects = yield* loadProjects(picture, [projectId])
+    const project = projects.get(projectId)
     if (!project) throw new TocsinError('not_found', 'project: no such project.')
     const drill = input.drill ?? false
     for (const current of yield* currentIncidents([projectId], [drill ? 'drill:*' : '*']))
@@ -163,7 +163,7 @@ export async function createIncident(
       actorOf(caller),
       context,
     )
-    yield* savePicture(picture)
+    yield* saveDecision(core, picture, projects, context)
     return opened
   })
   return { incident: (await toApi(core, [incident]))[0]! }
@@ -236,7 +236,7 @@ export async function listIncidentSignals(
     .orderBy('l.joined', 'desc')
     .limit(limit + 1)
   if (after !== undefined) query = query.where('l.joined', '<', after)
-  const rows = (await query.execute()) as LatestOccurrence[]
+  const rows = (await query.execute()) as (LatestOccurrence & { joined: string })[]
   const cut = cutPage(
     rows.map((row) => ({ ...row, id: row.joined })),
     limit,
@@ -341,7 +341,7 @@ async function act<T>(
   allow(caller, 'incidents:write', projectId)
   return change(core, function* (context) {
     const picture = new Picture()
-    yield* loadProjects(picture, [projectId])
+    const projects = yield* loadProjects(picture, [projectId])
     const [row] = yield* all(incidentByIdOrNumber, {
       projectId,
       id: incident,
@@ -351,7 +351,7 @@ async function act<T>(
     const state = incidentState(row)
     picture.addIncident(state)
     const value = yield* decide(picture, state, context)
-    yield* savePicture(picture)
+    yield* saveDecision(core, picture, projects, context)
     return { state, value }
   })
 }
@@ -370,24 +370,6 @@ async function incidentRowOf(
 }
 
 // ---- shown to people ----
-
-interface LatestOccurrence {
-  /** Id of the signal's first occurrence in the incident: where it stands in a list, for ever. */
-  joined: string
-  incident_id: string
-  signal_id: string
-  key: string
-  title: string
-  monitor_id: string | null
-  monitor_name: string | null
-  monitor_url: string | null
-  source_id: string
-  adapter: string
-  source_name: string
-  fired_at: string
-  recovered_at: string | null
-  closed_by: string | null
-}
 
 /** The newest occurrence of each signal in these incidents, with its place in them, firing ones first. */
 function latestOccurrences(core: Core, incidentIds: string[]) {
@@ -447,47 +429,7 @@ async function toApi(core: Core, incidents: IncidentState[]): Promise<ApiInciden
     .where('l.place', '<=', MOST_SIGNALS)
     .orderBy('l.place')
     .execute()) as LatestOccurrence[]
-  return incidents.map((incident) => ({
-    id: incident.id,
-    reference: reference(incident.number),
-    projectId: incident.projectId,
-    title: incident.title,
-    status: incident.status,
-    severity: incident.severity,
-    sourceSeverity: incident.sourceSeverity,
-    startedAt: incident.startedAt,
-    detectedAt: incident.detectedAt,
-    openedAt: incident.openedAt,
-    acknowledgedAt: incident.acknowledgedAt,
-    resolvedAt: incident.resolvedAt,
-    durationMs: incident.status === 'resolved' ? incident.durationMs : null,
-    services: incident.services,
-    customerImpact: incident.customerImpact,
-    drill: incident.drill,
-    labels: shownLabels(incident.labels),
-    metadata: incident.metadata,
-    url: incident.url,
-    consoleUrl: null,
-    signals: rows.filter((row) => row.incident_id === incident.id).map(signalToApi),
-    signalCount: incident.signalCount,
-    firingCount: firingCount(incident),
-    eventCount: incident.eventCount,
-    reopenCount: incident.reopenCount,
-    updatedAt: incident.updatedAt,
-  }))
-}
-
-function signalToApi(row: LatestOccurrence): ApiSignal {
-  return {
-    id: row.signal_id,
-    key: row.key,
-    title: row.title,
-    status: row.recovered_at === null ? 'firing' : row.closed_by === 'manual' ? 'manual' : 'recovered',
-    monitor: { id: row.monitor_id, name: row.monitor_name, url: row.monitor_url },
-    source: { id: row.source_id, adapter: row.adapter, name: row.source_name },
-    firedAt: row.fired_at,
-    recoveredAt: row.recovered_at,
-  }
+  return incidents.map((incident) => incidentToApi(incident, rows))
 }
 
 function entryToApi(row: Selectable<TimelineEntryTable>): ApiTimelineEntry {

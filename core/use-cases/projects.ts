@@ -133,6 +133,10 @@ const TABLES_OF_PROJECT = [
   'timeline_entry',
   'log_entry',
   'idempotency',
+  'endpoint',
+  'endpoint_secret',
+  'message',
+  'attempt',
 ] as const satisfies (keyof Schema)[]
 
 const deletions = TABLES_OF_PROJECT.map((table) =>

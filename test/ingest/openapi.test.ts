@@ -88,6 +88,7 @@ const BODIES: Record<string, unknown> = {
   '/projects/:project/sources': { adapter: 'generic' },
   '/projects/:project/incidents': { title: 'Down' },
   '/projects/:project/incidents/:incident/notes': { text: 'Looking.' },
+  '/projects/:project/endpoints': { url: 'https://example.com/webhooks' },
   '/projects/:project/keys': { name: 'k', scopes: ['incidents:read'] },
 }
 

@@ -20,6 +20,7 @@ beforeEach(async () => {
     secretKey: Buffer.alloc(32, 1),
     publicUrl: 'http://127.0.0.1:4117',
     defaultPlan: 'unlimited',
+    targets: { allow: [], loopback: true },
     adminKey: ADMIN_KEY,
   })
   project = tocsin.firstStart!.projectId
@@ -100,6 +101,21 @@ test('every operation answers what the document declares', async () => {
     await call('listIncidentSignals', { incident: id })
   }
   expect((await call('listIncidents')).total).toBeGreaterThanOrEqual(2)
+
+  // Nobody listens there.
+  const { endpoint } = await call('createEndpoint', {}, { url: 'http://127.0.0.1:1/hook', policy: 'once' })
+  await call('listEndpoints')
+  await call('getEndpoint', { endpoint: endpoint.id })
+  await call('rotateEndpoint', { endpoint: endpoint.id })
+  const { message } = await call('testEndpoint', { endpoint: endpoint.id })
+  const read = () => call('getMessage', { message: message.id })
+  await expect.poll(async () => (await read()).message.status).toBe('failed')
+  expect((await read()).attempts).toHaveLength(1)
+  await call('replayMessage', { message: message.id })
+  await call('listMessages', { endpoint: endpoint.id })
+  await call('replayEndpoint', { endpoint: endpoint.id }, { since: '2026-01-01T00:00:00Z' })
+  await call('updateEndpoint', { endpoint: endpoint.id }, { enabled: false, description: 'Off' })
+  await call('deleteEndpoint', { endpoint: endpoint.id })
 
   const { key } = await call('createKey', {}, { name: 'reader', scopes: ['incidents:read'] })
   await call('listKeys')

@@ -1,15 +1,22 @@
 import type {
+  ApiAttempt,
+  ApiEndpoint,
+  ApiEndpointInput,
+  ApiEndpointPatch,
   ApiEvent,
   ApiIncident,
   ApiIncidentInput,
   ApiIncidentQuery,
   ApiKey,
   ApiKeyInput,
+  ApiMessage,
+  ApiMessageQuery,
   ApiPage,
   ApiProject,
   ApiProjectInput,
   ApiProjectPatch,
   ApiReceived,
+  ApiReplayRange,
   ApiRequest,
   ApiRequestDetail,
   ApiRequestQuery,
@@ -51,6 +58,13 @@ test('every schema reads exactly the type of the API', () => {
   expectTypeOf<Read<'HookRequestSummary'>>().toEqualTypeOf<Flat<ApiRequest>>()
   expectTypeOf<Read<'HookRequestDetail'>>().toEqualTypeOf<Flat<ApiRequestDetail>>()
   expectTypeOf<Read<'HookRequestQuery'>>().toEqualTypeOf<Flat<ApiRequestQuery>>()
+  expectTypeOf<Read<'Endpoint'>>().toEqualTypeOf<Flat<ApiEndpoint>>()
+  expectTypeOf<Read<'EndpointInput'>>().toEqualTypeOf<Flat<ApiEndpointInput>>()
+  expectTypeOf<Read<'EndpointPatch'>>().toEqualTypeOf<Flat<ApiEndpointPatch>>()
+  expectTypeOf<Read<'Message'>>().toEqualTypeOf<Flat<ApiMessage>>()
+  expectTypeOf<Read<'MessageQuery'>>().toEqualTypeOf<Flat<ApiMessageQuery>>()
+  expectTypeOf<Read<'Attempt'>>().toEqualTypeOf<Flat<ApiAttempt>>()
+  expectTypeOf<Read<'ReplayRange'>>().toEqualTypeOf<Flat<ApiReplayRange>>()
   expectTypeOf<Read<'Key'>>().toEqualTypeOf<Flat<ApiKey>>()
   expectTypeOf<Read<'KeyInput'>>().toEqualTypeOf<Flat<ApiKeyInput>>()
 })

@@ -1,7 +1,10 @@
 import type {
+  ApiAttempt,
+  ApiEndpoint,
   ApiEvent,
   ApiIncident,
   ApiKey,
+  ApiMessage,
   ApiProject,
   ApiReceived,
   ApiRequestDetail,
@@ -270,6 +273,47 @@ const key: ApiKey = {
   expiresAt: null,
 }
 
+const endpoint: ApiEndpoint = {
+  id: 'endpoint-1',
+  url: 'https://example.com/webhooks',
+  description: null,
+  enabled: true,
+  disabledReason: null,
+  events: ['incident.opened'],
+  severities: ['critical'],
+  services: ['checkout'],
+  labels: { region: 'eu' },
+  sources: [],
+  drills: false,
+  policy: 'standard-3d',
+  signature: { header: 'X-Uptimera-Signature', format: 'hex' },
+  secret: '********',
+  counters: { pending: 1, delivered: 2, failed: 0, attempts: 3, lastSuccessAt: AT, lastFailureAt: null },
+  createdAt: AT,
+}
+
+const message: ApiMessage = {
+  id: 'message-1',
+  type: 'incident.opened',
+  endpointId: 'endpoint-1',
+  incidentId: 'incident-1',
+  sequence: 1,
+  status: 'pending',
+  reason: null,
+  createdAt: AT,
+  nextAttemptAt: AT,
+  requestBody: '{}',
+}
+
+const attempt: ApiAttempt = {
+  at: AT,
+  requestHeaders: { 'webhook-id': 'message-1' },
+  responseStatus: 500,
+  durationMs: 12,
+  error: null,
+  responseBody: 'no',
+}
+
 const sampleUseCases: Tocsin = {
   me: async () => ({ key: { id: 'key-1', name: 'A key', scopes: ['admin'], projectId: null } }),
   createProject: async () => ({ project }),
@@ -302,6 +346,17 @@ const sampleUseCases: Tocsin = {
   resolveIncident: async () => ({ incident, stillFiring: 1 }),
   reopenIncident: async () => ({ incident }),
   addNote: async () => ({ entry }),
+  createEndpoint: async () => ({ endpoint, secret: 'whsec_secret' }),
+  listEndpoints: async () => ({ endpoints: [endpoint], nextCursor: null }),
+  getEndpoint: async () => ({ endpoint }),
+  updateEndpoint: async () => ({ endpoint, secret: 'whsec_secret' }),
+  deleteEndpoint: async () => {},
+  rotateEndpoint: async () => ({ endpoint, secret: 'whsec_secret' }),
+  testEndpoint: async () => ({ message }),
+  listMessages: async () => ({ messages: [message], nextCursor: null }),
+  getMessage: async () => ({ message, attempts: [attempt] }),
+  replayMessage: async () => ({ message }),
+  replayEndpoint: async () => ({ replayed: 2 }),
   createKey: async () => ({ key, secret: 'tk_secret' }),
   listKeys: async () => ({ keys: [key], nextCursor: null }),
   deleteKey: async () => {},

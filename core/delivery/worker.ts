@@ -1,0 +1,342 @@
+import { randomBytes } from 'node:crypto'
+import { secretsOfEndpoints } from '../store/endpoint.ts'
+import {
+  type ClaimedMessage,
+  claimMessages,
+  dueEndpoints,
+  extendLeases,
+  forgetBefore,
+  releaseLeases,
+} from '../store/message.ts'
+import type { Database } from '../store/open-database.ts'
+import { openSecret } from '../store/secrets.ts'
+import { all, type Work } from '../store/statement.ts'
+import type { Log } from '../tocsin.ts'
+import { withGap } from './message-body.ts'
+import { type AttemptOutcome, type ResultContext, type StoredResults, storeResults } from './results.ts'
+import { LAST_CALL_MS } from './retry-policy.ts'
+import type { Sender } from './send.ts'
+import { type SignatureOption, signedHeaders } from './sign.ts'
+
+/** Sends what is due: claims, sends, stores what became of it, again and again. */
+export interface Worker {
+  /** Sends everything that is due now and waits for the results; answers how many attempts it made. */
+  runOnce(): Promise<number>
+  /** Begins to look by itself. */
+  start(): void
+  /** There is something new. */
+  wake(): void
+  /** Takes nothing more, waits a little for what is under way, and gives the rest back. */
+  stop(): Promise<void>
+}
+
+export interface WorkerOptions {
+  database: Pick<Database, 'query'>
+  /** Runs a change through the writer queue. */
+  change: <T>(run: (context: ResultContext) => Work<T>) => Promise<T>
+  secretKey: Buffer
+  sender: Sender
+  log: Log
+  /** An endpoint was switched off: what is remembered of its project is old. */
+  onDisabled?: (projectId: string) => void
+  now?: () => Date
+  random?: () => number
+  /** Calls back later; the answer takes it back. */
+  schedule?: (delayMs: number, run: () => void) => () => void
+  inFlight?: number
+  perEndpoint?: number
+  leaseMs?: number
+  /** How often it looks for what other processes have put in, and for what has become due. */
+  pollMs?: number
+  /** How long a stop waits for what is under way. */
+  stopMs?: number
+}
+
+interface Held {
+  message: ClaimedMessage
+  token: string
+  since: number
+}
+
+const RETENTION_MS = 30 * 24 * 3_600_000
+const FORGET_EVERY_MS = 60_000
+
+export function createWorker({
+  database,
+  change,
+  secretKey,
+  sender,
+  log,
+  onDisabled = () => {},
+  now = () => new Date(),
+  random = Math.random,
+  schedule = (delayMs, run) => {
+    const timer = setTimeout(run, delayMs)
+    return () => clearTimeout(timer)
+  },
+  inFlight = 50,
+  perEndpoint = 5,
+  leaseMs = 60_000,
+  pollMs = 250,
+  stopMs = 1_500,
+}: WorkerOptions): Worker {
+  const held = new Map<string, Held>()
+  const underWay = new Set<Promise<void>>()
+  const outcomes: AttemptOutcome[] = []
+  const secrets = new Map<string, string>()
+  let after = ''
+  let started = false
+  let stopping = false
+  let aborting = false
+  let turning: Promise<void> | undefined
+  let wakeAgain = false
+  let cancelPoll = () => {}
+  let forgotAt = Number.NEGATIVE_INFINITY
+
+  // ---- one turn: store results, claim as many ----
+
+  /** Answers how many messages it claimed. */
+  async function turn(): Promise<number> {
+    const stored = outcomes.splice(0)
+    const free = stopping ? 0 : inFlight - held.size + stored.length
+    const token = randomBytes(12).toString('base64url')
+    const tell: StoredResults = { disabled: [], warned: [] }
+    try {
+      const { claimed, sealed } = await change(function* (context) {
+        const at = Date.parse(context.now)
+        let results = yield* storeResults(stored, [], context)
+        const claim =
+          free > 0
+            ? yield* claimMessages({
+                now: context.now,
+                until: new Date(at + leaseMs).toISOString(),
+                token,
+                free,
+                perEndpoint,
+                after,
+                lastCallUntil: new Date(at - LAST_CALL_MS).toISOString(),
+              })
+            : { claimed: [], late: [], after }
+        if (claim.late.length > 0) {
+          const more = yield* storeResults([], claim.late, context)
+          results = {
+            disabled: [...results.disabled, ...more.disabled],
+            warned: [...results.warned, ...more.warned],
+          }
+        }
+        const endpoints = [...new Set(claim.claimed.map((message) => message.endpoint_id))]
+        const sealed =
+          endpoints.length > 0 ? yield* all(secretsOfEndpoints, { ids: endpoints, now: context.now }) : []
+        // Only what the last run of a repeated batch says counts.
+        tell.disabled = results.disabled
+        tell.warned = results.warned
+        after = claim.after
+        return { claimed: claim.claimed, sealed }
+      })
+      for (const outcome of stored) held.delete(outcome.messageId)
+      for (const message of claimed) begin(message, token, secretsOf(message.endpoint_id, sealed))
+      report(tell)
+      return claimed.length
+    } catch (error) {
+      // The leases hold for a while: what came of these attempts is stored with the next turn.
+      outcomes.unshift(...stored)
+      throw error
+    }
+  }
+
+  function begin(message: ClaimedMessage, token: string, secrets: string[]): void {
+    held.set(message.id, { message, token, since: now().getTime() })
+    const sending = attempt(message, token, secrets).then((outcome) => {
+      if (outcome) outcomes.push(outcome)
+      underWay.delete(sending)
+      wake()
+    })
+    underWay.add(sending)
+  }
+
+  async function attempt(
+    message: ClaimedMessage,
+    token: string,
+    secrets: string[],
+  ): Promise<AttemptOutcome | undefined> {
+    const at = now().getTime()
+    const body = message.gap === 1 ? withGap(message.body) : message.body
+    const signed = signedHeaders({
+      id: message.id,
+      at,
+      body,
+      secrets,
+      signature: message.signature === null ? null : (JSON.parse(message.signature) as SignatureOption),
+    })
+    const result = await sender.send({
+      url: message.url,
+      headers: { ...sentHeaders(message), ...signed },
+      body,
+    })
+    // Broken off by the stop: as if it had not been.
+    if (aborting && result.error !== null) return undefined
+    return {
+      ...result,
+      excerpt: result.excerpt && redacted(result.excerpt, [...secrets, ...signatures(signed)]),
+      messageId: message.id,
+      endpointId: message.endpoint_id,
+      projectId: message.project_id,
+      token,
+      at,
+      endedAt: Math.max(at, now().getTime()),
+      random: random(),
+    }
+  }
+
+  function secretsOf(
+    endpointId: string,
+    sealed: readonly { id: string; endpoint_id: string; sealed: string }[],
+  ) {
+    return sealed
+      .filter((secret) => secret.endpoint_id === endpointId)
+      .map((secret) => {
+        let plain = secrets.get(secret.id)
+        if (plain === undefined) {
+          plain = openSecret(secretKey, secret.sealed, secretPlace(secret.id))
+          if (secrets.size >= 10_000) secrets.clear()
+          secrets.set(secret.id, plain)
+        }
+        return plain
+      })
+  }
+
+  function report({ disabled, warned }: StoredResults): void {
+    for (const { id, projectId, reason } of disabled) {
+      log('warn', 'endpoint disabled', { endpoint: id, project: projectId, reason })
+      onDisabled(projectId)
+    }
+    for (const { id, projectId } of warned) {
+      log('warn', 'endpoint has not taken a message for a day', { endpoint: id, project: projectId })
+    }
+  }
+
+  // ---- the loop ----
+
+  /** Turns until nothing is left that could be done now. */
+  async function loop(): Promise<void> {
+    for (;;) {
+      wakeAgain = false
+      const canClaim = !stopping && held.size - outcomes.length < inFlight && (await anythingDue())
+      if (outcomes.length > 0 || canClaim) {
+        const claimed = await turn()
+        if (claimed > 0) continue
+      }
+      if (!wakeAgain && outcomes.length === 0) return
+    }
+  }
+
+  /** Asks on a connection that only reads, so that looking costs no commit. */
+  async function anythingDue(): Promise<boolean> {
+    const due = await database.query(dueEndpoints, { now: now().toISOString() })
+    return due.length > 0
+  }
+
+  function wake(): void {
+    wakeAgain = true
+    if (!started || turning) return
+    cancelPoll()
+    turning = loop()
+      .then(maintain)
+      .then(
+        () => true,
+        (error: unknown) => {
+          log('warn', 'sending waits', { error: String(error) })
+          return false
+        },
+      )
+      .then((ok) => {
+        turning = undefined
+        if (stopping) return
+        if (ok && wakeAgain) wake()
+        else cancelPoll = schedule(pollMs, wake)
+      })
+  }
+
+  async function maintain(): Promise<void> {
+    const at = now().getTime()
+    const old = [...held.values()].filter(({ since }) => at - since > leaseMs / 3)
+    if (old.length > 0) {
+      await change(() => extendLeases(leasesOf(old), new Date(at + leaseMs).toISOString()))
+      for (const one of old) one.since = at
+    }
+    if (at - forgotAt >= FORGET_EVERY_MS) {
+      forgotAt = at
+      await change(() => forgetBefore(at - RETENTION_MS))
+    }
+  }
+
+  async function runOnce(): Promise<number> {
+    let attempts = 0
+    for (;;) {
+      const claimed = await turn()
+      attempts += claimed
+      if (claimed === 0 && underWay.size === 0 && outcomes.length === 0) return attempts
+      if (underWay.size > 0) await Promise.race(underWay)
+    }
+  }
+
+  async function stop(): Promise<void> {
+    stopping = true
+    cancelPoll()
+    await turning
+    let cancel = () => {}
+    const limit = new Promise<void>((resolve) => {
+      cancel = schedule(stopMs, resolve)
+    })
+    await Promise.race([Promise.all(underWay), limit])
+    cancel()
+
+    // What is broken off goes back, for the next process to go on with at once; all else keeps its result.
+    aborting = true
+    await sender.close()
+    await Promise.all(underWay)
+    if (outcomes.length > 0) await turn()
+    const rest = [...held.values()]
+    held.clear()
+    if (rest.length > 0) await change((context) => releaseLeases(leasesOf(rest), context.now))
+  }
+
+  return {
+    runOnce,
+    start: () => {
+      started = true
+      wake()
+    },
+    wake,
+    stop,
+  }
+}
+
+/** Where the secret of an endpoint is sealed for. */
+export function secretPlace(secretId: string): string {
+  return `endpoint_secret/${secretId}/sealed`
+}
+
+/** Headers of a message without signature and time, which each attempt has anew. */
+export function sentHeaders(message: { replay: number }): Record<string, string> {
+  return {
+    'content-type': 'application/json',
+    'user-agent': 'Tocsin',
+    ...(message.replay === 1 && { 'tocsin-replay': 'true' }),
+  }
+}
+
+function leasesOf(held: readonly Held[]): { ids: string[]; tokens: string[] } {
+  return { ids: held.map(({ message }) => message.id), tokens: [...new Set(held.map(({ token }) => token))] }
+}
+
+/** A receiver may answer with what it was sent. */
+function redacted(text: string, hidden: readonly string[]): string {
+  return hidden.reduce((shown, secret) => (secret === '' ? shown : shown.replaceAll(secret, '***')), text)
+}
+
+function signatures(headers: Record<string, string>): string[] {
+  return Object.entries(headers)
+    .filter(([name]) => name !== 'webhook-id' && name !== 'webhook-timestamp')
+    .flatMap(([, value]) => value.split(' '))
+}

@@ -1,0 +1,473 @@
+import { type Insertable, type Selectable, sql } from 'kysely'
+import type { MessageTable } from './schema.ts'
+import {
+  all,
+  allForEach,
+  insertRows,
+  isAnyOf,
+  run,
+  statement,
+  together,
+  updateRows,
+  type Work,
+} from './statement.ts'
+
+/**
+ * The outbox as a queue. A lane is (endpoint, incident): of its pending messages only the first has a `due_at`. A claim
+ * moves `due_at` to the end of its lease, so a worker that died gives its messages back by doing nothing.
+ */
+
+export type MessageRow = Selectable<MessageTable>
+
+// ---- putting in ----
+
+const pendingInLanes = statement<
+  { endpoints: string[]; incidents: string[] },
+  { endpoint_id: string; incident_id: string }
+>((db, p) =>
+  db
+    .selectFrom('message')
+    .select(['endpoint_id', 'incident_id'])
+    .where(isAnyOf('endpoint_id', p.list('endpoints')))
+    .where(isAnyOf('incident_id', p.list('incidents')))
+    .where('status', '=', sql.lit('pending'))
+    .orderBy('id')
+    .$narrowType<{ incident_id: string }>()
+    // A worker that ends the last of a lane right now either sees the new message, or is seen here.
+    .forUpdate(),
+)
+
+/** Which lanes have messages waiting; they keep waiting until the transaction ends. */
+export function* waitingLanes(endpoints: string[], incidents: string[]): Work<Set<string>> {
+  const rows = yield* all(pendingInLanes, { endpoints, incidents })
+  return new Set(rows.map((row) => laneKey(row.endpoint_id, row.incident_id)))
+}
+
+export function laneKey(endpointId: string, incidentId: string): string {
+  return `${endpointId}/${incidentId}`
+}
+
+/** Puts in new messages, in the order of their lanes; answers how many. `waiting` are lanes that are not empty. */
+export function* insertMessages(
+  messages: readonly Omit<Insertable<MessageTable>, 'due_at' | 'status'>[],
+  waiting: ReadonlySet<string>,
+): Work<number> {
+  const lanes = new Set(waiting)
+  return yield* insertRows(
+    'message',
+    messages.map((message) => {
+      const lane = message.incident_id == null ? null : laneKey(message.endpoint_id, message.incident_id)
+      const isFirst = lane === null || !lanes.has(lane)
+      if (lane !== null) lanes.add(lane)
+      return { ...message, status: 'pending', due_at: isFirst ? message.created_at : null }
+    }),
+  )
+}
+
+// ---- claiming ----
+
+export interface DueEndpoint {
+  id: string
+  open_until: string | null
+  paused_until: string | null
+}
+
+/** Endpoints with something to send, each found by one look into the index, however long its queue is. */
+export const dueEndpoints = statement<{ now: string }, DueEndpoint>(
+  (_db, p) => sql<DueEndpoint>`
+    with recursive queue(id) as (
+      select (select endpoint_id from message where due_at is not null order by endpoint_id limit 1)
+      union all
+      select (
+        select endpoint_id from message
+        where due_at is not null and endpoint_id > queue.id order by endpoint_id limit 1
+      ) from queue where queue.id is not null
+    )
+    select endpoint.id, endpoint.open_until, endpoint.paused_until
+    from queue join endpoint on endpoint.id = queue.id
+    where endpoint.enabled = 1 and exists (
+      select 1 from message where message.endpoint_id = queue.id and message.due_at <= ${p('now')}
+    )
+    order by endpoint.id`,
+)
+
+const leasedCounts = statement<{ ids: string[]; now: string }, { endpoint_id: string; count: number }>(
+  (db, p) =>
+    db
+      .selectFrom('message')
+      .select(['endpoint_id', (eb) => eb.fn.countAll<number>().as('count')])
+      .where(isAnyOf('endpoint_id', p.list('ids')))
+      .where('lease_token', 'is not', null)
+      .where('due_at', '>', p('now'))
+      .groupBy('endpoint_id'),
+)
+
+const lockDueEndpoints = statement<{ ids: string[] }, DueEndpoint>((db, p) =>
+  db
+    .selectFrom('endpoint')
+    .select(['id', 'open_until', 'paused_until'])
+    .where(isAnyOf('endpoint.id', p.list('ids')))
+    .where('enabled', '=', 1)
+    .orderBy('id')
+    .forUpdate()
+    // Another worker that is claiming from it right now may have it.
+    .skipLocked(),
+)
+
+/** The messages of one endpoint that may be sent, the longest due first. */
+export const dueMessages = statement<{ endpoint: string; now: string; limit: number }, { id: string }>(
+  (db, p) =>
+    db
+      .selectFrom('message')
+      .select('id')
+      .where('endpoint_id', '=', p('endpoint'))
+      .where('due_at', '<=', p('now'))
+      .orderBy('due_at')
+      .orderBy('id')
+      .limit(p('limit'))
+      .forUpdate()
+      .skipLocked(),
+)
+
+/** Those of an endpoint left in peace whose last attempt may wait no longer. */
+export const lastCalls = statement<
+  { endpoint: string; now: string; limit: number },
+  { id: string; deadline_at: string }
+>((db, p) =>
+  db
+    .selectFrom('message')
+    .select(['id', 'deadline_at'])
+    .where('endpoint_id', '=', p('endpoint'))
+    .where('deadline_at', '<=', p('now'))
+    .where('due_at', '<=', p('now'))
+    .orderBy('deadline_at')
+    .orderBy('id')
+    .limit(p('limit'))
+    .$narrowType<{ deadline_at: string }>()
+    .forUpdate()
+    .skipLocked(),
+)
+
+const lease = statement<{ ids: string[]; token: string; until: string }, unknown>((db, p) =>
+  db
+    .updateTable('message')
+    .set({ lease_token: p('token'), due_at: p('until') })
+    .where(isAnyOf('message.id', p.list('ids'))),
+)
+
+export interface ClaimedMessage extends MessageRow {
+  url: string
+  policy: string
+  signature: string | null
+}
+
+const claimedByIds = statement<{ ids: string[] }, ClaimedMessage>((db, p) =>
+  db
+    .selectFrom('message')
+    .innerJoin('endpoint', 'endpoint.id', 'message.endpoint_id')
+    .selectAll('message')
+    .select(['endpoint.url', 'endpoint.policy', 'endpoint.signature'])
+    .where(isAnyOf('message.id', p.list('ids')))
+    .orderBy('message.id'),
+)
+
+export interface ClaimOptions {
+  now: string
+  /** End of the lease. */
+  until: string
+  token: string
+  /** What this worker can take. */
+  free: number
+  perEndpoint: number
+  /** The endpoint served last: the next ones have their turn first. */
+  after: string
+  /** A last attempt that could not be made until then fails. */
+  lastCallUntil: string
+}
+
+export interface Claim {
+  claimed: ClaimedMessage[]
+  /** Last attempts that could not be made in time: to be failed. */
+  late: MessageRow[]
+  /** The endpoint whose turn was last. */
+  after: string
+}
+
+/** Takes messages to send, in turns over the endpoints. */
+export function* claimMessages(options: ClaimOptions): Work<Claim> {
+  const { now, free, perEndpoint, lastCallUntil } = options
+  const due = yield* all(dueEndpoints, { now })
+  const inTurn = [
+    ...due.filter(({ id }) => id > options.after),
+    ...due.filter(({ id }) => id <= options.after),
+  ]
+  const some = new Set([
+    ...inTurn.filter((endpoint) => !isLeftInPeace(endpoint, now)).slice(0, 2 * free),
+    ...inTurn.filter((endpoint) => isLeftInPeace(endpoint, now)).slice(0, MOST_CLOSED),
+  ])
+  const candidates = inTurn.filter((endpoint) => some.has(endpoint))
+  const ids = candidates.map(({ id }) => id)
+  const locked = ids.length === 0 ? [] : yield* all(lockDueEndpoints, { ids })
+  if (locked.length === 0) return { claimed: [], late: [], after: options.after }
+
+  // Counted under the lock, so that no two workers fill the same place.
+  const counts = yield* all(leasedCounts, { ids: locked.map(({ id }) => id), now })
+  const leased = new Map(counts.map((row) => [row.endpoint_id, row.count]))
+  const byId = new Map(locked.map((endpoint) => [endpoint.id, endpoint]))
+  const held = candidates.flatMap(({ id }) => byId.get(id) ?? [])
+  const open = held.filter((endpoint) => !isLeftInPeace(endpoint, now))
+  const closed = held.filter((endpoint) => isLeftInPeace(endpoint, now))
+  const places = ({ id }: DueEndpoint, most: number) =>
+    Math.max(0, Math.min(most - (leased.get(id) ?? 0), free))
+
+  const [found, overdue] = yield* together(
+    allForEach(
+      dueMessages,
+      open.map((endpoint) => ({
+        endpoint: endpoint.id,
+        now,
+        // Half-open: one probe.
+        limit: places(endpoint, endpoint.open_until === null ? perEndpoint : 1),
+      })),
+    ),
+    allForEach(
+      lastCalls,
+      closed.map(({ id }) => ({ endpoint: id, now, limit: MOST_LAST_CALLS })),
+    ),
+  )
+  const late = overdue.flat().filter((message) => message.deadline_at <= lastCallUntil)
+  const last = overdue.map((messages, index) =>
+    messages
+      .filter((message) => message.deadline_at > lastCallUntil)
+      .slice(0, places(closed[index]!, perEndpoint)),
+  )
+
+  const lists = held.map((endpoint) => found[open.indexOf(endpoint)] ?? last[closed.indexOf(endpoint)] ?? [])
+  const chosen = inTurns(lists, free)
+  if (chosen.length > 0) yield* run(lease, { ids: chosen, token: options.token, until: options.until })
+  const claimed = chosen.length > 0 ? yield* all(claimedByIds, { ids: chosen }) : []
+  const lastServed = held.findLast(({ id }) => claimed.some((message) => message.endpoint_id === id))
+  return {
+    claimed,
+    late: yield* lockMessages(late.map(({ id }) => id)),
+    after: lastServed?.id ?? held.at(-1)!.id,
+  }
+}
+
+/** Looked at per endpoint and claim. */
+const MOST_LAST_CALLS = 200
+const MOST_CLOSED = 500
+
+export function isLeftInPeace(endpoint: DueEndpoint, now: string): boolean {
+  const { open_until, paused_until } = endpoint
+  return (open_until !== null && open_until > now) || (paused_until !== null && paused_until > now)
+}
+
+/** One of each list, then the next of each, up to the limit. */
+function inTurns(lists: readonly (readonly { id: string }[])[], limit: number): string[] {
+  const ids: string[] = []
+  for (let round = 0; ids.length < limit; round++) {
+    const inRound = lists.flatMap((list) => list[round] ?? [])
+    if (inRound.length === 0) break
+    ids.push(...inRound.slice(0, limit - ids.length).map(({ id }) => id))
+  }
+  return ids
+}
+
+// ---- holding and giving back ----
+
+const extend = statement<{ ids: string[]; tokens: string[]; until: string }, unknown>((db, p) =>
+  db
+    .updateTable('message')
+    .set({ due_at: p('until') })
+    .where(isAnyOf('message.id', p.list('ids')))
+    .where(isAnyOf('lease_token', p.list('tokens'))),
+)
+
+/** Prolongs leases that are still held. */
+export function* extendLeases(held: { ids: string[]; tokens: string[] }, until: string): Work<number> {
+  return held.ids.length === 0 ? 0 : yield* run(extend, { ...held, until })
+}
+
+const release = statement<{ ids: string[]; tokens: string[]; now: string }, unknown>((db, p) =>
+  db
+    .updateTable('message')
+    .set({ due_at: p('now'), lease_token: null })
+    .where(isAnyOf('message.id', p.list('ids')))
+    .where(isAnyOf('lease_token', p.list('tokens'))),
+)
+
+/** Gives back what was not sent. */
+export function* releaseLeases(held: { ids: string[]; tokens: string[] }, now: string): Work<number> {
+  return held.ids.length === 0 ? 0 : yield* run(release, { ...held, now })
+}
+
+// ---- ending ----
+
+const lockedByIds = statement<{ ids: string[] }, MessageRow>((db, p) =>
+  db
+    .selectFrom('message')
+    .selectAll()
+    .where(isAnyOf('message.id', p.list('ids')))
+    .orderBy('id')
+    .forUpdate(),
+)
+
+export function* lockMessages(ids: string[]): Work<MessageRow[]> {
+  return ids.length === 0 ? [] : yield* all(lockedByIds, { ids })
+}
+
+const releaseNext = statement<{ endpoint: string; incident: string; now: string; gap: number }, unknown>(
+  (db, p) =>
+    db
+      .updateTable('message')
+      .set({ due_at: p('now'), gap: p('gap') })
+      .where(
+        'id',
+        '=',
+        db
+          .selectFrom('message')
+          .select('id')
+          .where('endpoint_id', '=', p('endpoint'))
+          .where('incident_id', '=', p('incident'))
+          .where('status', '=', sql.lit('pending'))
+          .orderBy('sequence')
+          .orderBy('id')
+          .limit(sql.lit(1)),
+      )
+      .where('due_at', 'is', null),
+)
+
+/** Writes what became of messages, and lets the next of their lanes go. */
+export function* saveMessages(messages: readonly MessageRow[], now: string): Work<void> {
+  if (messages.length === 0) return
+  yield* updateRows(
+    'message',
+    messages.map(({ id, status, reason, attempts, first_attempt_at, due_at, lease_token }) => ({
+      id,
+      status,
+      reason,
+      attempts,
+      first_attempt_at,
+      due_at,
+      lease_token,
+    })),
+  )
+  const ended = messages.filter((message) => message.status !== 'pending' && message.incident_id !== null)
+  yield* together(
+    ...ended.map((message) =>
+      run(releaseNext, {
+        endpoint: message.endpoint_id,
+        incident: message.incident_id!,
+        now,
+        gap: Number(message.status === 'failed'),
+      }),
+    ),
+  )
+}
+
+const failPending = statement<{ endpoint: string; reason: string }, unknown>((db, p) =>
+  db
+    .updateTable('message')
+    .set({ status: 'failed', reason: p('reason'), due_at: null, lease_token: null })
+    .where('endpoint_id', '=', p('endpoint'))
+    .where('status', '=', sql.lit('pending')),
+)
+
+/** Ends everything an endpoint still had to get. */
+export function* failAllPending(endpoint: string, reason: string): Work<number> {
+  return yield* run(failPending, { endpoint, reason })
+}
+
+// ---- again by hand ----
+
+const setPending = statement<{ ids: string[]; now: string; deadline: string | null }, unknown>((db, p) =>
+  db
+    .updateTable('message')
+    .set({
+      status: sql.lit('pending'),
+      reason: null,
+      replay: sql.lit(1),
+      attempts: sql.lit(0),
+      first_attempt_at: null,
+      started_at: p('now'),
+      deadline_at: p('deadline'),
+      due_at: sql<string | null>`case when incident_id is null then ${p('now')} end`,
+      lease_token: null,
+    })
+    .where(isAnyOf('message.id', p.list('ids')))
+    .where('status', '<>', sql.lit('pending')),
+)
+
+const holdLane = statement<{ endpoint: string; incident: string }, unknown>((db, p) =>
+  db
+    .updateTable('message')
+    .set({ due_at: null })
+    .where('endpoint_id', '=', p('endpoint'))
+    .where('incident_id', '=', p('incident'))
+    .where('status', '=', sql.lit('pending'))
+    .where('lease_token', 'is', null),
+)
+
+const leasedInLane = statement<{ endpoint: string; incident: string }, { id: string }>((db, p) =>
+  db
+    .selectFrom('message')
+    .select('id')
+    .where('endpoint_id', '=', p('endpoint'))
+    .where('incident_id', '=', p('incident'))
+    .where('status', '=', sql.lit('pending'))
+    .where('lease_token', 'is not', null),
+)
+
+/** Sends ended messages again, with the same ids and in the order of their lanes; answers how many. */
+export function* replayMessages(
+  messages: readonly Pick<MessageRow, 'id' | 'endpoint_id' | 'incident_id'>[],
+  now: string,
+  deadline: string | null,
+): Work<number> {
+  if (messages.length === 0) return 0
+  const count = yield* run(setPending, { ids: messages.map(({ id }) => id), now, deadline })
+  const lanes = new Map(
+    messages
+      .filter((message) => message.incident_id !== null)
+      .map((message) => [
+        laneKey(message.endpoint_id, message.incident_id!),
+        { endpoint: message.endpoint_id, incident: message.incident_id! },
+      ]),
+  )
+  for (const lane of lanes.values()) {
+    yield* run(holdLane, lane)
+    // The one under way lets the next go when it ends.
+    if ((yield* all(leasedInLane, lane)).length === 0) yield* run(releaseNext, { ...lane, now, gap: 0 })
+  }
+  return count
+}
+
+// ---- forgetting ----
+
+const oldMessages = statement<{ before: string }, unknown>((db, p) =>
+  db
+    .deleteFrom('message')
+    .where(
+      'id',
+      'in',
+      db.selectFrom('message').select('id').where('id', '<', p('before')).limit(sql.lit(500)),
+    ),
+)
+
+const oldAttempts = statement<{ before: string }, unknown>((db, p) =>
+  db
+    .deleteFrom('attempt')
+    .where(
+      'id',
+      'in',
+      db.selectFrom('attempt').select('id').where('id', '<', p('before')).limit(sql.lit(500)),
+    ),
+)
+
+/** Deletes a part of what is older; ids tell their time. Answers how many rows went. */
+export function* forgetBefore(time: number): Work<number> {
+  const hex = time.toString(16).padStart(12, '0')
+  const before = `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`
+  return (yield* run(oldMessages, { before })) + (yield* run(oldAttempts, { before }))
+}

@@ -1,0 +1,457 @@
+import { type Insertable, sql } from 'kysely'
+import type {
+  ApiEndpoint,
+  ApiEndpointInput,
+  ApiEndpointPatch,
+  ApiMessage,
+  ApiMessageType,
+  ApiPage,
+  ApiRetryPolicy,
+} from '../api-types.ts'
+import { testBody } from '../delivery/message-body.ts'
+import { newMessage, tellOthers } from '../delivery/results.ts'
+import { CLOSED_BREAKER, type RetryPolicyName } from '../delivery/retry-policy.ts'
+import { isSigningSecret, newSigningSecret, type SignatureOption } from '../delivery/sign.ts'
+import { checkTarget, TargetRefused } from '../delivery/targets.ts'
+import { secretPlace } from '../delivery/worker.ts'
+import { TocsinError } from '../errors.ts'
+import {
+  type EndpointRow,
+  type EndpointSecretRow,
+  endpointById,
+  endpointByUrl,
+  lockEndpoints,
+  secretsOfEndpoints,
+} from '../store/endpoint.ts'
+import { insertMessages } from '../store/message.ts'
+import { type EndpointFilters, NO_FILTERS, readFilters } from '../store/outbox.ts'
+import type { EndpointSecretTable } from '../store/schema.ts'
+import { openSecret, sealSecret } from '../store/secrets.ts'
+import { all, insertRows, run, statement, updateRows } from '../store/statement.ts'
+import type { Caller } from '../tocsin.ts'
+import { allow, type Core, can, change, cutPage, readPage } from './core.ts'
+import { messageToApi } from './messages.ts'
+import { configChanged, projectRow } from './projects.ts'
+
+const MASKED = '********'
+const OVERLAP_MINUTES = 1440
+const DEFAULT_POLICY: ApiRetryPolicy = 'standard-3d'
+const PRESETS = {
+  uptimera: {
+    signature: { header: 'X-Uptimera-Signature', format: 'hex' },
+    policy: 'uptimera-30m',
+  },
+} satisfies Record<string, { signature: SignatureOption; policy: ApiRetryPolicy }>
+
+/** Headers a second signature may not take the place of. */
+const TAKEN_HEADERS =
+  /^(webhook-.*|content-.*|transfer-encoding|connection|keep-alive|host|user-agent|expect|upgrade|te|trailer|proxy-.*|cookie|authorization|tocsin-.*)$/i
+
+/** Idempotent by URL: the one that is there is answered, unchanged. */
+export async function createEndpoint(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  input: ApiEndpointInput,
+): Promise<{ endpoint: ApiEndpoint; secret: string | null }> {
+  allow(caller, 'endpoints:write', projectId)
+  const project = await projectRow(core, projectId)
+  checkPlan(project.plan)
+  const url = await checkedUrl(core, input.url)
+  const preset = input.preset && PRESETS[input.preset]
+  const enabled = input.enabled ?? true
+  const row: EndpointRow = {
+    id: core.newId(),
+    project_id: projectId,
+    url,
+    description: input.description ?? null,
+    enabled: Number(enabled),
+    disabled_reason: enabled ? null : 'by_hand',
+    policy: input.policy ?? preset?.policy ?? DEFAULT_POLICY,
+    filters: JSON.stringify(changeFilters(NO_FILTERS, input)),
+    signature: signatureText(input.signature === undefined ? (preset?.signature ?? null) : input.signature),
+    created_at: core.now().toISOString(),
+    ...FRESH,
+    delivered: 0,
+    failed: 0,
+    attempts: 0,
+  }
+  const secret = checkedSecret(input.secret) ?? newSigningSecret(core.random)
+  const known = await change(core, function* () {
+    yield* configChanged(projectId)
+    const [before] = yield* all(endpointByUrl, { projectId, url })
+    if (before) return before
+    yield* insertRows('endpoint', [row])
+    yield* insertRows('endpoint_secret', [newSecretRow(core, row, secret)])
+    return undefined
+  })
+  core.directory.forget(projectId)
+  const [endpoint] = await show(core, caller, [known ?? row])
+  return { endpoint: endpoint!, secret: known ? null : secret }
+}
+
+export async function listEndpoints(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  page: ApiPage,
+): Promise<{ endpoints: ApiEndpoint[]; nextCursor: string | null }> {
+  allow(caller, 'endpoints:read', projectId)
+  await projectRow(core, projectId)
+  const { limit, after } = readPage(page)
+  let query = core.database.read
+    .selectFrom('endpoint')
+    .selectAll()
+    .where('project_id', '=', projectId)
+    .orderBy('id', 'desc')
+    .limit(limit + 1)
+  if (after !== undefined) query = query.where('id', '<', after)
+  const { page: rows, nextCursor } = cutPage(await query.execute(), limit)
+  return { endpoints: await show(core, caller, rows), nextCursor }
+}
+
+export async function getEndpoint(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  endpointId: string,
+): Promise<{ endpoint: ApiEndpoint }> {
+  allow(caller, 'endpoints:read', projectId)
+  const [endpoint] = await show(core, caller, [await endpointRow(core, projectId, endpointId)])
+  return { endpoint: endpoint! }
+}
+
+/** The first of each lane, at once. */
+const sendWhatWaits = statement<{ endpoint: string; now: string }, unknown>((db, p) =>
+  db
+    .updateTable('message')
+    .set({ due_at: p('now') })
+    .where('endpoint_id', '=', p('endpoint'))
+    .where('status', '=', sql.lit('pending'))
+    .where('lease_token', 'is', null)
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('message as before')
+            .select('before.id')
+            .whereRef('before.endpoint_id', '=', 'message.endpoint_id')
+            .whereRef('before.incident_id', '=', 'message.incident_id')
+            .where('before.status', '=', sql.lit('pending'))
+            .where(sql<boolean>`(before.sequence, before.id) < (message.sequence, message.id)`),
+        ),
+      ),
+    ),
+)
+
+/** Switching on forgets past failures, and what waited goes out. */
+export async function updateEndpoint(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  endpointId: string,
+  patch: ApiEndpointPatch,
+): Promise<{ endpoint: ApiEndpoint; secret?: string }> {
+  allow(caller, 'endpoints:write', projectId)
+  const project = await projectRow(core, projectId)
+  if (patch.enabled) checkPlan(project.plan)
+  const url = patch.url === undefined ? undefined : await checkedUrl(core, patch.url)
+  const preset = patch.preset && PRESETS[patch.preset]
+  const fresh = newSigningSecret(core.random)
+  const { row, movedHost } = await change(core, function* (context) {
+    yield* configChanged(projectId)
+    const before =
+      (yield* lockEndpoints([endpointId])).find((row) => row.project_id === projectId) ?? noEndpoint()
+    if (url !== undefined && url !== before.url) {
+      const [other] = yield* all(endpointByUrl, { projectId, url })
+      if (other)
+        throw new TocsinError('conflict', 'url: another endpoint of this project has it. Change that one.')
+    }
+    const signature = patch.signature === undefined ? preset?.signature : patch.signature
+    const after: EndpointRow = {
+      ...before,
+      url: url ?? before.url,
+      description: patch.description === undefined ? before.description : patch.description,
+      policy: patch.policy ?? preset?.policy ?? before.policy,
+      filters: JSON.stringify(changeFilters(readFilters(before.filters), patch)),
+      signature: signature === undefined ? before.signature : signatureText(signature),
+    }
+    if (patch.enabled === true && before.enabled === 0) {
+      Object.assign(after, FRESH, { enabled: 1, disabled_reason: null })
+      yield* run(sendWhatWaits, { endpoint: before.id, now: context.now })
+    }
+    const switchedOff = patch.enabled === false && before.enabled === 1
+    if (switchedOff) Object.assign(after, { enabled: 0, disabled_reason: 'by_hand' })
+    const movedHost = new URL(after.url).host !== new URL(before.url).host
+    if (movedHost) {
+      // Whoever answers at the new host must not learn what the old one was signed with.
+      yield* run(dropSecrets, { endpointId: before.id })
+      yield* insertRows('endpoint_secret', [newSecretRow(core, before, fresh)])
+    }
+    yield* updateRows('endpoint', [after])
+    if (switchedOff) yield* tellOthers(after, context)
+    core.onMessages()
+    return { row: after, movedHost }
+  })
+  core.directory.forget(projectId)
+  const [endpoint] = await show(core, caller, [row])
+  return { endpoint: endpoint!, ...(movedHost && { secret: fresh }) }
+}
+
+const dropSecrets = statement<{ endpointId: string }, unknown>((db, p) =>
+  db.deleteFrom('endpoint_secret').where('endpoint_id', '=', p('endpointId')),
+)
+
+const dropAttempts = statement<{ endpointId: string }, unknown>((db, p) =>
+  db
+    .deleteFrom('attempt')
+    .where(
+      'message_id',
+      'in',
+      db.selectFrom('message').select('id').where('endpoint_id', '=', p('endpointId')),
+    ),
+)
+
+const dropMessages = statement<{ endpointId: string }, unknown>((db, p) =>
+  db.deleteFrom('message').where('endpoint_id', '=', p('endpointId')),
+)
+
+const dropEndpoint = statement<{ endpointId: string }, unknown>((db, p) =>
+  db.deleteFrom('endpoint').where('id', '=', p('endpointId')),
+)
+
+/** With its messages and their log. */
+export async function deleteEndpoint(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  endpointId: string,
+): Promise<void> {
+  allow(caller, 'endpoints:write', projectId)
+  await change(core, function* () {
+    yield* configChanged(projectId)
+    if ((yield* all(endpointById, { projectId, id: endpointId })).length === 0) noEndpoint()
+    yield* run(dropAttempts, { endpointId })
+    yield* run(dropMessages, { endpointId })
+    yield* run(dropSecrets, { endpointId })
+    yield* run(dropEndpoint, { endpointId })
+  })
+  core.directory.forget(projectId)
+}
+
+const secretsOf = statement<{ endpointId: string }, EndpointSecretRow>((db, p) =>
+  db.selectFrom('endpoint_secret').selectAll().where('endpoint_id', '=', p('endpointId')),
+)
+
+const dropSecret = statement<{ id: string }, unknown>((db, p) =>
+  db.deleteFrom('endpoint_secret').where('id', '=', p('id')),
+)
+
+/** A new secret; both sign for the overlap. */
+export async function rotateEndpoint(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  endpointId: string,
+  input: { overlapMinutes?: number },
+): Promise<{ endpoint: ApiEndpoint; secret: string }> {
+  allow(caller, 'endpoints:write', projectId)
+  const secret = newSigningSecret(core.random)
+  const row = await change(core, function* (context) {
+    yield* configChanged(projectId)
+    const endpoint = (yield* all(endpointById, { projectId, id: endpointId }))[0] ?? noEndpoint()
+    const end = new Date(
+      Date.parse(context.now) + (input.overlapMinutes ?? OVERLAP_MINUTES) * 60_000,
+    ).toISOString()
+    for (const old of yield* all(secretsOf, { endpointId })) {
+      const expires = old.expires_at !== null && old.expires_at < end ? old.expires_at : end
+      if (expires <= context.now) yield* run(dropSecret, { id: old.id })
+      else yield* updateRows('endpoint_secret', [{ ...old, expires_at: expires }])
+    }
+    yield* insertRows('endpoint_secret', [newSecretRow(core, endpoint, secret)])
+    return endpoint
+  })
+  const [endpoint] = await show(core, caller, [row])
+  return { endpoint: endpoint!, secret }
+}
+
+/** Goes the way of every message, but is tried once. */
+export async function testEndpoint(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  endpointId: string,
+): Promise<{ message: ApiMessage }> {
+  allow(caller, 'endpoints:write', projectId)
+  const project = await projectRow(core, projectId)
+  checkPlan(project.plan)
+  const row = await endpointRow(core, projectId, endpointId)
+  if (row.enabled === 0) {
+    throw new TocsinError(
+      'conflict',
+      'The endpoint is switched off. Switch it on with {"enabled": true} first.',
+    )
+  }
+  await checkedUrl(core, row.url)
+  const message = await change(core, function* (context) {
+    const { id, url } = (yield* all(endpointById, { projectId, id: endpointId }))[0] ?? noEndpoint()
+    const made = newMessage({
+      id: core.newId(),
+      project_id: projectId,
+      endpoint_id: id,
+      type: 'test',
+      incident_id: null,
+      sequence: null,
+      body: testBody(context.now, { id, url }, { id: projectId, name: project.name }),
+      policy: 'once',
+      now: context.now,
+    })
+    yield* insertMessages([made], new Set())
+    core.onMessages()
+    return made
+  })
+  return {
+    message: messageToApi({
+      ...message,
+      incident_id: null,
+      sequence: null,
+      reason: null,
+      status: 'pending',
+      due_at: message.created_at,
+    }),
+  }
+}
+
+// ---- shown to people ----
+
+async function show(core: Core, caller: Caller, rows: EndpointRow[]): Promise<ApiEndpoint[]> {
+  if (rows.length === 0) return []
+  const ids = rows.map((row) => row.id)
+  const pending = await core.database.read
+    .selectFrom('message')
+    .select(['endpoint_id', (eb) => eb.fn.countAll<number>().as('count')])
+    .where('endpoint_id', 'in', ids)
+    .where('status', '=', sql.lit('pending'))
+    .groupBy('endpoint_id')
+    .execute()
+  const secrets = can(caller, 'secrets:read')
+    ? await core.database.query(secretsOfEndpoints, { ids, now: core.now().toISOString() })
+    : []
+  return rows.map((row): ApiEndpoint => {
+    const current = secrets.find((secret) => secret.endpoint_id === row.id && secret.expires_at === null)
+    const { events, severities, services, labels, sources, drills } = readFilters(row.filters)
+    return {
+      id: row.id,
+      url: row.url,
+      description: row.description,
+      enabled: row.enabled === 1,
+      disabledReason: row.disabled_reason as ApiEndpoint['disabledReason'],
+      events: events as ApiMessageType[],
+      severities,
+      services,
+      labels,
+      sources,
+      drills,
+      policy: row.policy as ApiRetryPolicy,
+      signature: row.signature === null ? null : (JSON.parse(row.signature) as SignatureOption),
+      secret: current ? openSecret(core.secretKey, current.sealed, secretPlace(current.id)) : MASKED,
+      counters: {
+        pending: Number(pending.find((one) => one.endpoint_id === row.id)?.count ?? 0),
+        delivered: row.delivered,
+        failed: row.failed,
+        attempts: row.attempts,
+        lastSuccessAt: row.last_success_at,
+        lastFailureAt: row.last_failure_at,
+      },
+      createdAt: row.created_at,
+    }
+  })
+}
+
+// ---- helpers ----
+
+/** No failure behind it. */
+const FRESH = {
+  breaker: JSON.stringify(CLOSED_BREAKER),
+  open_until: null,
+  paused_until: null,
+  failing_since: null,
+  warned_at: null,
+  last_success_at: null,
+  last_failure_at: null,
+}
+
+export async function endpointRow(core: Core, projectId: string, endpointId: string): Promise<EndpointRow> {
+  return (await core.database.query(endpointById, { projectId, id: endpointId }))[0] ?? noEndpoint()
+}
+
+export function policyOf(row: EndpointRow): RetryPolicyName {
+  return row.policy as RetryPolicyName
+}
+
+async function checkedUrl(core: Core, text: string): Promise<string> {
+  try {
+    return (await checkTarget(text, core.targets, core.resolve)).href
+  } catch (error) {
+    if (!(error instanceof TargetRefused)) throw error
+    throw new TocsinError('invalid_request', `url: ${error.message}`)
+  }
+}
+
+function changeFilters(before: EndpointFilters, input: ApiEndpointPatch): EndpointFilters {
+  const { events, severities, services, labels, sources, drills } = input
+  return {
+    events: events ? [...new Set(events)] : before.events,
+    severities: severities ?? before.severities,
+    services: services ?? before.services,
+    labels: labels ?? before.labels,
+    sources: sources ?? before.sources,
+    drills: drills ?? before.drills,
+  }
+}
+
+function signatureText(signature: SignatureOption | null): string | null {
+  if (signature === null) return null
+  if (TAKEN_HEADERS.test(signature.header)) {
+    throw new TocsinError(
+      'invalid_request',
+      'signature.header: that header has a meaning of its own. Choose one such as X-Signature.',
+    )
+  }
+  return JSON.stringify(signature)
+}
+
+function checkedSecret(secret: string | undefined): string | undefined {
+  if (secret === undefined || isSigningSecret(secret)) return secret
+  throw new TocsinError(
+    'invalid_request',
+    'secret: must be whsec_ and 24 to 64 bytes in base64. Leave it out to get one.',
+  )
+}
+
+function newSecretRow(
+  core: Core,
+  endpoint: Pick<EndpointRow, 'id' | 'project_id'>,
+  secret: string,
+): Insertable<EndpointSecretTable> {
+  const id = core.newId()
+  return {
+    id,
+    endpoint_id: endpoint.id,
+    project_id: endpoint.project_id,
+    sealed: sealSecret(core.secretKey, secret, secretPlace(id), core.random),
+    created_at: core.now().toISOString(),
+    expires_at: null,
+  }
+}
+
+function checkPlan(plan: string): void {
+  if (plan !== 'free') return
+  throw new TocsinError(
+    'plan_required',
+    'Outgoing webhooks need the plan pro or team. Change the plan first.',
+  )
+}
+
+function noEndpoint(): never {
+  throw new TocsinError('not_found', 'endpoint: no such endpoint in this project.')
+}

@@ -1,0 +1,187 @@
+import type { Selectable } from 'kysely'
+import type { ApiAttempt, ApiMessage, ApiMessageQuery, ApiMessageType, ApiReplayRange } from '../api-types.ts'
+import { withGap } from '../delivery/message-body.ts'
+import { deadlineOf } from '../delivery/results.ts'
+import type { RetryPolicyName } from '../delivery/retry-policy.ts'
+import { sentHeaders } from '../delivery/worker.ts'
+import { TocsinError } from '../errors.ts'
+import { type EndpointRow, endpointById } from '../store/endpoint.ts'
+import { type MessageRow, replayMessages } from '../store/message.ts'
+import type { AttemptTable } from '../store/schema.ts'
+import { all, statement } from '../store/statement.ts'
+import type { Caller } from '../tocsin.ts'
+import { allow, type Core, change, cutPage, readPage } from './core.ts'
+
+/** Ended messages of a range that are sent again in one transaction. */
+const REPLAY_AT_ONCE = 200
+
+export async function listMessages(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  endpointId: string,
+  query: ApiMessageQuery,
+): Promise<{ messages: ApiMessage[]; nextCursor: string | null }> {
+  allow(caller, 'endpoints:read', projectId)
+  if ((await core.database.query(endpointById, { projectId, id: endpointId })).length === 0) noEndpoint()
+  const { limit, after } = readPage(query)
+  let found = core.database.read
+    .selectFrom('message')
+    .selectAll()
+    .where('endpoint_id', '=', endpointId)
+    .orderBy('id', 'desc')
+    .limit(limit + 1)
+  if (query.status) found = found.where('status', 'in', query.status)
+  if (after !== undefined) found = found.where('id', '<', after)
+  const { page, nextCursor } = cutPage(await found.execute(), limit)
+  return { messages: page.map(messageToApi), nextCursor }
+}
+
+const messageById = statement<{ projectId: string; id: string }, MessageRow>((db, p) =>
+  db.selectFrom('message').selectAll().where('project_id', '=', p('projectId')).where('id', '=', p('id')),
+)
+
+const attemptsOfMessage = statement<{ id: string }, Selectable<AttemptTable>>((db, p) =>
+  db.selectFrom('attempt').selectAll().where('message_id', '=', p('id')).orderBy('id'),
+)
+
+/** Attempts run oldest first. */
+export async function getMessage(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  messageId: string,
+): Promise<{ message: ApiMessage; attempts: ApiAttempt[] }> {
+  allow(caller, 'endpoints:read', projectId)
+  const [row] = await core.database.query(messageById, { projectId, id: messageId })
+  if (!row) noMessage()
+  const attempts = await core.database.query(attemptsOfMessage, { id: messageId })
+  return { message: messageToApi(row), attempts: attempts.map((attempt) => attemptToApi(row, attempt)) }
+}
+
+export async function replayMessage(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  messageId: string,
+): Promise<{ message: ApiMessage }> {
+  allow(caller, 'endpoints:write', projectId)
+  await change(core, function* (context) {
+    const [row] = yield* all(messageById, { projectId, id: messageId })
+    if (!row) noMessage()
+    const [endpoint] = yield* all(endpointById, { projectId, id: row.endpoint_id })
+    checkOn(endpoint)
+    if (row.status === 'pending') {
+      throw new TocsinError(
+        'conflict',
+        'The message is still on its way; its next attempt is at nextAttemptAt.',
+      )
+    }
+    yield* replayMessages([row], context.now, deadlineOf(endpoint.policy as RetryPolicyName, context.now))
+    core.onMessages()
+  })
+  const [row] = await core.database.query(messageById, { projectId, id: messageId })
+  return { message: messageToApi(row ?? noMessage()) }
+}
+
+/** Every ended message of the range, oldest first. */
+export async function replayEndpoint(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  endpointId: string,
+  { since, until, status = ['failed'] }: ApiReplayRange,
+): Promise<{ replayed: number }> {
+  allow(caller, 'endpoints:write', projectId)
+  let replayed = 0
+  let after = ''
+  for (;;) {
+    let query = core.database.read
+      .selectFrom('message')
+      .select(['id', 'endpoint_id', 'incident_id'])
+      .where('project_id', '=', projectId)
+      .where('endpoint_id', '=', endpointId)
+      .where('status', 'in', status)
+      .where('id', '>', after)
+      .orderBy('id')
+      .limit(REPLAY_AT_ONCE)
+    if (since !== undefined) query = query.where('created_at', '>=', new Date(since).toISOString())
+    if (until !== undefined) query = query.where('created_at', '<=', new Date(until).toISOString())
+    const rows = await query.execute()
+    replayed += await change(core, function* (context) {
+      const [endpoint] = yield* all(endpointById, { projectId, id: endpointId })
+      checkOn(endpoint)
+      core.onMessages()
+      return yield* replayMessages(
+        rows,
+        context.now,
+        deadlineOf(endpoint.policy as RetryPolicyName, context.now),
+      )
+    })
+    if (rows.length < REPLAY_AT_ONCE) break
+    after = rows.at(-1)!.id
+  }
+  return { replayed }
+}
+
+export function messageToApi(
+  row: Pick<
+    MessageRow,
+    | 'id'
+    | 'type'
+    | 'endpoint_id'
+    | 'incident_id'
+    | 'sequence'
+    | 'status'
+    | 'reason'
+    | 'created_at'
+    | 'due_at'
+    | 'body'
+    | 'gap'
+  >,
+): ApiMessage {
+  return {
+    id: row.id,
+    type: row.type as ApiMessageType,
+    endpointId: row.endpoint_id,
+    incidentId: row.incident_id,
+    sequence: row.sequence,
+    status: row.status as ApiMessage['status'],
+    reason: row.reason as ApiMessage['reason'],
+    createdAt: row.created_at,
+    nextAttemptAt: row.due_at,
+    requestBody: row.gap === 1 ? withGap(row.body) : row.body,
+  }
+}
+
+function attemptToApi(message: MessageRow, attempt: Selectable<AttemptTable>): ApiAttempt {
+  return {
+    at: attempt.at,
+    requestHeaders: {
+      ...sentHeaders(message),
+      'webhook-id': message.id,
+      'webhook-timestamp': String(Math.floor(Date.parse(attempt.at) / 1000)),
+    },
+    responseStatus: attempt.response_status,
+    durationMs: attempt.duration_ms,
+    error: attempt.error,
+    responseBody: attempt.response_body,
+  }
+}
+
+function checkOn(endpoint: EndpointRow | undefined): asserts endpoint is EndpointRow {
+  if (!endpoint) noEndpoint()
+  if (endpoint.enabled === 1) return
+  throw new TocsinError(
+    'conflict',
+    'The endpoint is switched off. Switch it on with {"enabled": true} first.',
+  )
+}
+
+function noEndpoint(): never {
+  throw new TocsinError('not_found', 'endpoint: no such endpoint in this project.')
+}
+
+function noMessage(): never {
+  throw new TocsinError('not_found', 'message: no such message in this project, or older than 30 days.')
+}

@@ -1,0 +1,195 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { MESSAGE_TYPES, type OpenedTocsin, openTocsin } from '@tocsin/core'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { messageBody, messageExample } from '../../ingest/message-schema.ts'
+import { type ApiAnswer, serve } from './serve.ts'
+import { stubTocsin } from './stub-tocsin.ts'
+
+const ADMIN_KEY = 'an-admin-key-of-our-own-making'
+
+let tocsin: OpenedTocsin
+let base: string
+
+beforeEach(async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'tocsin-'))
+  tocsin = await openTocsin({
+    databaseUrl: `sqlite:${join(dir, 'tocsin.db')}`,
+    secretKey: Buffer.alloc(32, 1),
+    publicUrl: 'http://127.0.0.1:4117',
+    defaultPlan: 'unlimited',
+    adminKey: ADMIN_KEY,
+    role: 'ingest',
+    resolve: async (name) => (name === 'inside.example' ? ['10.0.0.5'] : ['93.184.215.14']),
+  })
+  base = `/projects/${tocsin.firstStart!.projectId}`
+  return async () => {
+    await tocsin.close()
+    rmSync(dir, { recursive: true })
+  }
+})
+
+async function open() {
+  const { api, url } = await serve({ tocsin })
+  const call = (method: string, path: string, body?: unknown, key = ADMIN_KEY): Promise<ApiAnswer> =>
+    api(method, path.startsWith('/projects') ? path : `${base}${path}`, body, {
+      Authorization: `Bearer ${key}`,
+    })
+  return { call, url }
+}
+
+describe('endpoints', () => {
+  test('creating is idempotent by URL; the secret is shown once', async () => {
+    const { call } = await open()
+    const first = await call('POST', '/endpoints', {
+      url: 'https://example.com/hook',
+      severities: ['critical'],
+    })
+    expect(first.status).toBe(201)
+    expect(first.body.secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/)
+    expect(first.body.endpoint).toMatchObject({
+      events: ['incident.opened', 'incident.acknowledged', 'incident.resolved'],
+      policy: 'standard-3d',
+      severities: ['critical'],
+      signature: null,
+      enabled: true,
+    })
+    const again = await call('POST', '/endpoints', { url: 'https://EXAMPLE.com:443/hook', policy: 'once' })
+    expect(again).toMatchObject({
+      status: 200,
+      body: { secret: null, endpoint: { id: first.body.endpoint.id } },
+    })
+    expect(again.body.endpoint.policy).toBe('standard-3d')
+    expect((await call('GET', '/endpoints')).body.endpoints).toHaveLength(1)
+  })
+
+  test('the secret is masked for a key that may not read secrets', async () => {
+    const { call } = await open()
+    const made = await call('POST', '/endpoints', { url: 'https://example.com/hook' })
+    const key = await call('POST', '/keys', { name: 'r', scopes: ['endpoints:read'] })
+    const path = `/endpoints/${made.body.endpoint.id}`
+    expect((await call('GET', path)).body.endpoint.secret).toBe(made.body.secret)
+    expect((await call('GET', path, undefined, key.body.secret)).body.endpoint.secret).toBe('********')
+    expect((await call('PATCH', path, { enabled: false }, key.body.secret)).status).toBe(403)
+  })
+
+  test('the preset is the header and the retries of that sender; what stands beside it wins', async () => {
+    const { call } = await open()
+    const made = await call('POST', '/endpoints', { url: 'https://example.com/a', preset: 'uptimera' })
+    expect(made.body.endpoint).toMatchObject({
+      policy: 'uptimera-30m',
+      signature: { header: 'X-Uptimera-Signature', format: 'hex' },
+    })
+    const other = await call('POST', '/endpoints', {
+      url: 'https://example.com/b',
+      preset: 'uptimera',
+      policy: 'runframe-2h',
+    })
+    expect(other.body.endpoint.policy).toBe('runframe-2h')
+  })
+
+  test.each([
+    ['http://example.com/', /https/],
+    ['https://127.0.0.1/', /TOCSIN_ALLOW_PRIVATE_TARGETS/],
+    ['https://2130706433/', /TOCSIN_ALLOW_PRIVATE_TARGETS/],
+    ['https://[::ffff:10.0.0.5]/', /TOCSIN_ALLOW_PRIVATE_TARGETS/],
+    ['https://169.254.169.254/', /never sent to/],
+    ['https://inside.example/', /10\.0\.0\.5/],
+    ['https://user:pass@example.com/', /user and password/],
+    ['not a url', /whole address/],
+  ])('%s is refused on create and on edit', async (url, message) => {
+    const { call } = await open()
+    const created = await call('POST', '/endpoints', { url })
+    expect(created).toMatchObject({ status: 400, body: { error: { code: 'invalid_request' } } })
+    expect(created.body.error.message).toMatch(message)
+    const made = await call('POST', '/endpoints', { url: 'https://example.com/' })
+    const edited = await call('PATCH', `/endpoints/${made.body.endpoint.id}`, { url })
+    expect(edited.body.error.message).toMatch(message)
+  })
+
+  test.each([
+    [{ signature: { header: 'Webhook-Id', format: 'hex' } }, /signature\.header/],
+    [{ signature: { header: 'Host', format: 'hex' } }, /signature\.header/],
+    [{ signature: { header: 'X\r\nY', format: 'hex' } }, /header/],
+    [{ secret: 'too short' }, /whsec_/],
+    [{ events: ['incident.deleted'] }, /events/],
+    [{ headers: {} }, /headers/],
+  ])('%j is refused', async (more, message) => {
+    const { call } = await open()
+    const answer = await call('POST', '/endpoints', { url: 'https://example.com/', ...more })
+    expect(answer.status).toBe(400)
+    expect(answer.body.error.message).toMatch(message)
+  })
+
+  test('a new host gets a new secret, a new path does not', async () => {
+    const { call } = await open()
+    const made = await call('POST', '/endpoints', { url: 'https://example.com/a' })
+    const path = `/endpoints/${made.body.endpoint.id}`
+    expect((await call('PATCH', path, { url: 'https://example.com/b' })).body).not.toHaveProperty('secret')
+    const moved = await call('PATCH', path, { url: 'https://other.example/b' })
+    expect(moved.body.secret).not.toBe(made.body.secret)
+    expect((await call('GET', path)).body.endpoint.secret).toBe(moved.body.secret)
+  })
+
+  test('one URL belongs to one endpoint', async () => {
+    const { call } = await open()
+    await call('POST', '/endpoints', { url: 'https://example.com/a' })
+    const made = await call('POST', '/endpoints', { url: 'https://example.com/b' })
+    const answer = await call('PATCH', `/endpoints/${made.body.endpoint.id}`, {
+      url: 'https://example.com/a',
+    })
+    expect(answer.status).toBe(409)
+  })
+
+  test('the plan free has none', async () => {
+    const { call } = await open()
+    const made = await call('POST', '/endpoints', { url: 'https://example.com/a' })
+    await call('PATCH', base, { plan: 'free' })
+    for (const [method, path, body] of [
+      ['POST', '/endpoints', { url: 'https://example.com/b' }],
+      ['PATCH', `/endpoints/${made.body.endpoint.id}`, { enabled: true }],
+    ] as const) {
+      expect((await call(method, path, body)).body.error.code).toBe('plan_required')
+    }
+    await call('POST', '/incidents', { title: 'Down' })
+    expect((await call('GET', `/endpoints/${made.body.endpoint.id}/messages`)).body.messages).toEqual([])
+  })
+
+  test('another project sees neither endpoint nor message', async () => {
+    const { call } = await open()
+    const made = await call('POST', '/endpoints', { url: 'https://example.com/a' })
+    await call('POST', '/incidents', { title: 'Down' })
+    const [message] = (await call('GET', `/endpoints/${made.body.endpoint.id}/messages`)).body.messages
+    const other = (await call('POST', '/projects', { name: 'other' })).body.project.id
+    for (const [method, path] of [
+      ['GET', `/endpoints/${made.body.endpoint.id}`],
+      ['DELETE', `/endpoints/${made.body.endpoint.id}`],
+      ['GET', `/endpoints/${made.body.endpoint.id}/messages`],
+      ['POST', `/endpoints/${made.body.endpoint.id}/test`],
+      ['POST', `/endpoints/${made.body.endpoint.id}/rotate`],
+      ['POST', `/endpoints/${made.body.endpoint.id}/replay`],
+      ['GET', `/messages/${message.id}`],
+      ['POST', `/messages/${message.id}/replay`],
+    ] as const) {
+      expect((await call(method, `/projects/${other}${path}`)).status, path).toBe(404)
+    }
+  })
+})
+
+describe('the schema of each message', () => {
+  test.each(MESSAGE_TYPES)('%s is published with an example that fits it', async (type) => {
+    const { url } = await serve({ tocsin: stubTocsin() })
+    const response = await fetch(`${url}/api/v1/schemas/${type}.json`)
+    expect(response.status).toBe(200)
+    const schema = (await response.json()) as { examples: unknown[]; properties: object }
+    expect(schema.examples).toEqual([messageExample(type)])
+    expect(messageBody(type).parse(schema.examples[0])).toEqual(schema.examples[0])
+    expect(schema).toMatchObject({ title: type, properties: { type: { const: type } } })
+  })
+
+  test('an unknown one is 404', async () => {
+    const { url } = await serve({ tocsin: stubTocsin() })
+    expect((await fetch(`${url}/api/v1/schemas/incident.deleted.json`)).status).toBe(404)
+  })
+})
