@@ -158,7 +158,10 @@ async function answer(
   const write = { method: req.method, url: req.originalUrl, body: bytes, projectId: params.project ?? null }
   const answer = await runOnce(tocsin, log, caller, key, write, async () => {
     const result = await run()
-    return { status: operation.statusOf(result), body: operation.status === 204 ? null : JSON.stringify(result) }
+    return {
+      status: operation.statusOf(result),
+      body: operation.status === 204 ? null : JSON.stringify(result),
+    }
   })
   if (answer.replayed) res.setHeader('Idempotency-Replayed', 'true')
   if (answer.body === null) res.status(answer.status).end()

@@ -58,7 +58,7 @@ const LAYERS: { who: string; may: string[]; notEvenTypes?: string[] }[] = [
   },
   {
     who: 'core/delivery/',
-    may: ['core/delivery/', 'core/store/', 'core/types.ts', 'core/errors.ts', 'undici', 'node:'],
+    may: ['core/delivery/', 'core/store/', 'core/types.ts', 'core/errors.ts', 'undici', 'ipaddr.js', 'node:'],
     notEvenTypes: ['core/adapters/', 'core/matcher/'],
   },
   {

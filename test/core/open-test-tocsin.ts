@@ -85,6 +85,9 @@ export function testTocsin(kind: DatabaseKind, options: Partial<OpenOptions> = {
       defaultPlan: 'unlimited',
       adminKey: ADMIN_KEY,
       commitIntervalMs: 0,
+      // Tests keep time themselves, and send nothing.
+      role: 'ingest',
+      targets: { allow: [], loopback: true },
       now: clock.now,
       log: (...line) => {
         if (line[0] === 'error') faults.push(line)
@@ -142,7 +145,7 @@ export function testTocsin(kind: DatabaseKind, options: Partial<OpenOptions> = {
       const context = () => ({ newId, now: clock.now().toISOString() })
       const newId = createIds(clock.now, (size) => Buffer.alloc(size, Math.floor(Math.random() * 256)))
       const writer = createWriter<Command, unknown>({ database, runBatch: createBatchRunner(context) })
-      await resolveDue({ database, writer, now: clock.now })
+      await resolveDue({ database, writer, now: clock.now, onMessages: () => {} })
       await writer.close()
     },
     async tables() {
