@@ -15,14 +15,27 @@ export function startUpText(
     // The local address, since it works here whether or not a proxy stands before it yet.
     const webhook = `${localUrl}/api/v1/webhooks/${defaultProjectId}/generic`
     lines.push('Open an incident:', '', curlLine(webhook, firstStart?.sourceSecret), '')
+    const variables = variablesLine({
+      TOCSIN: localUrl,
+      PROJECT: defaultProjectId,
+      KEY: firstStart?.adminKey,
+      SECRET: firstStart?.sourceSecret,
+    })
+    lines.push('For the commands of the README:', '', variables, '')
   }
   return `${lines.join('\n')}\n`
 }
 
 function curlLine(url: string, secret: string | undefined): string {
-  const header = secret === undefined ? '"X-Webhook-Secret: $TOCSIN_SECRET"' : `'X-Webhook-Secret: ${secret}'`
+  const header = secret === undefined ? '"X-Webhook-Secret: $SECRET"' : `'X-Webhook-Secret: ${secret}'`
   return (
     `curl -X POST ${url} -H 'Content-Type: application/json' -H ${header} ` +
     `-d '{"title":"Checkout is down","severity":"high"}'`
   )
+}
+
+/** Sets shell variables; leaves out what this start does not know. */
+function variablesLine(values: Record<string, string | null | undefined>): string {
+  const known = Object.entries(values).filter(([, value]) => value != null)
+  return ['export', ...known.map(([name, value]) => `${name}=${value}`)].join(' ')
 }
