@@ -527,6 +527,16 @@ export const MessageQuery = z.strictObject({
   ...Page.shape,
 }) satisfies z.ZodType<ApiMessageQuery>
 
+export const MessageSchemaList = z.object({
+  schemas: z.array(
+    z.object({
+      type: MessageType,
+      description: z.string().describe('When it is sent'),
+      url: z.string().describe('Address of its JSON Schema, which holds an example'),
+    }),
+  ),
+})
+
 export const Attempt = z
   .object({
     at: time,

@@ -33,7 +33,7 @@ describe('a start', () => {
     })
   })
 
-  test('after the first one prints no secret; the line works with $TOCSIN_SECRET', async () => {
+  test('after the first one prints no secret; the line works with $SECRET', async () => {
     const first = await start()
     const secret = /X-Webhook-Secret: ([^']+)'/.exec(first.curlLine)![1]!
     await stop(first.process)
@@ -42,7 +42,7 @@ describe('a start', () => {
     expect(second.project).toBe(first.project)
     expect(second.printed).not.toContain(secret)
     expect(second.printed).not.toContain('Admin key')
-    expect(JSON.parse(shell(second.curlLine, { TOCSIN_SECRET: secret }))).toMatchObject({ outcome: 'opened' })
+    expect(JSON.parse(shell(second.curlLine, { SECRET: secret }))).toMatchObject({ outcome: 'opened' })
   })
 
   test('takes the admin key of the settings, and does not print it', async () => {
@@ -207,7 +207,7 @@ async function run(env: Record<string, string>): Promise<{ code: number; stdout:
 }
 
 function launch(env: Record<string, string>): ChildProcess {
-  const { TOCSIN_SECRET: _, ...inherited } = process.env
+  const { SECRET: _, ...inherited } = process.env
   return spawn(process.execPath, [MAIN], {
     cwd: dir,
     env: { ...inherited, TOCSIN_PORT: '0', ...env },
