@@ -16,10 +16,10 @@ export function startUpText(
     const webhook = `${localUrl}/api/v1/webhooks/${defaultProjectId}/generic`
     lines.push('Open an incident:', '', curlLine(webhook, firstStart?.sourceSecret), '')
     const variables = variablesLine({
-      TOCSIN: localUrl,
-      PROJECT: defaultProjectId,
-      KEY: firstStart?.adminKey,
-      SECRET: firstStart?.sourceSecret,
+      TOCSIN_URL: localUrl,
+      TOCSIN_PROJECT: defaultProjectId,
+      TOCSIN_API_KEY: firstStart?.adminKey,
+      TOCSIN_SECRET: firstStart?.sourceSecret,
     })
     lines.push('For the commands of the README:', '', variables, '')
   }
@@ -27,7 +27,7 @@ export function startUpText(
 }
 
 function curlLine(url: string, secret: string | undefined): string {
-  const header = secret === undefined ? '"X-Webhook-Secret: $SECRET"' : `'X-Webhook-Secret: ${secret}'`
+  const header = secret === undefined ? '"X-Webhook-Secret: $TOCSIN_SECRET"' : `'X-Webhook-Secret: ${secret}'`
   return (
     `curl -X POST ${url} -H 'Content-Type: application/json' -H ${header} ` +
     `-d '{"title":"Checkout is down","severity":"high"}'`

@@ -48,7 +48,7 @@ test('secrets are printed at the first start only', async () => {
   expect(later).not.toContain(tocsin.adminKey)
   expect(later).not.toContain(secret)
   expect(readStartUp(later)).toMatchObject({ address: tocsin.address, projectId: tocsin.projectId })
-  expect(readStartUp(later).curl).toContain('"X-Webhook-Secret: $SECRET"')
+  expect(readStartUp(later).curl).toContain('"X-Webhook-Secret: $TOCSIN_SECRET"')
   expect(tocsin.stderr()).not.toContain(tocsin.adminKey)
 })
 

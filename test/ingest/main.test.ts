@@ -33,7 +33,7 @@ describe('a start', () => {
     })
   })
 
-  test('after the first one prints no secret; the line works with $SECRET', async () => {
+  test('after the first one prints no secret; the line works with $TOCSIN_SECRET', async () => {
     const first = await start()
     const secret = /X-Webhook-Secret: ([^']+)'/.exec(first.curlLine)![1]!
     await stop(first.process)
@@ -42,7 +42,7 @@ describe('a start', () => {
     expect(second.project).toBe(first.project)
     expect(second.printed).not.toContain(secret)
     expect(second.printed).not.toContain('Admin key')
-    expect(JSON.parse(shell(second.curlLine, { SECRET: secret }))).toMatchObject({ outcome: 'opened' })
+    expect(JSON.parse(shell(second.curlLine, { TOCSIN_SECRET: secret }))).toMatchObject({ outcome: 'opened' })
   })
 
   test('takes the admin key of the settings, and does not print it', async () => {

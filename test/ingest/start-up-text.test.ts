@@ -25,7 +25,7 @@ describe('the first start', () => {
         '',
         'For the commands of the README:',
         '',
-        'export TOCSIN=http://127.0.0.1:4117 PROJECT=project-1 KEY=tk_admin SECRET=s3cret',
+        'export TOCSIN_URL=http://127.0.0.1:4117 TOCSIN_PROJECT=project-1 TOCSIN_API_KEY=tk_admin TOCSIN_SECRET=s3cret',
         '',
         '',
       ].join('\n'),
@@ -36,7 +36,7 @@ describe('the first start', () => {
     const given = { ...first, firstStart: { ...first.firstStart, adminKey: null } }
     const text = startUpText(given, LOCAL)
     expect(text).not.toContain('Admin key')
-    expect(text).toContain('\nexport TOCSIN=http://127.0.0.1:4117 PROJECT=project-1 SECRET=s3cret\n')
+    expect(text).toContain('\nexport TOCSIN_URL=http://127.0.0.1:4117 TOCSIN_PROJECT=project-1 TOCSIN_SECRET=s3cret\n')
   })
 
   test('names the public address beside the local one', () => {
@@ -50,8 +50,8 @@ describe('a later start', () => {
   test('prints no secret; the line takes it from the shell', () => {
     const text = startUpText({ firstStart: null, defaultProjectId: 'project-1' }, LOCAL)
     expect(text).not.toContain('Admin key')
-    expect(text).toContain('-H "X-Webhook-Secret: $SECRET" ')
-    expect(text).toContain('\nexport TOCSIN=http://127.0.0.1:4117 PROJECT=project-1\n')
+    expect(text).toContain('-H "X-Webhook-Secret: $TOCSIN_SECRET" ')
+    expect(text).toContain('\nexport TOCSIN_URL=http://127.0.0.1:4117 TOCSIN_PROJECT=project-1\n')
   })
 
   test('prints no line where the first project is gone', () => {
