@@ -1,7 +1,7 @@
-import { type Generator, startGenerator } from './generator.ts'
-import type { SliceReport } from './load.ts'
+import { type Helper, startHelper } from './helper.ts'
+import type { SliceOrder, SliceReport } from './load.ts'
 import { cpuOf, median, peakMemoryOf, percentile, pin, sizeOnDisk } from './measures.ts'
-import { VARIANTS, type Variant, type VariantName, variantNames } from './variants.ts'
+import { VARIANTS, type Variant, type VariantName } from './variants.ts'
 
 export interface Case {
   name: string
@@ -37,7 +37,7 @@ export interface Measured {
 export interface CaseResult {
   name: string
   pinned: boolean
-  variants: Record<VariantName, Measured>
+  variants: Partial<Record<VariantName, Measured>>
   /** Of the variant's rate to that of the reference, round by round; their median. */
   ratio(of: VariantName, to: VariantName): number
   /** Why it counts for nothing; empty where all is well. */
@@ -56,9 +56,9 @@ const GENERATOR_CORE = 1
  */
 export async function measureCase(
   of: Case,
-  { rounds, variants = variantNames }: { rounds: number; variants?: VariantName[] },
+  { rounds, variants }: { rounds: number; variants: readonly VariantName[] },
 ): Promise<CaseResult> {
-  const generator = await startGenerator()
+  const generator = await startHelper<SliceOrder, SliceReport>('load.ts')
   const running = new Map<VariantName, Running>()
   try {
     for (const name of variants) running.set(name, begin(await VARIANTS[name].start()))
@@ -106,10 +106,11 @@ function begin(variant: Variant): Running {
 async function slice(
   running: Running,
   { connections, keepAlive, duplicates }: Case,
-  generator: Generator,
+  generator: Helper<SliceOrder, SliceReport>,
   { isWarmUp }: { isWarmUp: boolean },
 ): Promise<void> {
   const { variant, startMs, sent } = running
+  await variant.beforeSlice?.()
   const cpuBefore = cpuOf(variant.pid)
   const report = await generator.run({
     target: variant.target,
@@ -121,6 +122,7 @@ async function slice(
     startMs,
   })
   const cpuAfter = cpuOf(variant.pid)
+  await variant.afterSlice?.()
 
   sent.requests += report.answered
   sent.events += report.events
@@ -137,12 +139,12 @@ async function slice(
 function resultOf(name: string, running: ReadonlyMap<VariantName, Running>, pinned: boolean): CaseResult {
   const variants = Object.fromEntries(
     [...running].map(([variant, state]) => [variant, measuredOf(state)]),
-  ) as Record<VariantName, Measured>
+  ) as CaseResult['variants']
   return {
     name,
     pinned,
     variants,
-    ratio: (of, to) => median(variants[of].rates.map((rate, round) => rate / variants[to].rates[round]!)),
+    ratio: (of, to) => median(variants[of]!.rates.map((rate, round) => rate / variants[to]!.rates[round]!)),
     faults: Object.entries(variants).flatMap(([variant, measured]) =>
       faultsOf(measured).map((fault) => `${name}, ${variant}: ${fault}`),
     ),
