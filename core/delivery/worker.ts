@@ -97,51 +97,49 @@ export function createWorker({
 
   /** Answers how many messages it claimed. */
   async function turn(): Promise<number> {
-    const stored = outcomes.splice(0)
-    const free = stopping ? 0 : inFlight - held.size + stored.length
+    let stored: AttemptOutcome[] = []
     const token = randomBytes(12).toString('base64url')
     const tell: StoredResults = { disabled: [], warned: [] }
-    try {
-      const { claimed, sealed } = await change(function* (context) {
-        const at = Date.parse(context.now)
-        let results = yield* storeResults(stored, [], context)
-        const claim =
-          free > 0
-            ? yield* claimMessages({
-                now: context.now,
-                until: new Date(at + leaseMs).toISOString(),
-                token,
-                free,
-                perEndpoint,
-                after,
-                lastCallUntil: new Date(at - LAST_CALL_MS).toISOString(),
-              })
-            : { claimed: [], late: [], after }
-        if (claim.late.length > 0) {
-          const more = yield* storeResults([], claim.late, context)
-          results = {
-            disabled: [...results.disabled, ...more.disabled],
-            warned: [...results.warned, ...more.warned],
-          }
+    const { claimed, sealed } = await change(function* (context) {
+      const at = Date.parse(context.now)
+      // Also those that came while this waited for its turn in the queue.
+      stored = [...outcomes]
+      const free = stopping ? 0 : inFlight - held.size + stored.length
+      let results = yield* storeResults(stored, [], context)
+      const claim =
+        free > 0
+          ? yield* claimMessages({
+              now: context.now,
+              until: new Date(at + leaseMs).toISOString(),
+              token,
+              free,
+              perEndpoint,
+              after,
+              lastCallUntil: new Date(at - LAST_CALL_MS).toISOString(),
+            })
+          : { claimed: [], late: [], after }
+      if (claim.late.length > 0) {
+        const more = yield* storeResults([], claim.late, context)
+        results = {
+          disabled: [...results.disabled, ...more.disabled],
+          warned: [...results.warned, ...more.warned],
         }
-        const endpoints = [...new Set(claim.claimed.map((message) => message.endpoint_id))]
-        const sealed =
-          endpoints.length > 0 ? yield* all(secretsOfEndpoints, { ids: endpoints, now: context.now }) : []
-        // Only what the last run of a repeated batch says counts.
-        tell.disabled = results.disabled
-        tell.warned = results.warned
-        after = claim.after
-        return { claimed: claim.claimed, sealed }
-      })
-      for (const outcome of stored) held.delete(outcome.messageId)
-      for (const message of claimed) begin(message, token, secretsOf(message.endpoint_id, sealed))
-      report(tell)
-      return claimed.length
-    } catch (error) {
-      // The leases hold for a while: what came of these attempts is stored with the next turn.
-      outcomes.unshift(...stored)
-      throw error
-    }
+      }
+      const endpoints = [...new Set(claim.claimed.map((message) => message.endpoint_id))]
+      const sealed =
+        endpoints.length > 0 ? yield* all(secretsOfEndpoints, { ids: endpoints, now: context.now }) : []
+      // Only what the last run of a repeated batch says counts.
+      tell.disabled = results.disabled
+      tell.warned = results.warned
+      after = claim.after
+      return { claimed: claim.claimed, sealed }
+    })
+    // Where this failed they stay for the next turn: their leases hold for a while.
+    outcomes.splice(0, stored.length)
+    for (const outcome of stored) held.delete(outcome.messageId)
+    for (const message of claimed) begin(message, token, secretsOf(message.endpoint_id, sealed))
+    report(tell)
+    return claimed.length
   }
 
   function begin(message: ClaimedMessage, token: string, secrets: string[]): void {
@@ -221,8 +219,8 @@ export function createWorker({
   async function loop(): Promise<void> {
     for (;;) {
       wakeAgain = false
-      const canClaim = !stopping && held.size - outcomes.length < inFlight && (await anythingDue())
-      if (outcomes.length > 0 || canClaim) {
+      const canClaim = !stopping && held.size < inFlight
+      if (outcomes.length > 0 || (canClaim && (await anythingDue()))) {
         const claimed = await turn()
         if (claimed > 0) continue
       }
