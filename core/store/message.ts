@@ -18,6 +18,8 @@ import {
  */
 
 export type MessageRow = Selectable<MessageTable>
+export type MessageWithBody = MessageRow & { body: string }
+export type NewMessage = Omit<Insertable<MessageTable>, 'due_at' | 'status' | 'body_id'> & { body: string }
 
 // ---- putting in ----
 
@@ -48,14 +50,20 @@ export function laneKey(endpointId: string, incidentId: string): string {
 }
 
 /** Puts in new messages, in the order of their lanes; answers how many. `waiting` are lanes that are not empty. */
-export function* insertMessages(
-  messages: readonly Omit<Insertable<MessageTable>, 'due_at' | 'status'>[],
-  waiting: ReadonlySet<string>,
-): Work<number> {
+export function* insertMessages(messages: readonly NewMessage[], waiting: ReadonlySet<string>): Work<number> {
   const lanes = new Set(waiting)
+  // One transition says the same to every endpoint.
+  const bodies = new Map<string, { id: string; project_id: string; body: string }>()
+  const rows = messages.map(({ body, ...message }) => {
+    const { id, project_id } = message
+    const key = `${project_id} ${body}`
+    if (!bodies.has(key)) bodies.set(key, { id, project_id, body })
+    return { ...message, body_id: bodies.get(key)!.id }
+  })
+  yield* insertRows('message_body', [...bodies.values()])
   return yield* insertRows(
     'message',
-    messages.map((message) => {
+    rows.map((message) => {
       const lane = message.incident_id == null ? null : laneKey(message.endpoint_id, message.incident_id)
       const isFirst = lane === null || !lanes.has(lane)
       if (lane !== null) lanes.add(lane)
@@ -155,7 +163,7 @@ const lease = statement<{ ids: string[]; token: string; until: string }, unknown
     .where(isAnyOf('message.id', p.list('ids'))),
 )
 
-export interface ClaimedMessage extends MessageRow {
+export interface ClaimedMessage extends MessageWithBody {
   url: string
   policy: string
   signature: string | null
@@ -165,8 +173,9 @@ const claimedByIds = statement<{ ids: string[] }, ClaimedMessage>((db, p) =>
   db
     .selectFrom('message')
     .innerJoin('endpoint', 'endpoint.id', 'message.endpoint_id')
+    .innerJoin('message_body', 'message_body.id', 'message.body_id')
     .selectAll('message')
-    .select(['endpoint.url', 'endpoint.policy', 'endpoint.signature'])
+    .select(['message_body.body', 'endpoint.url', 'endpoint.policy', 'endpoint.signature'])
     .where(isAnyOf('message.id', p.list('ids')))
     .orderBy('message.id'),
 )
@@ -465,9 +474,26 @@ const oldAttempts = statement<{ before: string }, unknown>((db, p) =>
     ),
 )
 
+const oldBodies = statement<{ before: string }, unknown>((db, p) =>
+  db
+    .deleteFrom('message_body')
+    .where(
+      'id',
+      'in',
+      db.selectFrom('message_body').select('id').where('id', '<', p('before')).limit(sql.lit(500)),
+    ),
+)
+
 /** Deletes a part of what is older; ids tell their time. Answers how many rows went. */
 export function* forgetBefore(time: number): Work<number> {
+  const messages = yield* run(oldMessages, { before: firstIdOf(time) })
+  const attempts = yield* run(oldAttempts, { before: firstIdOf(time) })
+  // Made a moment before the last message that has it.
+  const bodies = messages === 0 ? yield* run(oldBodies, { before: firstIdOf(time - 60_000) }) : 0
+  return messages + attempts + bodies
+}
+
+function firstIdOf(time: number): string {
   const hex = time.toString(16).padStart(12, '0')
-  const before = `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`
-  return (yield* run(oldMessages, { before })) + (yield* run(oldAttempts, { before }))
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`
 }

@@ -50,6 +50,8 @@ async function openBacklog(kind: (typeof databaseKinds)[number]) {
       })),
     ),
   )
+  const body = '{"type":"incident.opened"}'
+  await database.transaction(() => insertRows('message_body', [{ id: 'body', project_id: 'project', body }]))
   for (let from = 0; from < MESSAGES; from += 20_000) {
     await database.transaction(() =>
       insertRows(
@@ -66,7 +68,7 @@ async function openBacklog(kind: (typeof databaseKinds)[number]) {
             sequence: 1,
             status: 'pending',
             reason: null,
-            body: '{"type":"incident.opened"}'.padEnd(500),
+            body_id: 'body',
             gap: 0,
             replay: 0,
             created_at: NOW,
