@@ -9,7 +9,7 @@ import { openDatabase } from '../../core/store/open-database.ts'
 import { isAnyOf, run, type Statement, statement, type Work } from '../../core/store/statement.ts'
 import type { TocsinProcess } from '../support/tocsin-process.ts'
 import { until } from '../support/until.ts'
-import { MESSAGE_BODIES } from './messages.ts'
+import { messageBody } from './messages.ts'
 
 /** What waits in the outbox of a running Tocsin, put in and held back from outside. */
 export interface Backlog {
@@ -62,7 +62,7 @@ export async function openBacklog(
         type: 'incident.opened',
         incident_id: incident,
         sequence: index + 1,
-        body: MESSAGE_BODIES[(lane + index) % MESSAGE_BODIES.length]!,
+        body: messageBody(incident, lane + index),
         policy: 'standard-3d',
         now,
       }),

@@ -1,5 +1,7 @@
 import { prose } from './alert-request.ts'
 
+const INCIDENT = '0198c1a2-7d30-7000-8000-000000000000'
+
 /** Bodies of outgoing messages: the shape of an incident's, exactly 2,048 bytes. */
 export const MESSAGE_BODIES: readonly string[] = Array.from({ length: 200 }, (_, incident) => {
   const body = (description: string) =>
@@ -10,7 +12,7 @@ export const MESSAGE_BODIES: readonly string[] = Array.from({ length: 200 }, (_,
         schemaVersion: 1,
         sequence: 1,
         incident: {
-          id: '0198c1a2-7d30-7000-8000-000000000000',
+          id: INCIDENT,
           reference: `INC-${1_000 + incident}`,
           title: `High error rate on checkout-${incident}`,
           status: 'open',
@@ -26,3 +28,8 @@ export const MESSAGE_BODIES: readonly string[] = Array.from({ length: 200 }, (_,
     })
   return body(prose(incident, 2_048 - Buffer.byteLength(body(''))))
 })
+
+/** One of them for this incident. */
+export function messageBody(incident: string, number: number): string {
+  return MESSAGE_BODIES[number % MESSAGE_BODIES.length]!.replace(INCIDENT, incident)
+}
