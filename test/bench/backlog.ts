@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { ApiEndpoint, ApiProject } from '@tocsin/core'
 import { sql } from 'kysely'
@@ -51,7 +51,7 @@ export async function openBacklog(
   let lanes = 0
 
   function newLane(now: string) {
-    const incident = randomUUID()
+    const incident = newId()
     const lane = lanes++
     const endpoint = ids[lane % ids.length]!
     return Array.from({ length: MESSAGES_PER_LANE }, (_, index) =>

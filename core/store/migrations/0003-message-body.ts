@@ -21,5 +21,11 @@ export const messageBody: Migration = {
     await sql`alter table message add column body_id text not null default ''`.execute(db)
     await sql`update message set body_id = id`.execute(db)
     await db.schema.alterTable('message').dropColumn('body').execute()
+
+    // With the token, which SQLite would look up in the table although the index has only rows with one.
+    await db.schema.dropIndex('message_leased').execute()
+    await sql`create index message_leased on message (endpoint_id, due_at, lease_token) where lease_token is not null`.execute(
+      db,
+    )
   },
 }
