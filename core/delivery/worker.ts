@@ -34,6 +34,8 @@ export interface WorkerOptions {
   database: Pick<Database, 'query'>
   /** Runs a change through the writer queue. */
   change: <T>(run: (context: ResultContext) => Work<T>) => Promise<T>
+  /** Whether many wait for the same queue: their answers come before what is sent. */
+  isBusy?: () => boolean
   secretKey: Buffer
   sender: Sender
   log: Log
@@ -60,12 +62,15 @@ interface Held {
 
 /** How long a result may wait for others. */
 const GATHER_MS = 5
+/** While many webhooks come in, this keeps sending to a part of the process's time: at most 50 messages each time. */
+const YIELD_MS = 50
 const RETENTION_MS = 30 * 24 * 3_600_000
 const FORGET_EVERY_MS = 60_000
 
 export function createWorker({
   database,
   change,
+  isBusy = () => false,
   secretKey,
   sender,
   log,
@@ -221,10 +226,8 @@ export function createWorker({
   async function loop(): Promise<void> {
     for (;;) {
       wakeAgain = false
-      // A commit costs nearly the same for many results as for one.
-      if (!stopping && outcomes.length > 0 && outcomes.length < held.size / 2) {
-        await new Promise<void>((resolve) => schedule(GATHER_MS, resolve))
-      }
+      const pauseMs = pause()
+      if (pauseMs > 0) await new Promise<void>((resolve) => schedule(pauseMs, resolve))
       const canClaim = !stopping && held.size < inFlight
       if (outcomes.length > 0 || (canClaim && (await anythingDue()))) {
         const claimed = await turn()
@@ -232,6 +235,14 @@ export function createWorker({
       }
       if (!wakeAgain && outcomes.length === 0) return
     }
+  }
+
+  /** Before the next turn. */
+  function pause(): number {
+    if (stopping) return 0
+    if (isBusy()) return YIELD_MS
+    // A commit costs nearly the same for many results as for one.
+    return outcomes.length > 0 && outcomes.length < held.size / 2 ? GATHER_MS : 0
   }
 
   /** Asks on a connection that only reads, so that looking costs no commit. */
