@@ -22,6 +22,8 @@ export interface Measured {
   cpuUs: number | null
   /** Null where unknown. */
   eventsPerCommit: number | null
+  /** Messages sent while it was measured; null where there are none. */
+  sentPerSecond: number | null
   peakMb: number | null
   /** Null where nothing is kept. */
   bytesPerEvent: number | null
@@ -164,6 +166,7 @@ function measuredOf({ variant, emptySize, sent, failed, timedOut, slices, cpuUs 
     p99Ms: percentile(latencies, 0.99) / 1_000,
     cpuUs: cpuUs === null ? null : cpuUs / answered,
     eventsPerCommit: variant.eventsPerCommit ?? null,
+    sentPerSecond: variant.sentPerSecond?.() ?? null,
     peakMb: peak === undefined ? null : peak / 2 ** 20,
     bytesPerEvent: variant.store ? (sizeOnDisk(variant.store.path) - emptySize) / sent.events : null,
     failed,
@@ -174,9 +177,10 @@ function measuredOf({ variant, emptySize, sent, failed, timedOut, slices, cpuUs 
   }
 }
 
-function faultsOf({ failed, timedOut, acknowledged, stored }: Measured): string[] {
+function faultsOf({ failed, timedOut, sentPerSecond, acknowledged, stored }: Measured): string[] {
   const faults: string[] = []
   if (failed > 0) faults.push(`${failed} answers were no 2xx`)
+  if (sentPerSecond === 0) faults.push('no message was sent')
   if (timedOut > 0) faults.push(`${timedOut} requests got no answer`)
   if (stored && (stored.events !== acknowledged.events || stored.requests !== acknowledged.requests)) {
     faults.push(

@@ -14,6 +14,7 @@ const COLUMNS: Column[] = [
   ['p99 ms', ({ p99Ms }) => p99Ms.toFixed(2)],
   ['CPU us', ({ cpuUs }) => number(cpuUs)],
   ['ev/commit', ({ eventsPerCommit }) => number(eventsPerCommit)],
+  ['sent/s', ({ sentPerSecond }) => number(sentPerSecond)],
   ['RSS MB', ({ peakMb }) => number(peakMb)],
   ['B/event', ({ bytesPerEvent }) => number(bytesPerEvent)],
   ['non-2xx', ({ failed }) => `${failed}`],

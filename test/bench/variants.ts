@@ -6,9 +6,11 @@ import { startTocsin, type TocsinProcess } from '../support/tocsin-process.ts'
 import { until } from '../support/until.ts'
 import type { Target } from './alert-request.ts'
 import { type Backlog, openBacklog } from './backlog.ts'
-import { startHelper } from './helper.ts'
+import { type Helper, startHelper } from './helper.ts'
 import { pin } from './measures.ts'
 import type { SinkOrder, SinkReport } from './sink.ts'
+
+type Sink = Helper<SinkOrder, SinkReport>
 
 const BACKLOG = { endpoints: 1_000, messages: 100_000 }
 /** That of the load generator: servers have the other. */
@@ -23,6 +25,8 @@ export interface Variant {
   /** What it has to be about while it is measured. */
   beforeSlice?(): Promise<void>
   afterSlice?(): Promise<void>
+  /** Messages it has sent in a second meanwhile; absent where it has none to send. */
+  sentPerSecond?(): number
   /** How many events share a commit, where that is known. */
   eventsPerCommit?: number
   stop(): Promise<void>
@@ -68,17 +72,28 @@ function startWaiting(): Promise<Variant> {
 
 /** A full outbox that is being sent while events come in. */
 function startDraining(): Promise<Variant> {
-  return startWithBacklog(async (backlog) => ({
-    beforeSlice: backlog.open,
-    async afterSlice() {
-      await backlog.close()
-      await backlog.fill(BACKLOG.messages)
-    },
-  }))
+  return startWithBacklog(async (backlog, sink) => {
+    let sent = 0
+    let elapsedMs = 0
+    return {
+      async beforeSlice() {
+        await sink.run('begin')
+        await backlog.open()
+      },
+      async afterSlice() {
+        await backlog.close()
+        const report = await sink.run('end')
+        sent += report.requests
+        elapsedMs += report.elapsedMs
+        await backlog.fill(BACKLOG.messages)
+      },
+      sentPerSecond: () => (sent === 0 ? 0 : (sent / elapsedMs) * 1_000),
+    }
+  })
 }
 
 async function startWithBacklog(
-  prepare: (backlog: Backlog) => Promise<Pick<Variant, 'beforeSlice' | 'afterSlice'>>,
+  prepare: (backlog: Backlog, sink: Sink) => Promise<Partial<Variant>>,
 ): Promise<Variant> {
   const tocsin = await startTocsin()
   const sink = await startHelper<SinkOrder, SinkReport>('sink.ts')
@@ -96,7 +111,7 @@ async function startWithBacklog(
       receiver: `http://127.0.0.1:${port}`,
     })
     await backlog.fill(BACKLOG.messages)
-    return { ...(await productOn(tocsin)), ...(await prepare(backlog)), stop }
+    return { ...(await productOn(tocsin)), ...(await prepare(backlog, sink)), stop }
   } catch (error) {
     await stop()
     throw error
