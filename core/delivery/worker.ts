@@ -226,8 +226,7 @@ export function createWorker({
   async function loop(): Promise<void> {
     for (;;) {
       wakeAgain = false
-      const pauseMs = pause()
-      if (pauseMs > 0) await new Promise<void>((resolve) => schedule(pauseMs, resolve))
+      await pause()
       const canClaim = !stopping && held.size < inFlight
       if (outcomes.length > 0 || (canClaim && (await anythingDue()))) {
         const claimed = await turn()
@@ -238,11 +237,17 @@ export function createWorker({
   }
 
   /** Before the next turn. */
-  function pause(): number {
-    if (stopping) return 0
-    if (isBusy()) return YIELD_MS
+  async function pause(): Promise<void> {
+    if (stopping) return
+    if (isBusy()) return waitFor(YIELD_MS)
     // A commit costs nearly the same for many results as for one.
-    return outcomes.length > 0 && outcomes.length < held.size / 2 ? GATHER_MS : 0
+    if (outcomes.length > 0 && outcomes.length < held.size / 2) {
+      await Promise.race([waitFor(GATHER_MS), Promise.all(underWay)])
+    }
+  }
+
+  function waitFor(delayMs: number): Promise<void> {
+    return new Promise((resolve) => schedule(delayMs, resolve))
   }
 
   /** Asks on a connection that only reads, so that looking costs no commit. */
