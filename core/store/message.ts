@@ -466,13 +466,15 @@ export function* replayMessages(
 
 // ---- forgetting ----
 
+const FORGET_AT_ONCE = 500
+
 const oldMessages = statement<{ before: string }, unknown>((db, p) =>
   db
     .deleteFrom('message')
     .where(
       'id',
       'in',
-      db.selectFrom('message').select('id').where('id', '<', p('before')).limit(sql.lit(500)),
+      db.selectFrom('message').select('id').where('id', '<', p('before')).limit(sql.lit(FORGET_AT_ONCE)),
     ),
 )
 
@@ -482,7 +484,7 @@ const oldAttempts = statement<{ before: string }, unknown>((db, p) =>
     .where(
       'id',
       'in',
-      db.selectFrom('attempt').select('id').where('id', '<', p('before')).limit(sql.lit(500)),
+      db.selectFrom('attempt').select('id').where('id', '<', p('before')).limit(sql.lit(FORGET_AT_ONCE)),
     ),
 )
 
@@ -492,7 +494,7 @@ const oldBodies = statement<{ before: string }, unknown>((db, p) =>
     .where(
       'id',
       'in',
-      db.selectFrom('message_body').select('id').where('id', '<', p('before')).limit(sql.lit(500)),
+      db.selectFrom('message_body').select('id').where('id', '<', p('before')).limit(sql.lit(FORGET_AT_ONCE)),
     ),
 )
 
@@ -500,8 +502,9 @@ const oldBodies = statement<{ before: string }, unknown>((db, p) =>
 export function* forgetBefore(time: number): Work<number> {
   const messages = yield* run(oldMessages, { before: firstIdOf(time) })
   const attempts = yield* run(oldAttempts, { before: firstIdOf(time) })
-  // Made a moment before the last message that has it.
-  const bodies = messages === 0 ? yield* run(oldBodies, { before: firstIdOf(time - 60_000) }) : 0
+  // After every message that has them; the last of those is made a moment after its body.
+  const isLast = messages < FORGET_AT_ONCE
+  const bodies = isLast ? yield* run(oldBodies, { before: firstIdOf(time - 60_000) }) : 0
   return messages + attempts + bodies
 }
 

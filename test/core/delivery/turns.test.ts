@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { createIds } from '../../../core/ids.ts'
+import { forgetBefore } from '../../../core/store/message.ts'
 import { databaseKinds } from '../../support/databases.ts'
 import { until } from '../../support/until.ts'
-import { openPost } from './harness.ts'
+import { MINUTE, openPost, START } from './harness.ts'
 
 describe.each(databaseKinds)('turns of the worker on %s', (kind) => {
   test('results that come while a commit is waited for share it', async () => {
@@ -60,4 +61,13 @@ test('what is said to several endpoints is stored once', async () => {
   const messages = await post.database.read.selectFrom('message').selectAll().execute()
   expect(bodies.map(({ id }) => id)).toEqual([messages[0]!.id])
   expect(messages.map(({ body_id }) => body_id)).toEqual([messages[0]!.id, messages[0]!.id])
+})
+
+test('what is forgotten of messages is forgotten of their bodies, also while older ones keep coming', async () => {
+  const post = await openPost('sqlite')
+  await post.endpoint('/a')
+  await post.tocsin.createIncident(post.project, { title: 'A', severity: 'critical' })
+  await post.database.transaction(() => forgetBefore(START + 2 * MINUTE))
+  expect(await post.database.read.selectFrom('message').select('id').execute()).toEqual([])
+  expect(await post.database.read.selectFrom('message_body').select('id').execute()).toEqual([])
 })
