@@ -63,7 +63,7 @@ interface Held {
 /** How long a result may wait for others. */
 const GATHER_MS = 5
 /** While many webhooks come in, this keeps sending to a part of the process's time: at most 50 messages each time. */
-const YIELD_MS = 50
+const YIELD_MS = 100
 const RETENTION_MS = 30 * 24 * 3_600_000
 const FORGET_EVERY_MS = 60_000
 

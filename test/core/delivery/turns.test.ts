@@ -48,8 +48,8 @@ describe.each(databaseKinds)('turns of the worker on %s', (kind) => {
       await worker.stop()
       return pauses
     }
-    expect((await pausesWhile(true))[0]).toBe(50)
-    expect(await pausesWhile(false)).not.toContain(50)
+    expect((await pausesWhile(true))[0]).toBe(100)
+    expect(await pausesWhile(false)).not.toContain(100)
   })
 })
 
