@@ -266,6 +266,26 @@ describe('rules', () => {
     },
   )
 
+  test.each([
+    ['::ffff:169.254.169.254', '::ffff:0:0/96'],
+    ['::169.254.169.254', '::/0'],
+    ['::ffff:0:169.254.169.254', '::/0'],
+    ['64:ff9b::169.254.169.254', '64:ff9b::/96'],
+    ['64:ff9b:1::a9fe:a9fe', '64:ff9b:1::/48'],
+    ['64:ff9b::100.100.100.200', '64:ff9b::/96'],
+    ['2002:a9fe:a9fe::1', '2002::/16'],
+    ['64:ff9b::a83f:8110', '::/0'],
+  ])(
+    '%s is refused even where %s is allowed: a translator would lead to cloud metadata',
+    (address, allowed) => {
+      expect(() => checkAddress(address, { allow: [allowed], loopback: true })).toThrow(/never sent to/)
+    },
+  )
+
+  test('other addresses behind an allowed translator are reached', () => {
+    expect(checkAddress('64:ff9b::8.8.8.8', { allow: ['64:ff9b::/96'], loopback: false })).toBe('private')
+  })
+
   test('plain http goes to allowed private targets only', () => {
     expect(() => checkUrl('http://93.184.215.14/', LOCAL)).toThrow(/https/)
     expect(() => checkUrl('http://receiver.example/', STRICT)).toThrow(/https/)
