@@ -239,6 +239,19 @@ describe('a hostile answer ends in time and leaves nothing open (T15)', () => {
     expect(written).toBeLessThan(64 * 1024 * 1024)
   })
 
+  test.each([
+    ['bytes that are no text', Buffer.alloc(20_000, 0xff)],
+    ['long characters', Buffer.from('a🚨漢'.repeat(2_000))],
+  ])('%s take 4 KiB at most, whole characters', async (_what, body) => {
+    const { url } = await receiver((socket) => {
+      socket.end(Buffer.concat([Buffer.from(head(200, [`Content-Length: ${body.length}`])), body]))
+    })
+    const { excerpt } = await open().send(outgoing(url))
+    expect(Buffer.byteLength(excerpt!)).toBeLessThanOrEqual(4096)
+    expect(Buffer.byteLength(excerpt!)).toBeGreaterThan(4090)
+    if (body[0] !== 0xff) expect(excerpt).not.toContain('\uFFFD')
+  })
+
   test('nobody there', async () => {
     const { url } = await receiver(() => {})
     const gone = new URL(url)
