@@ -104,11 +104,11 @@ export function* storeResults(
     outcomes.filter((o) => messages.has(o.messageId)).map((o) => attemptRow(o, context)),
   )
   yield* saveMessages([...changed.values()], context.now)
-  yield* updateRows('endpoint', [...endpoints.values()].map(endpointState))
-  for (const endpoint of disabled) {
-    if (endpoint.reason === 'gone') yield* failAllPending(endpoint.id, 'gone')
-    yield* tellOthers(endpoints.get(endpoint.id)!, context)
+  for (const { id, reason } of disabled) {
+    if (reason === 'gone') endpoints.get(id)!.failed += yield* failAllPending(id, 'gone')
   }
+  yield* updateRows('endpoint', [...endpoints.values()].map(endpointState))
+  for (const { id } of disabled) yield* tellOthers(endpoints.get(id)!, context)
   return { disabled, warned }
 }
 
@@ -163,7 +163,6 @@ function judge(
     endpoint.last_success_at = isoOf(outcome.endedAt)
     endpoint.failing_since = null
     endpoint.warned_at = null
-    endpoint.paused_until = null
     return null
   }
 

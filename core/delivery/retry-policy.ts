@@ -119,10 +119,10 @@ function askedFor(failed: FailedAttempt, policy: RetryPolicy, step: number): num
   return Math.min(at, Math.max(end, failed.now + step))
 }
 
-/** How long an answer 429 or 503 stops all sending to an endpoint. */
+/** How long an answer 429 or 503 stops all sending to an endpoint: a message's own long step holds back no other. */
 export function pauseOf(policy: RetryPolicyName, attempts: number, retryAfterMs: number): number {
   const step = POLICIES[policy].steps[attempts - 1] ?? 0
-  return clamp(retryAfterMs, step, Math.max(2 * step, 5 * MINUTE))
+  return Math.min(retryAfterMs, Math.max(2 * step, 5 * MINUTE))
 }
 
 /** `Retry-After` in milliseconds from now: seconds or an HTTP date; null for junk and for the past. */
