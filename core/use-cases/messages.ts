@@ -32,6 +32,9 @@ export async function listMessages(
     .orderBy('id', 'desc')
     .limit(limit + 1)
   if (query.status) found = found.where('status', 'in', query.status)
+  if (query.type) found = found.where('type', 'in', query.type)
+  if (query.since !== undefined) found = found.where('created_at', '>=', new Date(query.since).toISOString())
+  if (query.until !== undefined) found = found.where('created_at', '<=', new Date(query.until).toISOString())
   if (after !== undefined) found = found.where('id', '<', after)
   const { page, nextCursor } = cutPage(await found.execute(), limit)
   return { messages: page.map(messageToApi), nextCursor }
@@ -158,7 +161,8 @@ function attemptToApi(message: MessageRow, attempt: Selectable<AttemptTable>): A
   return {
     at: attempt.at,
     requestHeaders: {
-      ...sentHeaders(message),
+      // Those before the last replay were not marked as one.
+      ...sentHeaders({ replay: attempt.at < message.started_at ? 0 : message.replay }),
       'webhook-id': message.id,
       'webhook-timestamp': String(Math.floor(Date.parse(attempt.at) / 1000)),
     },
