@@ -20,7 +20,7 @@ import { type SignatureOption, signedHeaders } from './sign.ts'
 
 /** Sends what is due: claims, sends, stores what became of it, again and again. */
 export interface Worker {
-  /** Sends everything that is due now and waits for the results; answers how many attempts it made. */
+  /** Sends everything that is due now and waits for the results; answers how many messages it took up. */
   runOnce(): Promise<number>
   /** Begins to look by itself. */
   start(): void
@@ -68,6 +68,8 @@ const UNSIGNED: SendResult = {
 
 const RETENTION_MS = 30 * 24 * 3_600_000
 const FORGET_EVERY_MS = 60_000
+/** A database that is away stays away for a while, and is asked several times a second. */
+const SAY_EVERY_MS = 60_000
 
 export function createWorker({
   database,
@@ -100,10 +102,11 @@ export function createWorker({
   let wakeAgain = false
   let cancelPoll = () => {}
   let forgotAt = Number.NEGATIVE_INFINITY
+  let saidAt = Number.NEGATIVE_INFINITY
 
   // ---- one turn: store results, claim as many ----
 
-  /** Answers how many messages it claimed. */
+  /** Answers how many messages it took up: claimed, or failed for good as too late. */
   async function turn(): Promise<number> {
     const stored = outcomes.splice(0)
     const free = stopping ? 0 : inFlight - held.size + stored.length
@@ -111,7 +114,7 @@ export function createWorker({
     const tell: StoredResults = { disabled: [], warned: [] }
     const prolonged = heldLong()
     try {
-      const { claimed, sealed, until } = await change(function* (context) {
+      const { claimed, late, sealed, until } = await change(function* (context) {
         const at = Date.parse(context.now)
         const until = at + leaseMs
         let results = yield* storeResults(stored, [], context)
@@ -143,7 +146,7 @@ export function createWorker({
         tell.disabled = results.disabled
         tell.warned = results.warned
         after = claim.after
-        return { claimed: claim.claimed, sealed, until }
+        return { claimed: claim.claimed, late: claim.late.length, sealed, until }
       })
       for (const outcome of stored) held.delete(outcome.messageId)
       for (const one of prolonged) one.since = until - leaseMs
@@ -151,7 +154,7 @@ export function createWorker({
       const inTime = now().getTime() + SEND_LIMITS.totalMs <= until
       for (const message of inTime ? claimed : []) begin(message, token, sealed)
       report(tell)
-      return claimed.length
+      return claimed.length + late
     } catch (error) {
       // The leases hold for a while: what came of these attempts is stored with the next turn.
       outcomes.unshift(...stored)
@@ -251,8 +254,7 @@ export function createWorker({
       wakeAgain = false
       const canClaim = !stopping && held.size - outcomes.length < inFlight && (await anythingDue())
       if (outcomes.length > 0 || canClaim || heldLong().length > 0) {
-        const claimed = await turn()
-        if (claimed > 0) continue
+        if ((await turn()) > 0) continue
       }
       if (!wakeAgain && outcomes.length === 0) return
     }
@@ -273,7 +275,11 @@ export function createWorker({
       .then(
         () => true,
         (error: unknown) => {
-          log('warn', 'sending waits', { error: String(error) })
+          const at = now().getTime()
+          if (at - saidAt >= SAY_EVERY_MS) {
+            saidAt = at
+            log('warn', 'sending waits', { error: String(error) })
+          }
           return false
         },
       )
@@ -288,17 +294,18 @@ export function createWorker({
   async function maintain(): Promise<void> {
     const at = now().getTime()
     if (at - forgotAt >= FORGET_EVERY_MS) {
-      forgotAt = at
-      await change(() => forgetBefore(at - RETENTION_MS))
+      const { isAll } = await change(() => forgetBefore(at - RETENTION_MS))
+      // What is left of a long backlog goes with the next looks, a small part each.
+      if (isAll) forgotAt = at
     }
   }
 
   async function runOnce(): Promise<number> {
-    let attempts = 0
+    let total = 0
     for (;;) {
-      const claimed = await turn()
-      attempts += claimed
-      if (claimed === 0 && underWay.size === 0 && outcomes.length === 0) return attempts
+      const taken = await turn()
+      total += taken
+      if (taken === 0 && underWay.size === 0 && outcomes.length === 0) return total
       if (underWay.size > 0) await Promise.race(underWay)
     }
   }

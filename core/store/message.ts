@@ -416,7 +416,9 @@ const leasedInLane = statement<{ endpoint: string; incident: string }, { id: str
     .where('endpoint_id', '=', p('endpoint'))
     .where('incident_id', '=', p('incident'))
     .where('status', '=', sql.lit('pending'))
-    .where('lease_token', 'is not', null),
+    .where('lease_token', 'is not', null)
+    // A worker that ends it right now either sees what is replayed behind it, or has ended it.
+    .forUpdate(),
 )
 
 /** Sends ended messages again, with the same ids and in the order of their lanes; answers how many. */
@@ -445,14 +447,30 @@ export function* replayMessages(
 
 // ---- forgetting ----
 
+const FORGET_AT_ONCE = 500
+
 const oldMessages = statement<{ before: string }, unknown>((db, p) =>
-  db
-    .deleteFrom('message')
-    .where(
-      'id',
-      'in',
-      db.selectFrom('message').select('id').where('id', '<', p('before')).limit(sql.lit(500)),
-    ),
+  db.deleteFrom('message').where(
+    'id',
+    'in',
+    db
+      .selectFrom('message')
+      .select('id')
+      .where('id', '<', p('before'))
+      // What is still on its way comes to its end first: its lane waits for it.
+      .where(({ or, eb, exists, selectFrom }) =>
+        or([
+          eb('status', '<>', sql.lit('pending')),
+          exists(
+            selectFrom('endpoint')
+              .select('endpoint.id')
+              .whereRef('endpoint.id', '=', 'message.endpoint_id')
+              .where('endpoint.enabled', '=', sql.lit(0)),
+          ),
+        ]),
+      )
+      .limit(sql.lit(FORGET_AT_ONCE)),
+  ),
 )
 
 const oldAttempts = statement<{ before: string }, unknown>((db, p) =>
@@ -461,13 +479,14 @@ const oldAttempts = statement<{ before: string }, unknown>((db, p) =>
     .where(
       'id',
       'in',
-      db.selectFrom('attempt').select('id').where('id', '<', p('before')).limit(sql.lit(500)),
+      db.selectFrom('attempt').select('id').where('id', '<', p('before')).limit(sql.lit(FORGET_AT_ONCE)),
     ),
 )
 
-/** Deletes a part of what is older; ids tell their time. Answers how many rows went. */
-export function* forgetBefore(time: number): Work<number> {
+/** Deletes a part of what is older; ids tell their time. Answers whether that was all of it. */
+export function* forgetBefore(time: number): Work<{ isAll: boolean }> {
   const hex = time.toString(16).padStart(12, '0')
   const before = `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`
-  return (yield* run(oldMessages, { before })) + (yield* run(oldAttempts, { before }))
+  const gone = [yield* run(oldMessages, { before }), yield* run(oldAttempts, { before })]
+  return { isAll: gone.every((count) => count < FORGET_AT_ONCE) }
 }
