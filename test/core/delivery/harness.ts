@@ -33,6 +33,7 @@ export interface Sent {
 export interface Post {
   clock: { now: number }
   database: Database
+  databaseUrl: string
   tocsin: Tocsin
   project: string
   /** Everything receivers got, in order. */
@@ -127,6 +128,7 @@ export async function openPost(kind: DatabaseKind): Promise<Post> {
   return {
     clock,
     database,
+    databaseUrl: fresh.url,
     tocsin,
     project,
     sent,
