@@ -155,7 +155,8 @@ function judge(
 ): DisabledReason | 'warn' | null {
   const policy = endpoint.policy as RetryPolicyName
   const ok = isSuccess(outcome)
-  const breaker = afterAttempt(JSON.parse(endpoint.breaker) as Breaker, ok, outcome.endedAt)
+  const before = JSON.parse(endpoint.breaker) as Breaker
+  const breaker = afterAttempt(before, ok, outcome.endedAt, outcome.random)
   endpoint.breaker = JSON.stringify(breaker)
   endpoint.open_until = breaker.openUntil === null ? null : isoOf(breaker.openUntil)
   endpoint.attempts += 1

@@ -40,11 +40,13 @@ export interface Post {
   sent: Sent[]
   /** How each receiver answers, by its path; 204 unless told. */
   receivers: Map<string, (sent: Sent) => Answer | Promise<Answer>>
+  /** How its workers write. */
+  change: WorkerOptions['change']
   worker(options?: Partial<WorkerOptions>): Worker
   endpoint(path: string, input?: Partial<ApiEndpointInput>): Promise<string>
   messages(endpoint: string): Promise<ApiMessage[]>
   /** Lets time pass, from one thing that is due to the next, until that time or until nothing is due. */
-  pass(worker: Worker, until: number): Promise<void>
+  pass(worker: Pick<Worker, 'runOnce'>, until: number): Promise<void>
 }
 
 /** A Tocsin whose worker, clock and receivers are in the test's hands. */
@@ -125,6 +127,9 @@ export async function openPost(kind: DatabaseKind): Promise<Post> {
     return later.length === 0 ? undefined : Math.min(...later)
   }
 
+  const change: WorkerOptions['change'] = (run) =>
+    database.transaction(() => run({ newId, now: now().toISOString() }))
+
   return {
     clock,
     database,
@@ -133,10 +138,11 @@ export async function openPost(kind: DatabaseKind): Promise<Post> {
     project,
     sent,
     receivers,
+    change,
     worker: (options) =>
       createWorker({
         database,
-        change: (run) => database.transaction(() => run({ newId, now: now().toISOString() })),
+        change,
         secretKey,
         sender,
         log: () => {},
