@@ -438,6 +438,10 @@ export interface ApiMessage {
 
 export interface ApiMessageQuery {
   status?: ApiMessage['status'][]
+  type?: ApiMessageType[]
+  /** Made at or after, and at or before. */
+  since?: string
+  until?: string
   limit?: number
   cursor?: string
 }

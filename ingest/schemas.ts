@@ -527,6 +527,9 @@ export const MessageQuery = z.strictObject({
     .array(z.enum(['pending', 'delivered', 'failed']))
     .min(1)
     .optional(),
+  type: z.array(MessageType).min(1).optional(),
+  since: timeIn.optional().describe('Made at or after'),
+  until: timeIn.optional().describe('Made at or before'),
   ...Page.shape,
 }) satisfies z.ZodType<ApiMessageQuery>
 

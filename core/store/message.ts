@@ -437,7 +437,9 @@ const leasedInLane = statement<{ endpoint: string; incident: string }, { id: str
     .where('endpoint_id', '=', p('endpoint'))
     .where('incident_id', '=', p('incident'))
     .where('status', '=', sql.lit('pending'))
-    .where('lease_token', 'is not', null),
+    .where('lease_token', 'is not', null)
+    // A worker that ends it right now either sees what is replayed behind it, or has ended it.
+    .forUpdate(),
 )
 
 /** Sends ended messages again, with the same ids and in the order of their lanes; answers how many. */
@@ -469,13 +471,27 @@ export function* replayMessages(
 const FORGET_AT_ONCE = 500
 
 const oldMessages = statement<{ before: string }, unknown>((db, p) =>
-  db
-    .deleteFrom('message')
-    .where(
-      'id',
-      'in',
-      db.selectFrom('message').select('id').where('id', '<', p('before')).limit(sql.lit(FORGET_AT_ONCE)),
-    ),
+  db.deleteFrom('message').where(
+    'id',
+    'in',
+    db
+      .selectFrom('message')
+      .select('id')
+      .where('id', '<', p('before'))
+      // What is still on its way comes to its end first: its lane waits for it.
+      .where(({ or, eb, exists, selectFrom }) =>
+        or([
+          eb('status', '<>', sql.lit('pending')),
+          exists(
+            selectFrom('endpoint')
+              .select('endpoint.id')
+              .whereRef('endpoint.id', '=', 'message.endpoint_id')
+              .where('endpoint.enabled', '=', sql.lit(0)),
+          ),
+        ]),
+      )
+      .limit(sql.lit(FORGET_AT_ONCE)),
+  ),
 )
 
 const oldAttempts = statement<{ before: string }, unknown>((db, p) =>
@@ -488,24 +504,27 @@ const oldAttempts = statement<{ before: string }, unknown>((db, p) =>
     ),
 )
 
-const oldBodies = statement<{ before: string }, unknown>((db, p) =>
-  db
-    .deleteFrom('message_body')
-    .where(
-      'id',
-      'in',
-      db.selectFrom('message_body').select('id').where('id', '<', p('before')).limit(sql.lit(FORGET_AT_ONCE)),
-    ),
+const oldBodies = statement<{ before: string; made: string }, unknown>((db, p) =>
+  db.deleteFrom('message_body').where(
+    'id',
+    'in',
+    db
+      .selectFrom('message_body')
+      .select('id')
+      .where('id', '<', p('made'))
+      // The few old messages that are still on their way.
+      .where('id', 'not in', db.selectFrom('message').select('body_id').where('id', '<', p('before')))
+      .limit(sql.lit(FORGET_AT_ONCE)),
+  ),
 )
 
-/** Deletes a part of what is older; ids tell their time. Answers how many rows went. */
-export function* forgetBefore(time: number): Work<number> {
-  const messages = yield* run(oldMessages, { before: firstIdOf(time) })
-  const attempts = yield* run(oldAttempts, { before: firstIdOf(time) })
-  // After every message that has them; the last of those is made a moment after its body.
-  const isLast = messages < FORGET_AT_ONCE
-  const bodies = isLast ? yield* run(oldBodies, { before: firstIdOf(time - 60_000) }) : 0
-  return messages + attempts + bodies
+/** Deletes a part of what is older; ids tell their time. Answers whether that was all of it. */
+export function* forgetBefore(time: number): Work<{ isAll: boolean }> {
+  const before = firstIdOf(time)
+  const gone = [yield* run(oldMessages, { before }), yield* run(oldAttempts, { before })]
+  // After the messages that have them; the last of those is made a moment after its body.
+  if (gone[0]! < FORGET_AT_ONCE) gone.push(yield* run(oldBodies, { before, made: firstIdOf(time - 60_000) }))
+  return { isAll: gone.every((count) => count < FORGET_AT_ONCE) }
 }
 
 function firstIdOf(time: number): string {

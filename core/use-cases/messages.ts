@@ -34,6 +34,9 @@ export async function listMessages(
     .orderBy('message.id', 'desc')
     .limit(limit + 1)
   if (query.status) found = found.where('status', 'in', query.status)
+  if (query.type) found = found.where('type', 'in', query.type)
+  if (query.since !== undefined) found = found.where('created_at', '>=', new Date(query.since).toISOString())
+  if (query.until !== undefined) found = found.where('created_at', '<=', new Date(query.until).toISOString())
   if (after !== undefined) found = found.where('message.id', '<', after)
   const { page, nextCursor } = cutPage(await found.execute(), limit)
   return { messages: page.map(messageToApi), nextCursor }
@@ -166,7 +169,8 @@ function attemptToApi(message: MessageWithBody, attempt: Selectable<AttemptTable
   return {
     at: attempt.at,
     requestHeaders: {
-      ...sentHeaders(message),
+      // Those before the last replay were not marked as one.
+      ...sentHeaders({ replay: attempt.at < message.started_at ? 0 : message.replay }),
       'webhook-id': message.id,
       'webhook-timestamp': String(Math.floor(Date.parse(attempt.at) / 1000)),
     },

@@ -63,11 +63,18 @@ test('what is said to several endpoints is stored once', async () => {
   expect(messages.map(({ body_id }) => body_id)).toEqual([messages[0]!.id, messages[0]!.id])
 })
 
-test('what is forgotten of messages is forgotten of their bodies, also while older ones keep coming', async () => {
+test('bodies are forgotten with their messages, those of messages still on their way with these', async () => {
   const post = await openPost('sqlite')
   await post.endpoint('/a')
   await post.tocsin.createIncident(post.project, { title: 'A', severity: 'critical' })
-  await post.database.transaction(() => forgetBefore(START + 2 * MINUTE))
-  expect(await post.database.read.selectFrom('message').select('id').execute()).toEqual([])
-  expect(await post.database.read.selectFrom('message_body').select('id').execute()).toEqual([])
+  const forget = () => post.database.transaction(() => forgetBefore(START + 2 * MINUTE))
+  const ids = async (table: 'message' | 'message_body') =>
+    (await post.database.read.selectFrom(table).select('id').execute()).map(({ id }) => id)
+
+  await forget()
+  expect(await ids('message')).toHaveLength(1)
+  await post.worker().runOnce()
+  expect(post.sent).toMatchObject([{ url: '/a', ok: true }])
+  await forget()
+  expect([await ids('message'), await ids('message_body')]).toEqual([[], []])
 })
