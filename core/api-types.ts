@@ -146,6 +146,8 @@ export interface ApiSourceInput {
   address?: 'project' | 'token'
   secret?: string
   settings?: ApiSourceSettingsInput
+  /** Answers an id to reveal the credential by instead of the credential, for callers that must not see it. */
+  reveal?: boolean
 }
 
 export interface ApiSourcePatch {
@@ -159,7 +161,61 @@ export interface ApiRotateInput {
   overlapMinutes?: number
   /** A secret made by the sender; generated where absent. */
   secret?: string
+  /** As at the creation. */
+  reveal?: boolean
 }
+
+/** A credential just made, to be seen once by someone with `secrets:read`. */
+export interface ApiReveal {
+  id: string
+  /** Ten minutes after it was made. */
+  expiresAt: string
+}
+
+/** What a reveal shows. */
+export interface ApiCredential {
+  sourceId: string
+  adapter: string
+  name: string
+  url: string
+  /** Null where the address itself is the credential. */
+  secret: string | null
+}
+
+/** Whether a project receives webhooks, and where tools would send them. */
+export interface ApiIngestion {
+  projectId: string
+  projectName: string
+  plan: ApiPlan
+  /** Whether the plan has webhooks. */
+  inPlan: boolean
+  /** The plan has them and the project's own switch is on. */
+  enabled: boolean
+  /** Base of every address. */
+  publicUrl: string
+  /** One per tool, whether there is a source for it or not; `{token}` stands for the token of a source. */
+  addresses: { adapter: string; name: string; address: 'project' | 'token'; url: string }[]
+}
+
+/** One call of an assistant's tool. */
+export interface ApiToolCall {
+  id: string
+  at: string
+  /** Null where no project was found for it. */
+  projectId: string | null
+  caller: { keyId: string; name: string }
+  tool: string
+  /** As given, without what may be a secret. */
+  arguments: Record<string, unknown>
+  /** `ok`, or the code of the error. */
+  outcome: string
+  durationMs: number
+}
+
+export type ApiToolCallInput = Pick<
+  ApiToolCall,
+  'projectId' | 'tool' | 'arguments' | 'outcome' | 'durationMs'
+>
 
 export interface ApiIncidentSummary {
   id: string

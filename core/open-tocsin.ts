@@ -20,7 +20,7 @@ import { keyCheck, newSecret } from './store/secrets.ts'
 import { all, insertRows, statement } from './store/statement.ts'
 import { createWriter } from './store/writer.ts'
 import type { Caller, OpenedTocsin, OpenOptions, Tocsin } from './tocsin.ts'
-import { SCOPES } from './types.ts'
+import * as audit from './use-cases/audit.ts'
 import type { Core } from './use-cases/core.ts'
 import { change, saveDecision } from './use-cases/core.ts'
 import * as endpoints from './use-cases/endpoints.ts'
@@ -182,12 +182,15 @@ function useCases(core: Core, caller: Caller): Tocsin {
     updateProject: (project, patch) => projects.updateProject(core, caller, project, patch),
     deleteProject: (project) => projects.deleteProject(core, caller, project),
 
+    getIngestion: (project) => sources.getIngestion(core, caller, project),
+
     createSource: (project, input) => sources.createSource(core, caller, project, input),
     listSources: (project, page) => sources.listSources(core, caller, project, page),
     getSource: (project, source) => sources.getSource(core, caller, project, source),
     updateSource: (project, source, patch) => sources.updateSource(core, caller, project, source, patch),
     deleteSource: (project, source) => sources.deleteSource(core, caller, project, source),
     rotateSource: (project, source, input) => sources.rotateSource(core, caller, project, source, input),
+    revealSecret: (project, reveal) => sources.revealSecret(core, caller, project, reveal),
     testSource: (project, source) => sources.testSource(core, caller, project, source),
 
     listRequests: (project, query) => requests.listRequests(core, caller, project, query),
@@ -228,6 +231,9 @@ function useCases(core: Core, caller: Caller): Tocsin {
     createKey: (project, input) => keys.createKey(core, caller, project, input),
     listKeys: (project, page) => keys.listKeys(core, caller, project, page),
     deleteKey: (project, key) => keys.deleteKey(core, caller, project, key),
+
+    recordToolCall: (input) => audit.recordToolCall(core, caller, input),
+    listToolCalls: (project, page) => audit.listToolCalls(core, caller, project, page),
   }
 }
 
@@ -292,10 +298,13 @@ async function firstStartOf(
   }
 }
 
-/** A key given by setting is valid from this start on. */
+/**
+ * A key given by setting is valid from this start on. It names no scope but `admin`, which implies the others; so an
+ * assistant that is given it still sees no secrets.
+ */
 async function ensureAdminKey(core: Core, secret: string | undefined): Promise<void> {
   if (secret === undefined) return
-  const row = keys.keyRow(core, { name: 'admin', scopes: [...SCOPES], projectId: null, secret })
+  const row = keys.keyRow(core, { name: 'admin', scopes: ['admin'], projectId: null, secret })
   await change(core, function* () {
     yield* insertRows('api_key', [row], { onConflict: { do: 'ignore', columns: ['hash'] } })
   })

@@ -1,5 +1,6 @@
 import type {
   ApiAttempt,
+  ApiCredential,
   ApiEndpoint,
   ApiEndpointInput,
   ApiEndpointPatch,
@@ -7,6 +8,7 @@ import type {
   ApiIncident,
   ApiIncidentInput,
   ApiIncidentQuery,
+  ApiIngestion,
   ApiKey,
   ApiKeyInput,
   ApiMessage,
@@ -22,6 +24,7 @@ import type {
   ApiRequest,
   ApiRequestDetail,
   ApiRequestQuery,
+  ApiReveal,
   ApiRotateInput,
   ApiScope,
   ApiSignal,
@@ -29,6 +32,8 @@ import type {
   ApiSourceInput,
   ApiSourcePatch,
   ApiTimelineEntry,
+  ApiToolCall,
+  ApiToolCallInput,
 } from './api-types.ts'
 import type { Resolve, TargetRules } from './delivery/targets.ts'
 import type { TocsinError } from './errors.ts'
@@ -48,7 +53,12 @@ export interface Tocsin {
   updateProject(project: string, patch: ApiProjectPatch): Promise<{ project: ApiProject }>
   deleteProject(project: string): Promise<void>
 
-  createSource(project: string, input: ApiSourceInput): Promise<{ source: ApiSource; secret?: string }>
+  getIngestion(project: string): Promise<{ ingestion: ApiIngestion }>
+
+  createSource(
+    project: string,
+    input: ApiSourceInput,
+  ): Promise<{ source: ApiSource; secret?: string; reveal?: ApiReveal }>
   listSources(project: string, page: ApiPage): Promise<{ sources: ApiSource[]; nextCursor: string | null }>
   getSource(project: string, source: string): Promise<{ source: ApiSource }>
   updateSource(project: string, source: string, patch: ApiSourcePatch): Promise<{ source: ApiSource }>
@@ -57,7 +67,9 @@ export interface Tocsin {
     project: string,
     source: string,
     input: ApiRotateInput,
-  ): Promise<{ source: ApiSource; secret?: string }>
+  ): Promise<{ source: ApiSource; secret?: string; reveal?: ApiReveal }>
+  /** Shows a credential that was made with `reveal`, once; `not_found` afterwards, and after ten minutes. */
+  revealSecret(project: string, reveal: string): Promise<{ credential: ApiCredential }>
   /** Sends a request through the real path as a drill that opens and recovers. */
   testSource(
     project: string,
@@ -171,6 +183,14 @@ export interface Tocsin {
   createKey(project: string, input: ApiKeyInput): Promise<{ key: ApiKey; secret: string }>
   listKeys(project: string, page: ApiPage): Promise<{ keys: ApiKey[]; nextCursor: string | null }>
   deleteKey(project: string, key: string): Promise<void>
+
+  /** Any key may record its own calls. */
+  recordToolCall(input: ApiToolCallInput): Promise<void>
+  /** Newest first, of the last 90 days; with those of no project for keys of all projects. */
+  listToolCalls(
+    project: string,
+    page: ApiPage,
+  ): Promise<{ toolCalls: ApiToolCall[]; nextCursor: string | null }>
 }
 
 /** Who is calling: an API key, or the process itself. */

@@ -7,6 +7,7 @@ import type { Config } from './config.ts'
 import { routeOperations } from './define-route.ts'
 import { apiErrorHandler } from './error-handler.ts'
 import { openApiDocument } from './openapi.ts'
+import { auditRoutes } from './routes/audit.ts'
 import { endpointRoutes } from './routes/endpoints.ts'
 import { healthRoutes } from './routes/health.ts'
 import { incidentRoutes } from './routes/incidents.ts'
@@ -38,6 +39,7 @@ export const operations = [
   ...messageRoutes,
   ...keyRoutes,
   ...meRoutes,
+  ...auditRoutes,
 ]
 
 /** The whole HTTP side of one open Tocsin, not yet listening. */

@@ -82,6 +82,7 @@ const TAGS = [
   { name: 'Messages', description: 'What was sent there, with every attempt' },
   { name: 'Projects', description: 'Tenants: each with its own sources, incidents, keys and policy' },
   { name: 'Keys', description: 'Who may call this API and for what' },
+  { name: 'Audit', description: 'What assistants have called' },
   { name: 'Process', description: 'For load balancers and machines' },
 ]
 
@@ -94,6 +95,7 @@ const PARAMETERS: Record<string, string> = {
   message: 'Id of the message, its `webhook-id`',
   type: 'Such as `incident.opened`',
   key: 'Id of the key',
+  reveal: 'Id of the reveal, from the answer that made the credential',
   projectId: 'Id of the project',
   adapter: 'The tool that sends, such as `generic`, `sentry` or `grafana`',
   token: 'The credential of the source',

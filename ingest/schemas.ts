@@ -1,5 +1,6 @@
 import {
   type ApiAttempt,
+  type ApiCredential,
   type ApiEndpoint,
   type ApiEndpointInput,
   type ApiEndpointPatch,
@@ -7,6 +8,7 @@ import {
   type ApiIncident,
   type ApiIncidentInput,
   type ApiIncidentQuery,
+  type ApiIngestion,
   type ApiKey,
   type ApiKeyInput,
   type ApiMessage,
@@ -20,12 +22,15 @@ import {
   type ApiRequest,
   type ApiRequestDetail,
   type ApiRequestQuery,
+  type ApiReveal,
   type ApiRotateInput,
   type ApiSignal,
   type ApiSource,
   type ApiSourceInput,
   type ApiSourcePatch,
   type ApiTimelineEntry,
+  type ApiToolCall,
+  type ApiToolCallInput,
   adapterSlugs,
   MESSAGE_TYPES,
   OUTCOMES,
@@ -199,6 +204,12 @@ export const Source = z
   .meta({ id: 'Source' }) satisfies z.ZodType<ApiSource>
 
 const secretIn = z.string().min(1).max(500)
+const reveal = z
+  .boolean()
+  .optional()
+  .describe(
+    'Answers an id to reveal the credential by, once and within ten minutes, instead of the credential',
+  )
 
 export const SourceInput = z.strictObject({
   adapter: z.enum(adapterSlugs),
@@ -206,6 +217,7 @@ export const SourceInput = z.strictObject({
   address: Address.optional(),
   secret: secretIn.optional().describe('One that the sender made; generated where absent'),
   settings: SourceSettingsInput.optional(),
+  reveal,
 }) satisfies z.ZodType<ApiSourceInput>
 
 export const SourcePatch = z.strictObject({
@@ -217,9 +229,37 @@ export const SourcePatch = z.strictObject({
 export const RotateInput = z.strictObject({
   overlapMinutes: minutes.optional().describe('How long the old credential stays valid'),
   secret: secretIn.optional().describe('One that the sender made; generated where absent'),
+  reveal,
 }) satisfies z.ZodType<ApiRotateInput>
 
+export const Reveal = z.object({ id: z.string(), expiresAt: time }) satisfies z.ZodType<ApiReveal>
+
+export const Credential = z
+  .object({
+    sourceId: z.string(),
+    adapter: z.string(),
+    name: z.string(),
+    url: z.string(),
+    secret: z.string().nullable().describe('Null where the address itself is the credential'),
+  })
+  .meta({ id: 'Credential' }) satisfies z.ZodType<ApiCredential>
+
+export const Ingestion = z
+  .object({
+    projectId: z.string(),
+    projectName: z.string(),
+    plan: Plan,
+    inPlan: z.boolean().describe('Whether the plan has webhooks'),
+    enabled: z.boolean().describe("The plan has them and the project's own switch is on"),
+    publicUrl: z.string().describe('Base of every address'),
+    addresses: z
+      .array(z.object({ adapter: z.string(), name: z.string(), address: Address, url: z.string() }))
+      .describe('One per tool; `{token}` stands for the token of a source'),
+  })
+  .meta({ id: 'Ingestion' }) satisfies z.ZodType<ApiIngestion>
+
 export const SourceTestInput = z.strictObject({})
+export const RevealInput = z.strictObject({})
 
 export const Received = z
   .object({
@@ -546,3 +586,26 @@ export const ReplayRange = z.strictObject({
     .min(1)
     .optional(),
 }) satisfies z.ZodType<ApiReplayRange>
+
+export const ToolCall = z
+  .object({
+    id: z.string(),
+    at: time,
+    projectId: z.string().nullable().describe('Null where no project was found for it'),
+    caller: z.object({ keyId: z.string(), name: z.string() }),
+    tool: z.string(),
+    arguments: z.record(z.string(), z.unknown()).describe('As given, without what may be a secret'),
+    outcome: z.string().describe('`ok`, or the code of the error'),
+    durationMs: z.number(),
+  })
+  .meta({ id: 'ToolCall' }) satisfies z.ZodType<ApiToolCall>
+
+export const ToolCallInput = z.strictObject({
+  projectId: id.nullable(),
+  tool: z.string().min(1).max(100),
+  arguments: z
+    .record(z.string(), z.unknown())
+    .refine((value) => JSON.stringify(value).length <= 10_000, 'may hold at most 10,000 characters of JSON'),
+  outcome: z.string().min(1).max(100),
+  durationMs: z.int().min(0),
+}) satisfies z.ZodType<ApiToolCallInput>

@@ -23,6 +23,8 @@ export interface Schema {
   endpoint_secret: EndpointSecretTable
   message: MessageTable
   attempt: AttemptTable
+  secret_reveal: SecretRevealTable
+  audit: AuditTable
 }
 
 export interface ProjectTable {
@@ -371,4 +373,26 @@ export interface AttemptTable {
   duration_ms: number
   error: string | null
   response_body: string | null
+}
+
+/** Leave to see a new credential once. */
+export interface SecretRevealTable {
+  id: string
+  project_id: string
+  source_id: string
+  credential_id: string
+  expires_at: string
+}
+
+/** Calls of assistants' tools. */
+export interface AuditTable {
+  id: string
+  project_id: string | null
+  at: string
+  key_id: string
+  key_name: string
+  tool: string
+  arguments: string
+  outcome: string
+  duration_ms: number
 }

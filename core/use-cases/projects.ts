@@ -137,6 +137,8 @@ const TABLES_OF_PROJECT = [
   'endpoint_secret',
   'message',
   'attempt',
+  'secret_reveal',
+  'audit',
 ] as const satisfies (keyof Schema)[]
 
 const deletions = TABLES_OF_PROJECT.map((table) =>

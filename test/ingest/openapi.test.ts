@@ -90,6 +90,7 @@ const BODIES: Record<string, unknown> = {
   '/projects/:project/incidents/:incident/notes': { text: 'Looking.' },
   '/projects/:project/endpoints': { url: 'https://example.com/webhooks' },
   '/projects/:project/keys': { name: 'k', scopes: ['incidents:read'] },
+  '/audit': { projectId: null, tool: 'list_incidents', arguments: {}, outcome: 'ok', durationMs: 3 },
 }
 
 function documented(): string[] {

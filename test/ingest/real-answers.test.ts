@@ -72,6 +72,9 @@ test('every operation answers what the document declares', async () => {
   await call('updateSource', { source: source.id }, { settings: { cidrs: [] } })
   await call('rotateSource', { source: source.id }, { overlapMinutes: 5 })
   await call('testSource', { source: source.id })
+  await call('getIngestion')
+  const { reveal } = await call('rotateSource', { source: source.id }, { reveal: true })
+  await call('revealSecret', { reveal: reveal.id })
   await call('getSource', { source: source.id })
   await call('listSources')
 
@@ -120,6 +123,9 @@ test('every operation answers what the document declares', async () => {
   const { key } = await call('createKey', {}, { name: 'reader', scopes: ['incidents:read'] })
   await call('listKeys')
   await call('deleteKey', { key: key.id })
+  const toolCall = { projectId: project, tool: 'list_incidents', arguments: {}, outcome: 'ok', durationMs: 3 }
+  await call('recordToolCall', {}, toolCall)
+  expect((await call('listToolCalls')).toolCalls).toMatchObject([toolCall])
   await call('deleteSource', { source: source.id })
 
   expect(operations.map(({ id }) => id).filter((id) => !asked.has(id))).toEqual([])

@@ -321,12 +321,32 @@ const sampleUseCases: Tocsin = {
   getProject: async () => ({ project }),
   updateProject: async () => ({ project }),
   deleteProject: async () => {},
+  getIngestion: async () => ({
+    ingestion: {
+      projectId: 'project-1',
+      projectName: 'default',
+      plan: 'unlimited',
+      inPlan: true,
+      enabled: true,
+      publicUrl: 'http://127.0.0.1:4117',
+      addresses: [{ adapter: 'generic', name: 'Generic', address: 'project', url: source.url }],
+    },
+  }),
   createSource: async () => ({ source, secret: 's3cret' }),
   listSources: async () => ({ sources: [source], nextCursor: 'more' }),
   getSource: async () => ({ source }),
   updateSource: async () => ({ source }),
   deleteSource: async () => {},
   rotateSource: async () => ({ source }),
+  revealSecret: async () => ({
+    credential: {
+      sourceId: 'source-1',
+      adapter: 'generic',
+      name: 'Generic',
+      url: source.url,
+      secret: 's3cret',
+    },
+  }),
   testSource: async () => ({
     success: true,
     reference: 'INC-001',
@@ -360,4 +380,20 @@ const sampleUseCases: Tocsin = {
   createKey: async () => ({ key, secret: 'tk_secret' }),
   listKeys: async () => ({ keys: [key], nextCursor: null }),
   deleteKey: async () => {},
+  recordToolCall: async () => {},
+  listToolCalls: async () => ({
+    toolCalls: [
+      {
+        id: 'call-1',
+        at: AT,
+        projectId: 'project-1',
+        caller: { keyId: 'key-1', name: 'A key' },
+        tool: 'list_incidents',
+        arguments: { status: 'open' },
+        outcome: 'ok',
+        durationMs: 3,
+      },
+    ],
+    nextCursor: null,
+  }),
 }
