@@ -335,6 +335,8 @@ export interface ApiEvent {
     stackTrace?: string[]
     values?: Record<string, string | number>
     thresholds?: Record<string, string | number>
+    /** The query or condition of the alert's rule. */
+    expression?: string
     links?: { text: string; href: string }[]
   } | null
   duplicateCount: number
@@ -610,6 +612,11 @@ export interface ApiPostmortemFacts {
     /** Firings beyond the first of each signal. */
     flaps: number
     reopenings: number
+    /** Last recoveries that no sender reported. */
+    inferredRecoveries: number
+    /** Events whose sender gave no usable time, of those looked at. */
+    withoutTime: number
+    notes: number
   }
   /** Values and thresholds as the senders gave them, first and last of each signal. */
   measurements: {
@@ -636,6 +643,8 @@ export interface ApiPostmortemFacts {
   }[]
   /** Signals of this incident that fired together before, with the earlier incidents. */
   coFiring: { signals: [string, string]; times: number; references: string[] }[]
+  /** Every id cited above, and what stands there. */
+  evidence: { id: string; kind: 'event' | 'timeline'; at: string; text: string }[]
 }
 
 export interface ApiPostmortem {

@@ -19,7 +19,6 @@ export interface ToolContext {
 
 /** All four hints; clients show them to people and do not trust them. */
 export interface Annotations {
-  title: string
   readOnlyHint: boolean
   destructiveHint: boolean
   idempotentHint: boolean
@@ -49,18 +48,23 @@ export interface Tool {
 }
 
 /** `project`, the same in every tool. */
-export const project = z
-  .string()
-  .max(200)
-  .optional()
-  .describe('Project id or name; only needed when the key opens several')
+export const project = z.string().optional().describe('Id or name, where the key opens several')
 
-/** `untrusted`, the same in every result. */
-export const untrusted = z.array(z.string()).optional().describe('Paths holding text written by senders')
+/** Paths that hold text of senders, the same in every result. */
+export const untrusted = z.array(z.string()).optional()
+
+/**
+ * An entry of a result, by the members that programs need to go on. It holds more, which the text beside it names:
+ * every member of every entry would be a third of what a model reads of a tool before it is ever used.
+ */
+export function entry(...members: readonly string[]) {
+  return z.looseObject(Object.fromEntries(members.map((member) => [member, z.string()])))
+}
 
 export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject>(tool: {
   name: string
   config: {
+    title: string
     description: string
     scopes: readonly ApiScope[]
     /** Strict, so that a wrong name is an error the model can mend. */
@@ -76,7 +80,7 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
     scopes: config.scopes,
     listing: {
       name,
-      title: config.annotations.title,
+      title: config.title,
       description: config.description,
       inputSchema: jsonSchema(config.input, 'input'),
       outputSchema: jsonSchema(config.output, 'output'),
@@ -88,8 +92,17 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
   }
 }
 
+/** Of any argument: one rule here is shorter to read for a model than a limit in each schema. */
+const MOST_TEXT = 5_000
+
 function jsonSchema(schema: z.ZodObject, io: 'input' | 'output'): ToolListing['inputSchema'] {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io })
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, {
+    io,
+    override: ({ jsonSchema }) => {
+      // What is not said is allowed anyway.
+      if (typeof jsonSchema.additionalProperties === 'object') delete jsonSchema.additionalProperties
+    },
+  })
   return rest as ToolListing['inputSchema']
 }
 
@@ -98,6 +111,15 @@ function checkArguments<Input extends z.ZodObject>(
   schema: Input,
   args: unknown,
 ): z.output<Input> {
+  const tooLong = Object.entries(args ?? {}).find(
+    ([, value]) => typeof value === 'string' && value.length > MOST_TEXT,
+  )
+  if (tooLong) {
+    throw new ToolError(
+      'invalid_arguments',
+      `${quoted(tooLong[0])} may have at most ${MOST_TEXT} characters.`,
+    )
+  }
   const result = schema.safeParse(args)
   if (result.success) return result.data
   const known = Object.keys(schema.shape)

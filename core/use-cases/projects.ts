@@ -137,6 +137,7 @@ const TABLES_OF_PROJECT = [
   'endpoint_secret',
   'message',
   'attempt',
+  'postmortem',
   'secret_reveal',
   'audit',
 ] as const satisfies (keyof Schema)[]

@@ -3,26 +3,24 @@ import { z } from 'zod'
 import { defineTool, project, type ToolContext, untrusted } from '../define-tool.ts'
 import { allSources, findProject, findSource, noSource } from '../find.ts'
 import { quoted, ToolError } from '../tool-error.ts'
-import { showAddress, showWebhook, strangeOfWebhooks, webhookFields } from './webhook.ts'
+import { showAddress, showWebhook, strangeOfWebhooks, webhookEntry } from './webhook.ts'
 
 const ACTIONS = ['keep', 'generate', 'rotate', 'enter'] as const
 
 const input = z.strictObject({
   source: z
     .string()
-    .min(1)
-    .max(200)
     .optional()
     .describe(
-      'Provider slug, source id or name; a new name with provider makes a source. Without: enabled is of the whole project',
+      'Provider slug, source id or name. A new name with provider: one more. Absent: enabled of the project',
     ),
   provider: z.enum(adapterSlugs).optional().describe('The monitoring tool'),
   enabled: z.boolean().optional(),
   secretAction: z
     .enum(ACTIONS)
     .optional()
-    .describe('Default keep; a new source gets one generated. enter: a person types the one the tool issued'),
-  graceMinutes: z.int().min(0).max(1440).optional().describe('With rotate: how long the old one stays valid'),
+    .describe('Default keep. enter: the user types the one the tool issued'),
+  graceMinutes: z.int().min(0).max(1440).optional().describe('How long a rotated one stays valid'),
   severityDefault: z.enum(['critical', 'high', 'medium', 'low', 'info']).optional(),
   dryRun: z.boolean().optional().describe('Only says what would change'),
   project,
@@ -32,8 +30,9 @@ type Input = z.output<typeof input>
 export const configureWebhook = defineTool({
   name: 'configure_webhook',
   config: {
+    title: 'Configure a webhook',
     description:
-      'Create, enable, disable or change a webhook source, or rotate its secret. Ask the user first. Never takes a secret, and shows one only to keys with secrets:read: give the user the command in revealCommand or enterCommand. Plan pro or higher.',
+      'Create, enable, disable or change a webhook source, or rotate its secret. Ask the user first. Takes no secret and shows none: give the user revealCommand or enterCommand to run. Needs plan pro.',
     scopes: ['sources:read', 'sources:write'],
     input,
     output: z.object({
@@ -42,17 +41,16 @@ export const configureWebhook = defineTool({
       created: z.boolean(),
       changed: z.array(z.string()).optional(),
       dryRun: z.boolean().optional(),
-      webhooks: z.array(z.object(webhookFields)).optional(),
+      webhooks: z.array(webhookEntry).optional(),
       secret: z.string().optional(),
       secretState: z.enum(['unchanged', 'pending_reveal', 'shown', 'to_enter']),
-      revealCommand: z.string().optional().describe('For the user: shows the secret once'),
+      revealCommand: z.string().optional(),
       revealExpiresAt: z.string().optional(),
-      enterCommand: z.string().optional().describe('For the user: takes the secret'),
+      enterCommand: z.string().optional(),
       oldSecretValidMinutes: z.number().optional(),
       untrusted,
     }),
     annotations: {
-      title: 'Configure a webhook',
       readOnlyHint: false,
       // A rotation or a switch can cut a sender off.
       destructiveHint: true,

@@ -1,6 +1,6 @@
 import type { ApiPostmortem } from '@tocsin/core'
 import { z } from 'zod'
-import { defineTool, project, untrusted } from '../define-tool.ts'
+import { defineTool, entry, project, untrusted } from '../define-tool.ts'
 import { findProject, withIncident } from '../find.ts'
 import { MOST_CHARACTERS, type Untrusted } from '../present.ts'
 
@@ -22,16 +22,16 @@ const STRANGE: Untrusted = {
 }
 
 const text = z.string().optional()
-const number = z.number().optional()
 
 export const draftPostmortem = defineTool({
   name: 'draft_postmortem',
   config: {
+    title: 'Draft a post-mortem',
     description:
-      'Draft a post-mortem from the stored facts of an incident; stores nothing. Every timeline line cites evidence ids (events and timeline entries of get_incident). Gaps are questions for people: ask, do not invent answers.',
+      'Draft a post-mortem from the stored facts of an incident; stores nothing. Its lines cite evidence ids (events and timeline entries of get_incident). Gaps are questions for people: never invent answers.',
     scopes: ['incidents:read'],
     input: z.strictObject({
-      incidentId: z.string().min(1).max(60).describe('Id, or reference such as INC-042'),
+      incidentId: z.string().describe('Id, or reference such as INC-042'),
       template: z.enum(TEMPLATES).optional().describe('Default standard'),
       audience: z.enum(AUDIENCES).optional().describe('Default internal; customer names no people or hosts'),
       project,
@@ -44,35 +44,15 @@ export const draftPostmortem = defineTool({
       generatedBy: z.string(),
       fallbackReason: text,
       markdown: z.string(),
-      facts: z.object({
-        status: z.string(),
-        severity: z.string(),
-        startedAt: z.string(),
-        detectedAt: z.string(),
-        acknowledgedAt: text,
-        resolvedAt: text,
-        timeToDetectMs: number,
-        timeToAcknowledgeMs: number,
-        timeToResolveMs: number,
-        events: z.number(),
-        signals: z.number(),
-        firing: z.number(),
-        flaps: z.number(),
-        duplicates: z.number(),
-        sources: z.array(z.string()).optional(),
-        measurements: z.array(z.string()).optional(),
-      }),
-      timeline: z
-        .array(z.object({ at: z.string(), text: z.string(), evidenceIds: z.array(z.string()).optional() }))
-        .optional(),
+      facts: z.looseObject({}),
+      timeline: z.array(entry('at', 'text')).optional(),
       gaps: z.array(z.string()).optional(),
       related: z.array(z.string()).optional(),
       unsupported: z.array(z.string()).optional(),
-      complete: z.boolean().describe('False: cut to fit'),
+      complete: z.boolean(),
       untrusted,
     }),
     annotations: {
-      title: 'Draft a post-mortem',
       readOnlyHint: true,
       destructiveHint: false,
       idempotentHint: true,

@@ -1,11 +1,11 @@
 import type { ApiEvent, ApiSignal, ApiTimelineEntry } from '@tocsin/core'
 import { z } from 'zod'
 import { bindCursor, readCursor } from '../cursor.ts'
-import { defineTool, project, type ToolContext, untrusted } from '../define-tool.ts'
+import { defineTool, entry, project, type ToolContext, untrusted } from '../define-tool.ts'
 import { findProject, withIncident } from '../find.ts'
 import { MOST_CHARACTERS, type Untrusted } from '../present.ts'
 import { ToolError } from '../tool-error.ts'
-import { incidentFields, showIncident, strangeOfIncident } from './incident.ts'
+import { incidentEntry, showIncident, strangeOfIncident } from './incident.ts'
 
 const PARTS = ['timeline', 'events', 'signals'] as const
 type Part = (typeof PARTS)[number]
@@ -35,83 +35,33 @@ const STRANGE: Untrusted = {
 }
 
 const text = z.string().optional()
-const anything = z.record(z.string(), z.unknown()).optional()
 
 export const getIncident = defineTool({
   name: 'get_incident',
   config: {
+    title: 'Get an incident',
     description:
       'Read one incident: timeline, signals, and the events that are its evidence with the rule that decided each. Get the incidentId from list_incidents.',
     scopes: ['incidents:read'],
     input: z.strictObject({
-      incidentId: z.string().min(1).max(60).describe('Id, or reference such as INC-042'),
+      incidentId: z.string().describe('Id, or reference such as INC-042'),
       cursor: z
         .string()
-        .max(500)
         .optional()
         .describe('nextTimeline, nextEvents or nextSignals of the result before: reads on in that list'),
       project,
     }),
     output: z.object({
-      incident: z.object(incidentFields),
-      timeline: z
-        .array(
-          z.object({
-            entryId: z.string(),
-            at: z.string(),
-            kind: z.string(),
-            by: z.string(),
-            text: z.string(),
-            eventIds: z.array(z.string()).optional(),
-          }),
-        )
-        .optional(),
-      events: z
-        .array(
-          z.object({
-            eventId: z.string(),
-            kind: z.string(),
-            outcome: z.string(),
-            receipt: z.array(z.string()).optional(),
-            eventTime: z.string(),
-            receivedAt: z.string(),
-            severity: z.string(),
-            sourceSeverity: text,
-            title: z.string(),
-            description: text,
-            signalKey: text,
-            labels: anything,
-            values: anything,
-            thresholds: anything,
-            stackTrace: z.array(z.string()).optional(),
-            url: text,
-            requestId: z.string(),
-            duplicateCount: z.number().optional(),
-          }),
-        )
-        .optional(),
-      signals: z
-        .array(
-          z.object({
-            signalId: z.string(),
-            key: z.string(),
-            title: z.string(),
-            status: z.string(),
-            monitor: text,
-            source: z.string(),
-            adapter: z.string(),
-            firedAt: z.string(),
-            recoveredAt: text,
-          }),
-        )
-        .optional(),
+      incident: incidentEntry,
+      timeline: z.array(entry('entryId')).optional(),
+      events: z.array(entry('eventId')).optional(),
+      signals: z.array(entry('signalId')).optional(),
       nextTimeline: text,
       nextEvents: text,
       nextSignals: text,
       untrusted,
     }),
     annotations: {
-      title: 'Get an incident',
       readOnlyHint: true,
       destructiveHint: false,
       idempotentHint: true,

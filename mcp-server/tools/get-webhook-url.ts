@@ -1,33 +1,28 @@
 import { z } from 'zod'
 import { defineTool, project, untrusted } from '../define-tool.ts'
 import { allSources, findProject, findSource, noSource } from '../find.ts'
-import { showAddress, showWebhook, strangeOfWebhooks, webhookFields } from './webhook.ts'
+import { showAddress, showWebhook, strangeOfWebhooks, webhookEntry } from './webhook.ts'
 
 export const getWebhookUrl = defineTool({
   name: 'get_webhook_url',
   config: {
+    title: 'Get webhook addresses',
     description:
-      'Get the webhook address to paste into a monitoring tool, whether it is enabled, when it last received something and why it last refused. Without source: every address of the project.',
+      'Get the webhook address to paste into a monitoring tool, whether it is enabled, what it last received or refused. Without source: every address.',
     scopes: ['sources:read'],
     input: z.strictObject({
-      source: z
-        .string()
-        .min(1)
-        .max(200)
-        .optional()
-        .describe('Provider slug such as grafana, or source id or name'),
+      source: z.string().optional().describe('Provider slug such as grafana, or source id or name'),
       format: z.enum(['summary', 'setup']).optional().describe('setup adds what to click in that tool'),
       project,
     }),
     output: z.object({
       projectId: z.string(),
       receiving: z.boolean(),
-      webhooks: z.array(z.object(webhookFields)).optional(),
+      webhooks: z.array(webhookEntry).optional(),
       hint: z.string().optional(),
       untrusted,
     }),
     annotations: {
-      title: 'Get webhook addresses',
       readOnlyHint: true,
       destructiveHint: false,
       idempotentHint: true,

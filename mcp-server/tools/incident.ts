@@ -1,32 +1,9 @@
 import type { ApiIncident } from '@tocsin/core'
-import { z } from 'zod'
+import { entry } from '../define-tool.ts'
 import type { Untrusted } from '../present.ts'
 
-const text = z.string().optional()
-const count = z.number()
-
 /** An incident as results show it: times in ISO 8601 UTC, what is absent left out. */
-export const incidentFields = {
-  incidentId: z.string(),
-  reference: z.string(),
-  title: z.string(),
-  status: z.string(),
-  severity: z.string(),
-  services: z.array(z.string()).optional(),
-  sources: z.array(z.string()).optional(),
-  startedAt: z.string(),
-  openedAt: z.string(),
-  acknowledgedAt: text,
-  resolvedAt: text,
-  durationMs: count.optional(),
-  signalCount: count,
-  firingCount: count,
-  eventCount: count,
-  reopenCount: count,
-  drill: z.boolean().optional(),
-  customerImpact: z.boolean().optional(),
-  url: text,
-}
+export const incidentEntry = entry('incidentId', 'reference', 'status')
 
 /** Members of it that senders wrote. */
 export function strangeOfIncident(prefix: string): Untrusted {

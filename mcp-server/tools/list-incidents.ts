@@ -5,7 +5,7 @@ import { defineTool, project, type ToolContext, untrusted } from '../define-tool
 import { allSources, findProject, findSource } from '../find.ts'
 import { MOST_CHARACTERS } from '../present.ts'
 import { quoted, ToolError } from '../tool-error.ts'
-import { incidentFields, showIncident, strangeOfIncident } from './incident.ts'
+import { incidentEntry, showIncident, strangeOfIncident } from './incident.ts'
 
 const STATUSES = {
   active: ['open', 'acknowledged'],
@@ -30,40 +30,35 @@ const input = z.strictObject({
     .array(z.enum(['critical', 'high', 'medium', 'low', 'info']))
     .min(1)
     .optional(),
-  source: z.string().max(200).optional().describe('Source id or name, or provider slug'),
-  service: z.string().max(200).optional(),
-  since: z.string().max(40).optional().describe('Opened since: ISO time, or an age such as 24h, 7d'),
-  until: z.string().max(40).optional().describe('Opened until, as since'),
-  query: z.string().max(200).optional().describe('Words of the title, or a reference'),
-  ids: z
-    .array(z.string().max(60))
-    .min(1)
-    .max(20)
-    .optional()
-    .describe('Incident ids or references; any status'),
+  source: z.string().optional().describe('Source id or name, or provider slug'),
+  service: z.string().optional(),
+  since: z.string().optional().describe('Opened since: ISO time, or an age such as 24h, 7d'),
+  until: z.string().optional().describe('Opened until, as since'),
+  query: z.string().optional().describe('Words of the title, or a reference'),
+  ids: z.array(z.string()).min(1).max(20).optional().describe('Incident ids or references; any status'),
   limit: z.int().min(1).max(100).optional().describe('Default 20'),
-  cursor: z.string().max(500).optional().describe('nextCursor of the result before'),
+  cursor: z.string().optional().describe('nextCursor of the result before'),
   project,
 })
 
 export const listIncidents = defineTool({
   name: 'list_incidents',
   config: {
+    title: 'List incidents',
     description:
       'Find incidents, newest first; gives the incidentId other tools need. Default: those open or acknowledged. Not for one incident in depth (get_incident).',
     scopes: ['incidents:read'],
     input,
     output: z.object({
-      incidents: z.array(z.object(incidentFields)).optional(),
+      incidents: z.array(incidentEntry).optional(),
       returned: z.number(),
       total: z.number(),
       nextCursor: z.string().optional(),
-      applied: z.record(z.string(), z.string()),
+      applied: z.looseObject({}),
       hint: z.string().optional(),
       untrusted,
     }),
     annotations: {
-      title: 'List incidents',
       readOnlyHint: true,
       destructiveHint: false,
       idempotentHint: true,

@@ -2,31 +2,31 @@ import { z } from 'zod'
 import { defineTool, project, untrusted } from '../define-tool.ts'
 import { findProject, withIncident } from '../find.ts'
 import { ToolError } from '../tool-error.ts'
-import { incidentFields, showIncident, strangeOfIncident } from './incident.ts'
+import { incidentEntry, showIncident, strangeOfIncident } from './incident.ts'
 
 const ACTIONS = ['acknowledge', 'resolve', 'reopen', 'note'] as const
 
 export const updateIncident = defineTool({
   name: 'update_incident',
   config: {
+    title: 'Update an incident',
     description:
       'Acknowledge, resolve or reopen an incident, or add a note to its timeline. Does not repair anything: only the record changes, and subscribers are told.',
     scopes: ['incidents:write'],
     input: z.strictObject({
-      incidentId: z.string().min(1).max(60).describe('Id, or reference such as INC-042'),
+      incidentId: z.string().describe('Id, or reference such as INC-042'),
       action: z.enum(ACTIONS),
-      note: z.string().min(1).max(5_000).optional().describe('Kept in the timeline; required for note'),
+      note: z.string().optional().describe('Kept in the timeline; required for note'),
       project,
     }),
     output: z.object({
       action: z.string(),
-      incident: z.object(incidentFields).optional(),
-      entryId: z.string().optional().describe('Timeline entry of a note'),
-      stillFiring: z.number().optional().describe('Signals still firing when resolved'),
+      incident: incidentEntry.optional(),
+      entryId: z.string().optional(),
+      stillFiring: z.number().optional(),
       untrusted,
     }),
     annotations: {
-      title: 'Update an incident',
       readOnlyHint: false,
       destructiveHint: false,
       idempotentHint: false,

@@ -1,23 +1,9 @@
 import type { ApiIngestion, ApiSource } from '@tocsin/core'
-import { z } from 'zod'
+import { entry } from '../define-tool.ts'
 import type { Untrusted } from '../present.ts'
 
-const text = z.string().optional()
-
-/** A webhook address as results show it. */
-export const webhookFields = {
-  provider: z.string(),
-  sourceId: text,
-  name: text,
-  url: z.string().describe('The address to paste; masked where it is a secret'),
-  enabled: z.boolean(),
-  status: z.enum(['active', 'disabled', 'not_configured']),
-  credential: z.enum(['secret', 'address']).describe('address: the URL itself is the secret'),
-  lastReceivedAt: text,
-  lastRejected: text,
-  setupSteps: z.array(z.string()).optional(),
-  testCommand: text,
-}
+/** A webhook address as results show it; `url` is masked where it is a secret. */
+export const webhookEntry = entry('provider', 'url', 'status')
 
 export const strangeOfWebhooks: Untrusted = { 'webhooks[].name': 100 }
 

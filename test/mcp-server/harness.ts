@@ -2,7 +2,12 @@ import { randomUUID } from 'node:crypto'
 import { expect } from 'vitest'
 import type { ApiScope } from '../../core/api-types.ts'
 import type { Tocsin } from '../../core/tocsin.ts'
-import { createSurface, type Surface, type SurfaceOptions, type ToolResult } from '../../mcp-server/surface.ts'
+import {
+  createSurface,
+  type Surface,
+  type SurfaceOptions,
+  type ToolResult,
+} from '../../mcp-server/surface.ts'
 import { tools } from '../../mcp-server/tools/index.ts'
 import { ADMIN, type TestProject, type TestTocsin } from '../core/open-test-tocsin.ts'
 
@@ -35,7 +40,11 @@ export function surfaceOn(t: TestTocsin, tocsin: Tocsin, options: Partial<Surfac
 export type Structured = Record<string, any>
 
 /** Calls a tool that succeeds; its result is of the declared shape. */
-export async function call(surface: Surface, name: string, args: object = {}): Promise<Structured & { text: string }> {
+export async function call(
+  surface: Surface,
+  name: string,
+  args: object = {},
+): Promise<Structured & { text: string }> {
   const result = await surface.callTool(name, args)
   expect(result.isError, textOf(result)).toBeUndefined()
   const { output } = tools.find((tool) => tool.name === name)!

@@ -27,17 +27,25 @@ describe('list_incidents', () => {
 
   test('shows the active ones, and with other words others', async () => {
     const active = await call(surface, 'list_incidents')
-    expect(active.incidents).toMatchObject([{ reference: 'INC-001', title: 'Checkout is down', firingCount: 1 }])
+    expect(active.incidents).toMatchObject([
+      { reference: 'INC-001', title: 'Checkout is down', firingCount: 1 },
+    ])
     expect(active.untrusted).toContain('incidents[].title')
     const references = async (args: object) =>
-      (await call(surface, 'list_incidents', args)).incidents?.map((one: { reference: string }) => one.reference)
+      (await call(surface, 'list_incidents', args)).incidents?.map(
+        (one: { reference: string }) => one.reference,
+      )
     expect(await references({ status: 'all' })).toEqual(['INC-002', 'INC-001'])
     expect(await references({ status: 'resolved' })).toEqual(['INC-002'])
     expect(await references({ ids: ['INC-002'] })).toEqual(['INC-002'])
-    expect(await references({ severity: ['critical'], service: 'shop', query: 'checkout' })).toEqual(['INC-001'])
+    expect(await references({ severity: ['critical'], service: 'shop', query: 'checkout' })).toEqual([
+      'INC-001',
+    ])
     expect(await references({ source: 'generic', since: '1h' })).toEqual(['INC-001'])
     expect(await references({ source: 'Generic webhook' })).toEqual(['INC-001'])
-    expect(await references({ until: new Date(t.clock.now().getTime() - HOUR).toISOString() })).toBeUndefined()
+    expect(
+      await references({ until: new Date(t.clock.now().getTime() - HOUR).toISOString() }),
+    ).toBeUndefined()
   })
 
   test('an empty result tells which filter to give up', async () => {
@@ -49,7 +57,11 @@ describe('list_incidents', () => {
 
   test('a cursor goes on, and only with the same arguments', async () => {
     const first = await call(surface, 'list_incidents', { status: 'all', limit: 1 })
-    const second = await call(surface, 'list_incidents', { status: 'all', limit: 1, cursor: first.nextCursor })
+    const second = await call(surface, 'list_incidents', {
+      status: 'all',
+      limit: 1,
+      cursor: first.nextCursor,
+    })
     expect([first.incidents[0].reference, second.incidents[0].reference]).toEqual(['INC-002', 'INC-001'])
     expect(second.nextCursor).toBeUndefined()
     expect(await callError(surface, 'list_incidents', { cursor: first.nextCursor })).toMatch(
@@ -65,8 +77,12 @@ describe('list_incidents', () => {
     expect(await callError(surface, 'list_incidents', { status: 'closed' })).toContain(
       'must be one of active, open, acknowledged, resolved, all',
     )
-    expect(await callError(surface, 'list_incidents', { since: 'yesterday' })).toContain('since is "yesterday"')
-    expect(await callError(surface, 'list_incidents', { limit: 1000 })).toContain('"limit" must be at most 100')
+    expect(await callError(surface, 'list_incidents', { since: 'yesterday' })).toContain(
+      'since is "yesterday"',
+    )
+    expect(await callError(surface, 'list_incidents', { limit: 1000 })).toContain(
+      '"limit" must be at most 100',
+    )
     expect(await callError(surface, 'no_such_tool')).toMatch(/^\[unknown_tool\].*list_incidents/)
   })
 })
@@ -86,7 +102,11 @@ describe('get_incident', () => {
     const project = await t.project()
     const source = await project.source('generic')
     for (let i = 0; i < 60; i++) {
-      await source.send({ id: `s${i}`, title: `Signal ${i} ${'x'.repeat(400)}`, description: 'y'.repeat(3000) })
+      await source.send({
+        id: `s${i}`,
+        title: `Signal ${i} ${'x'.repeat(400)}`,
+        description: 'y'.repeat(3000),
+      })
     }
     const surface = await surfaceOf(project, WORKER)
     const first = await call(surface, 'get_incident', { incidentId: 'INC-001' })
@@ -198,7 +218,9 @@ describe('configure_webhook', () => {
     expect(off.webhooks[0].status).toBe('disabled')
     const { sources } = await t.admin.listSources(project.id, {})
     expect(sources).toMatchObject([{ enabled: false, settings: { defaults: { severity: 'high' } } }])
-    expect((await call(surface, 'configure_webhook', { source: 'grafana', enabled: false })).changed).toBeUndefined()
+    expect(
+      (await call(surface, 'configure_webhook', { source: 'grafana', enabled: false })).changed,
+    ).toBeUndefined()
   })
 
   test('a second source of a tool has a name, and then the tool alone is ambiguous', async () => {
@@ -209,9 +231,9 @@ describe('configure_webhook', () => {
     expect(await callError(surface, 'configure_webhook', { source: 'grafana', enabled: false })).toContain(
       '[ambiguous_source]',
     )
-    expect(await callError(surface, 'configure_webhook', { source: 'Staging', provider: 'sentry' })).toContain(
-      '[conflict]',
-    )
+    expect(
+      await callError(surface, 'configure_webhook', { source: 'Staging', provider: 'sentry' }),
+    ).toContain('[conflict]')
     expect(await callError(surface, 'configure_webhook', { source: 'Production' })).toContain('provider')
   })
 
@@ -226,19 +248,23 @@ describe('configure_webhook', () => {
       graceMinutes: 30,
     })
     expect(rotated).toMatchObject({ changed: ['secret'], oldSecretValidMinutes: 30 })
-    expect(await callError(surface, 'configure_webhook', { source: 'sentry', graceMinutes: 5 })).toContain('rotate')
+    expect(await callError(surface, 'configure_webhook', { source: 'sentry', graceMinutes: 5 })).toContain(
+      'rotate',
+    )
   })
 
   test('without a source switches the project, which needs admin', async () => {
     const project = await t.project()
-    expect(await callError(await surfaceOf(project, WORKER), 'configure_webhook', { enabled: false })).toMatch(
-      /^\[forbidden\].*scope admin/,
-    )
+    expect(
+      await callError(await surfaceOf(project, WORKER), 'configure_webhook', { enabled: false }),
+    ).toMatch(/^\[forbidden\].*scope admin/)
     const admin = await surfaceOf(project, ['admin'])
     expect(await call(admin, 'configure_webhook', { enabled: false })).toMatchObject({ receiving: false })
     expect((await t.admin.getProject(project.id)).project.ingestionEnabled).toBe(false)
     expect((await call(admin, 'get_webhook_url')).hint).toContain('switched off')
-    expect(await callError(admin, 'configure_webhook', { secretAction: 'rotate' })).toContain('source is missing')
+    expect(await callError(admin, 'configure_webhook', { secretAction: 'rotate' })).toContain(
+      'source is missing',
+    )
   })
 })
 
