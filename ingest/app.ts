@@ -1,5 +1,6 @@
 import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http'
 import { type Log, type OpenedTocsin, TocsinError } from '@tocsin/core'
+import { mcpHandler } from '@tocsin/mcp-server'
 import express, { type Express } from 'express'
 import helmet from 'helmet'
 import { answerError, answerJson } from './answer.ts'
@@ -24,6 +25,8 @@ export interface AppOptions {
   tocsin: OpenedTocsin
   config: Pick<Config, 'trustProxy'>
   log: Log
+  /** Names it may be called by at /mcp, besides loopback ones. */
+  hosts?: readonly string[]
   /** Turns `/readyz` off before the process stops. */
   isStopping?: () => boolean
   now?: () => Date
@@ -43,7 +46,7 @@ export const operations = [
 ]
 
 /** The whole HTTP side of one open Tocsin, not yet listening. */
-export function createApp({ tocsin, config, log, isStopping, now }: AppOptions): Express {
+export function createApp({ tocsin, config, log, hosts, isStopping, now }: AppOptions): Express {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -63,6 +66,16 @@ export function createApp({ tocsin, config, log, isStopping, now }: AppOptions):
     }),
   )
   app.use(healthRoutes(tocsin, isStopping ?? (() => false)))
+
+  const mcp = mcpHandler({
+    authenticate: async (key) => {
+      const caller = await tocsin.authenticateKey(key)
+      return caller && tocsin.actingAs(caller)
+    },
+    hosts: hosts ?? [],
+    log,
+  })
+  app.use('/mcp', (req, res, next) => (req.path === '/' ? mcp(req, res) : next()))
 
   const document = openApiDocument(operations)
   app.get('/api/v1/openapi.json', (_req, res) => answerJson(res, 200, document))

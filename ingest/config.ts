@@ -24,6 +24,8 @@ export interface Config {
   defaultPlan: Plan
   /** Addresses of proxies whose X-Forwarded-For is believed. */
   trustProxy: string[]
+  /** Names it may be called by besides its public one, without ports. */
+  allowedHosts: string[]
   /** Networks that outgoing webhooks may reach besides public addresses. */
   allowPrivateTargets: string[]
   role: Role
@@ -57,6 +59,7 @@ export const SETTINGS = {
   TOCSIN_SECRET_KEY: { example: '"$(openssl rand -base64 32)"', read: readSecretKey },
   TOCSIN_DEFAULT_PLAN: { example: 'unlimited', read: oneOf(PLANS) },
   TOCSIN_TRUST_PROXY: { example: '10.0.0.0/8,192.168.1.5/32', read: readTrustedProxies },
+  TOCSIN_ALLOWED_HOSTS: { example: 'tocsin,192.168.1.5', read: readHosts },
   TOCSIN_ALLOW_PRIVATE_TARGETS: { example: '192.168.1.0/24', read: readNetworks },
   TOCSIN_ROLE: { example: 'all', read: oneOf(ROLES) },
   TOCSIN_LOG_LEVEL: { example: 'info', read: oneOf(LOG_LEVELS) },
@@ -77,6 +80,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     secretKey: value('TOCSIN_SECRET_KEY') ?? null,
     defaultPlan: value('TOCSIN_DEFAULT_PLAN') ?? 'unlimited',
     trustProxy: value('TOCSIN_TRUST_PROXY') ?? [],
+    allowedHosts: value('TOCSIN_ALLOWED_HOSTS') ?? [],
     allowPrivateTargets: value('TOCSIN_ALLOW_PRIVATE_TARGETS') ?? [],
     role: value('TOCSIN_ROLE') ?? 'all',
     logLevel: value('TOCSIN_LOG_LEVEL') ?? 'info',
@@ -173,6 +177,17 @@ function readTrustedProxies(text: string): string[] {
   const everyone = networks.find((network) => network.endsWith('/0'))
   if (everyone) throw new Problem(`has ${everyone}, which would let every sender choose its own address`)
   return networks
+}
+
+function readHosts(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim().toLowerCase())
+    .filter((part) => part !== '')
+    .map((part) => {
+      if (/^([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])$/.test(part)) return part
+      throw new Problem(`has ${quoted(part)}, but must be a comma list of host names without ports`)
+    })
 }
 
 function readNetworks(text: string): string[] {
