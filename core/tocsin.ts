@@ -32,6 +32,7 @@ import type {
 } from './api-types.ts'
 import type { Resolve, TargetRules } from './delivery/targets.ts'
 import type { TocsinError } from './errors.ts'
+import type { ModelSettings } from './postmortem/model.ts'
 import type { HookRequest, Plan } from './types.ts'
 
 /**
@@ -242,6 +243,8 @@ export interface OpenOptions {
   targets?: TargetRules
   /** Looks up host names; default by DNS. */
   resolve?: Resolve
+  /** Writes prose of post-mortems; default none. */
+  model?: ModelSettings
   now?: () => Date
   log?: Log
 }
