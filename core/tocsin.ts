@@ -37,6 +37,7 @@ import type {
 } from './api-types.ts'
 import type { Resolve, TargetRules } from './delivery/targets.ts'
 import type { TocsinError } from './errors.ts'
+import type { ModelSettings } from './postmortem/model.ts'
 import type { HookRequest, Plan } from './types.ts'
 
 /**
@@ -262,6 +263,8 @@ export interface OpenOptions {
   targets?: TargetRules
   /** Looks up host names; default by DNS. */
   resolve?: Resolve
+  /** Writes prose of post-mortems; default none. */
+  model?: ModelSettings
   now?: () => Date
   log?: Log
 }

@@ -3,7 +3,7 @@ import { reference } from '../reference.ts'
 import type { EventData } from '../store/event.ts'
 import type { Story, StoryOccurrence } from '../store/story.ts'
 import { cleanLine } from '../untrusted-text.ts'
-import { clock, count, quote } from './words.ts'
+import { called, clock, count, quote } from './words.ts'
 
 /** What can be said of an incident: its facts, its timeline, earlier incidents like it. */
 export type Findings = Pick<ApiPostmortem, 'incidentId' | 'reference' | 'facts' | 'timeline' | 'related'>
@@ -498,14 +498,14 @@ function repeatsOf(read: Reading, entry: Entry, events: readonly StoryEvent[]): 
   if (events.some((event) => event.outcome !== 'refreshed')) return null
   const titles = events.slice(0, 3).map((event) => quote(event.title))
   const more = events.length > 3 ? ` and ${events.length - 3} more` : ''
-  return `${read.sourceName(events[0]!.source_id)} said again that ${titles.join(', ')}${more} fires`
+  return `${called(read.sourceName(events[0]!.source_id))} said again that ${titles.join(', ')}${more} fires`
 }
 
 function rowText(read: Reading, entry: Entry, events: readonly StoryEvent[]): string {
   if (entry.kind !== 'context' || events.length === 0) return changeText(read, entry)
   const told = events.slice(0, 5).map((event) => eventWords(read, event))
   const more = events.length > 5 ? `; ${events.length - 5} more` : ''
-  return `${read.sourceName(events[0]!.source_id)} reported ${told.join('; ')}${more}.`
+  return `${called(read.sourceName(events[0]!.source_id))} reported ${told.join('; ')}${more}.`
 }
 
 function citeEvents(read: Reading, events: readonly StoryEvent[]): string[] {
@@ -513,7 +513,7 @@ function citeEvents(read: Reading, events: readonly StoryEvent[]): string[] {
 }
 
 function eventText(read: Reading, event: StoryEvent): string {
-  return `${read.sourceName(event.source_id)} reported ${eventWords(read, event)}.`
+  return `${called(read.sourceName(event.source_id))} reported ${eventWords(read, event)}.`
 }
 
 function eventWords(read: Reading, event: StoryEvent): string {
@@ -544,7 +544,9 @@ function changeText(read: Reading, entry: Entry): string {
         ? `${quote(by.name)} opened ${reference(number)}.`
         : `${reference(number)} was opened.`
     case 'acknowledged':
-      return by.type === 'key' ? `${quote(by.name)} acknowledged it.` : `It was acknowledged in ${by.name}.`
+      return by.type === 'key'
+        ? `${quote(by.name)} acknowledged it.`
+        : `It was acknowledged in ${called(by.name)}.`
     case 'reopened':
       return by.type === 'key' ? `${quote(by.name)} reopened it.` : `${reference(number)} was reopened.`
     case 'resolved': {

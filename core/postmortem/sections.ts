@@ -1,7 +1,7 @@
 import type { ApiPostmortemFacts } from '../api-types.ts'
 import { SLOW_DETECTION_MS } from './gaps.ts'
 import { codeBlock, type SectionWriter, tableHead, type Writing } from './page.ts'
-import { clock, count, dateTime, duration, list, quote } from './words.ts'
+import { called, clock, count, dateTime, duration, list, quote } from './words.ts'
 
 /** An acknowledgement within this time is told as one that went well. */
 const PROMPT_MS = 15 * 60_000
@@ -11,7 +11,7 @@ const PROMPT_MS = 15 * 60_000
 export const summary: SectionWriter = (writing) => {
   const { facts, page } = writing
   const { counts, evidenceIds } = facts
-  const sources = facts.sources.slice(0, 5).map(({ name }) => name)
+  const sources = facts.sources.slice(0, 5).map(({ name }) => called(name))
   return {
     heading: 'Summary',
     lines: [
@@ -114,7 +114,7 @@ export const signals: SectionWriter = ({ facts, page }) => {
         page.row(
           [
             quote(signal.title),
-            signal.source,
+            called(signal.source),
             signal.severity,
             `${clock(signal.firedAt, day)}${signal.firings > 1 ? `, ${count(signal.firings, 'time')}` : ''}`,
             recoveryWords(signal, day),
@@ -130,7 +130,7 @@ export const signals: SectionWriter = ({ facts, page }) => {
 export const response: SectionWriter = ({ facts, page }) => {
   const day = facts.startedAt
   const lines = facts.actions.flatMap(({ at, kind, by, text, stillFiring, evidenceIds }) => {
-    const who = by.type === 'key' ? quote(by.name) : by.name
+    const who = by.type === 'key' ? quote(by.name) : called(by.name)
     const when = `at ${clock(at, day)}`
     if (kind === 'note') return [page.sentence(`${who} noted ${when}: ${quote(text!)}`, evidenceIds)]
     if (by.type !== 'key' && kind !== 'acknowledged') return []
@@ -311,7 +311,9 @@ export const actions: SectionWriter = ({ facts, related, page }) => {
     'Find the cause and remove it',
     ...(facts.acknowledgedAt === null ? ['Agree on who acknowledges alerts like these'] : []),
     ...(facts.services.length === 0 ? ['Give the alerts a label that names their service'] : []),
-    ...inferred.slice(0, 3).map(({ title, source }) => `Let ${source} report when ${quote(title)} recovers`),
+    ...inferred
+      .slice(0, 3)
+      .map(({ title, source }) => `Let ${called(source)} report when ${quote(title)} recovers`),
     ...flapping
       .slice(0, 3)
       .map(({ title }) => `Find out why ${quote(title)} comes and goes, or change its threshold`),
@@ -376,7 +378,7 @@ function acknowledgement({ facts, page }: Writing): string {
   if (facts.acknowledgedAt === null) return page.sentence('No acknowledgement is recorded')
   const action = facts.actions.find(({ kind }) => kind === 'acknowledged')
   const who =
-    action?.by.type === 'key' ? ` by ${quote(action.by.name)}` : action ? ` in ${action.by.name}` : ''
+    action?.by.type === 'key' ? ` by ${quote(action.by.name)}` : action ? ` in ${called(action.by.name)}` : ''
   return page.sentence(
     `It was acknowledged${who} at ${clock(facts.acknowledgedAt, facts.startedAt)}, ${duration(facts.timeToAcknowledgeMs!)} after detection`,
     facts.evidenceIds.acknowledgedAt,

@@ -7,6 +7,11 @@ export function quote(text: string): string {
   return `“${unquoted(text)}”`
 }
 
+/** A name as a word of the sentence where it looks like one, else in quotation marks. */
+export function called(name: string): string {
+  return /^\p{Lu}[\p{L}\p{N}]*(?: \p{Lu}[\p{L}\p{N}]*)*$/u.test(name) ? name : quote(name)
+}
+
 /** What stands between the quotation marks. */
 export function unquoted(text: string): string {
   return cleanLine(text, MOST_QUOTED).replace(/[“”]/g, "'")

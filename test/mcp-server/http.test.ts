@@ -142,12 +142,17 @@ describe.each(tools.map(({ name }) => name))('%s', (name) => {
 
   async function ask(key: string, method: string, params: object) {
     const { port } = await serve()
-    const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method, params })
-    const answer = await post(port, { Authorization: `Bearer ${key}` }, body)
-    return {
-      status: answer.status,
-      result: answer.status === 200 ? JSON.parse(answer.body).result : undefined,
-    }
+    const answer = await fetch(`http://127.0.0.1:${port}/mcp`, {
+      method: 'POST',
+      headers: {
+        Authorization: `Bearer ${key}`,
+        'Content-Type': 'application/json',
+        Accept: 'application/json, text/event-stream',
+      },
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
+    })
+    // biome-ignore lint/suspicious/noExplicitAny: an answer in a test is looked into by hand
+    return { status: answer.status, result: ((await answer.json()) as any).result }
   }
   const call = (key: string) => ask(key, 'tools/call', { name, arguments: args })
   const listed = async (key: string) =>
