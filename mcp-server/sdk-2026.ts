@@ -14,11 +14,13 @@ import { ToolError } from './tool-error.ts'
 export { hostHeaderValidation, originValidation, toNodeHandler } from '@modelcontextprotocol/node'
 export { isLegacyRequest } from '@modelcontextprotocol/server'
 
-/** Answers requests of revision 2026-07-28 with one JSON body each; `extra.surface` of the request says for whom. */
+/**
+ * Answers requests of revision 2026-07-28, each with one JSON body since nothing is sent before a result.
+ * `extra.surface` of the request says for whom.
+ */
 export function createHandler2026(onerror: (error: Error) => void): McpHttpHandler {
   return createMcpHandler(({ authInfo }) => createServer(authInfo?.extra?.surface as Surface), {
     legacy: 'reject',
-    responseMode: 'json',
     onerror,
   })
 }

@@ -73,7 +73,10 @@ async function set(tocsin: Tocsin, projects: string[], name: string): Promise<vo
     if (!source) continue
     const secret = await readSecret(`Secret of ${source.name} (${source.adapter}): `)
     await tocsin.rotateSource(project, source.id, { secret, reveal: true })
-    const before = source.address === 'token' ? 'The address before it is dead.' : 'The secret before it stays valid for a day.'
+    const before =
+      source.address === 'token'
+        ? 'The address before it is dead.'
+        : 'The secret before it stays valid for a day.'
     process.stdout.write(`Kept. ${before}\n`)
     return
   }
