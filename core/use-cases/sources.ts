@@ -70,8 +70,8 @@ async function showNewCredential(
 
 function newReveal(core: Core, credential: CredentialRow): SecretRevealTable {
   return {
-    // Not of time, as other ids: who is to guess it has nothing to go by.
-    id: newSecret(core.random).slice(0, 22),
+    // Not of time, as other ids: who is to guess it has nothing to go by. No dash, which a command would read as an option.
+    id: core.random(16).toString('hex'),
     project_id: credential.project_id,
     source_id: credential.source_id,
     credential_id: credential.id,

@@ -212,7 +212,7 @@ describe('configure_webhook', () => {
 
     const made = await call(surface, 'configure_webhook', { source: 'grafana', severityDefault: 'high' })
     expect(made).toMatchObject({ created: true, secretState: 'pending_reveal' })
-    expect(made.revealCommand).toMatch(/^npm run secret -- reveal [\w-]{22}$/)
+    expect(made.revealCommand).toMatch(/^npm run secret -- reveal [0-9a-f]{32}$/)
     const off = await call(surface, 'configure_webhook', { source: 'grafana', enabled: false })
     expect(off).toMatchObject({ created: false, changed: ['enabled'], secretState: 'unchanged' })
     expect(off.webhooks[0].status).toBe('disabled')
