@@ -71,8 +71,10 @@ describe.skipIf(!isThere)('official inspector (left out unless npm run test:mcp 
           ...['--server', server, '--protocol-era', era, '--method', 'tools/list', '--strict'],
         )
         // Without what it says of its own store.
-      const warnings = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('[mcp-inspector]'))
-      expect([code, warnings]).toEqual([0, []])
+        const warnings = stderr
+          .split('\n')
+          .filter((line) => line !== '' && !line.startsWith('[mcp-inspector]'))
+        expect([code, warnings]).toEqual([0, []])
         const listed = JSON.parse(stdout).result.tools as { name: string }[]
         expect(listed.map(({ name }) => name)).toEqual(tools.map(({ name }) => name))
       },
