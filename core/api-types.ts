@@ -500,8 +500,11 @@ export interface ApiPostmortemFacts {
   timeToAcknowledgeMs: number | null
   /** Sum over the open stretches; null while it is open. */
   timeToResolveMs: number | null
-  /** What vouches for the times above, by their names. */
+  /** What vouches for the members above, by their names. */
   evidenceIds: {
+    severity: string[]
+    services: string[]
+    customerImpact: string[]
     startedAt: string[]
     detectedAt: string[]
     acknowledgedAt: string[]
@@ -532,6 +535,8 @@ export interface ApiPostmortemFacts {
     title: string
     monitor: string | null
     source: string
+    /** What its first alert said besides its title. */
+    description: string | null
     status: ApiSignal['status']
     severity: ApiSeverity
     firedAt: string

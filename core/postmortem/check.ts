@@ -102,6 +102,7 @@ function readLine(line: string): Sentence[] {
   }
   const bare = line
     .replaceAll(QUOTED, '')
+    .replace(/^(\s*[-*]\s+)E\d{1,4}:/, '$1')
     .replace(/“([^”]*)”|(?<!\\)`([^`]+)`|(?<![\p{L}\p{N}])"([^"]+)"/gu, keep)
     .replace(/^\s*(?:#{1,6}|>|(?:[-*+]|\d{1,3}[.)])(?:\s+\[[ xX]\])?)\s+/, '')
   // A row of a table is one statement: its marks stand in a cell of their own.
