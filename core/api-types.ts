@@ -515,6 +515,7 @@ export interface ApiPostmortemFacts {
     startedAt: string
     /** Null: open. */
     resolvedAt: string | null
+    /** Null: open, or moved by events that came late. */
     durationMs: number | null
     resolution: 'recovered' | 'by_hand' | null
     evidenceIds: string[]

@@ -607,7 +607,7 @@ const PostmortemFacts = z
       z.object({
         startedAt: time,
         resolvedAt: time.nullable(),
-        durationMs: ms.nullable(),
+        durationMs: ms.nullable().describe('Null: open, or moved by events that came late'),
         resolution: z.enum(['recovered', 'by_hand']).nullable(),
         evidenceIds,
       }),

@@ -244,7 +244,7 @@ function stretchesOf(read: Reading, transitions: readonly Entry[]): Facts['stret
       evidenceIds: [...read.citeEntry(start).slice(0, 2), ...read.citeEntry(end).slice(0, 2)],
     })
   }
-  return stretches.slice(0, MOST.signals)
+  return settle(stretches, Number(incident.duration_ms)).slice(0, MOST.signals)
 
   function startOf(entry: Entry, before: Facts['stretches'][number] | undefined): string {
     if (!before) return incident.started_at
@@ -263,6 +263,20 @@ function stretchesOf(read: Reading, transitions: readonly Entry[]): Facts['stret
     const last = recoveries.reduce((latest, at) => (at > latest ? at : latest), '')
     return last === '' ? end.at : last > startedAt ? last : startedAt
   }
+}
+
+/**
+ * The whole time is stored, and the last stretch is. What lies before them is put together from the log; where events
+ * that came late have moved it, one stretch is what is left, and of several only the times of hearing are known.
+ */
+function settle(stretches: Facts['stretches'], wholeMs: number): Facts['stretches'] {
+  const last = stretches.at(-1)
+  const before = stretches.slice(0, -1)
+  const beforeMs = wholeMs - (last?.durationMs ?? 0)
+  if (!last || before.reduce((sum, { durationMs }) => sum + durationMs!, 0) === beforeMs) return stretches
+  if (before.length > 1) return [...before.map((one) => ({ ...one, durationMs: null })), last]
+  const resolvedAt = new Date(ms(before[0]!.startedAt) + beforeMs).toISOString()
+  return [{ ...before[0]!, resolvedAt, durationMs: beforeMs }, last]
 }
 
 // ---- who did what ----
@@ -439,11 +453,12 @@ function coFiringOf({ earlier }: Story, signals: Facts['signals']): Facts['coFir
 }
 
 function relatedOf({ incident, earlier, occurrences }: Story): ApiPostmortem['related'] {
+  // In the order in which they fired here.
   const titles = new Map(occurrences.map((o) => [o.signal_id, o.title]))
   const related = earlier.flatMap(({ id, number, title, signalIds }) => {
     const why =
       signalIds.length > 0
-        ? `${firedThere(signalIds.map((signalId) => titles.get(signalId) ?? title))} fired there too`
+        ? `${firedThere(Array.from(titles, ([signalId, own]) => (signalIds.includes(signalId) ? [own] : [])).flat())} fired there too`
         : areSimilar(title, incident.title)
           ? 'its title is similar'
           : null
@@ -522,7 +537,7 @@ function byRequest(entries: readonly Entry[]): Entry[][] {
   const groups: Entry[][] = []
   for (const entry of entries) {
     const last = groups.at(-1)
-    if (entry.request_id === null || last?.[0]!.request_id !== entry.request_id) groups.push([entry])
+    if (entry.request_id === null || last?.[0]?.request_id !== entry.request_id) groups.push([entry])
     else if (entry.kind === 'context') last.unshift(entry)
     else last.push(entry)
   }

@@ -496,7 +496,7 @@ function stretchWords({ facts, page }: Writing, stretch: ApiPostmortemFacts['str
   const end =
     stretch.resolvedAt === null
       ? ', not resolved'
-      : ` to ${clock(stretch.resolvedAt, day)}: ${duration(stretch.durationMs!)}`
+      : ` to ${clock(stretch.resolvedAt, day)}${stretch.durationMs === null ? '' : `: ${duration(stretch.durationMs)}`}`
   return page.sentence(`Open from ${clock(stretch.startedAt, day)}${end}`, stretch.evidenceIds)
 }
 
