@@ -347,14 +347,15 @@ function measurementsOf(read: Reading, signals: Facts['signals']): Pick<Facts, '
     if (!first || !last) continue
     const error = read.adapter(first.source_id) === 'sentry' ? errorOf(read, signal, told) : null
     if (error !== null) errors.push(error)
-    measurements.push(...valuesOf(read, signal, first, error !== null))
-    if (last !== first) measurements.push(...valuesOf(read, signal, last, error !== null).filter(isValue))
+    const atFirst = valuesOf(read, signal, first, error !== null)
+    const atLast = last === first ? [] : valuesOf(read, signal, last, error !== null)
+    const changed = atLast.filter(
+      ({ kind, name, value }) =>
+        kind === 'value' && !atFirst.some((one) => one.name === name && one.value === value),
+    )
+    measurements.push(...atFirst, ...changed)
   }
   return { measurements: measurements.slice(0, MOST.measurements), errors: errors.slice(0, MOST.errors) }
-}
-
-function isValue({ kind }: Facts['measurements'][number]): boolean {
-  return kind === 'value'
 }
 
 function valuesOf(
