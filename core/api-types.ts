@@ -556,8 +556,11 @@ export interface ApiPostmortemFacts {
   timeToAcknowledgeMs: number | null
   /** Sum over the open stretches; null while it is open. */
   timeToResolveMs: number | null
-  /** What vouches for the times above, by their names. */
+  /** What vouches for the members above, by their names. */
   evidenceIds: {
+    severity: string[]
+    services: string[]
+    customerImpact: string[]
     startedAt: string[]
     detectedAt: string[]
     acknowledgedAt: string[]
@@ -568,6 +571,7 @@ export interface ApiPostmortemFacts {
     startedAt: string
     /** Null: open. */
     resolvedAt: string | null
+    /** Null: open, or moved by events that came late. */
     durationMs: number | null
     resolution: 'recovered' | 'by_hand' | null
     evidenceIds: string[]
@@ -588,6 +592,8 @@ export interface ApiPostmortemFacts {
     title: string
     monitor: string | null
     source: string
+    /** What its first alert said besides its title. */
+    description: string | null
     status: ApiSignal['status']
     severity: ApiSeverity
     firedAt: string

@@ -1,7 +1,8 @@
 /**
  * Text of strangers made fit for readers, human or model: without characters nobody sees (controls, terminal
  * sequences, bidi marks, zero-width and tag characters), with what looks like a secret masked, cut to `most` UTF-16
- * units. Line feeds stay. What is stored keeps everything; this is for showing.
+ * units. Line feeds stay. Done
+ * twice it changes nothing more. What is stored keeps everything; this is for showing.
  */
 export function cleanText(text: string, most: number): string {
   const seen = text
@@ -23,19 +24,20 @@ const MOST_READ = 100_000
 const MASK = '[masked]'
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal sequences begin with one
-const TERMINAL_SEQUENCE = /[\u001b\u009b][[\]()#;?]*(?:\d{0,4}(?:;\d{0,4}){0,16})?[\dA-PR-TZcf-ntqry=><~]/g
+const TERMINAL_SEQUENCE =
+  /\u001b\][^\u0007\u001b]{0,1000}(?:\u0007|\u001b\\)|[\u001b\u009b][[\]()#;?]*(?:\d{0,4}(?:;\d{0,4}){0,16})?[\dA-PR-TZcf-ntqry=><~]/g
 const LINE_END = /\r\n|[\r\u0085\u2028\u2029]/g
-/** Controls but the line feed, format characters, and all that Unicode says to ignore when drawing. */
-const UNSEEN = /[^\P{Cc}\n]|[\p{Cf}\p{Default_Ignorable_Code_Point}]/gu
+/** Controls but the line feed, format and private characters, and all that Unicode says to ignore when drawing. */
+const UNSEEN = /[^\P{Cc}\n]|[\p{Cf}\p{Co}\p{Default_Ignorable_Code_Point}]/gu
 
 /** Each with the part to keep as its first group; what follows it is masked. */
 const SECRETS: readonly RegExp[] = [
   /()-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\s\S]{0,10000}?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|$)/g,
   // User and password of an address.
-  /(\b[a-z][a-z0-9+.-]{1,20}:\/\/)[^\s/@]{1,500}(?=@)/gi,
+  /(\b[a-z][a-z0-9+.-]{1,20}:\/\/)(?!\[masked\]@)[^\s/@]{1,500}(?=@)/gi,
   /(\b(?:bearer|basic|token)\s{1,3})(?=[^\s]{0,500}[\d=])[\w.~+/=-]{8,}/gi,
-  /(\b[\w.-]{0,40}(?:passw(?:or)?d|passphrase|pwd)["']?\s{0,3}[:=]\s{0,3}["']?)[^\s"'&,;)}\]]+/gi,
-  /(\b[\w.-]{0,40}(?:secret|token|credentials?|api[_-]?key|access[_-]?key|private[_-]?key|signature|session(?:[_-]?id)?|cookie|authorization)["']?\s{0,3}=\s{0,3}["']?)[^\s"'&,;)}\]]+/gi,
+  /(\b[\w.-]{0,40}(?:passw(?:or)?d|passphrase|pwd)["']?\s{0,3}[:=]\s{0,3}["']?)(?!\[masked\])[^\s"'&,;)}\]]+/gi,
+  /(\b[\w.-]{0,40}(?:secret|token|credentials?|api[_-]?key|access[_-]?key|private[_-]?key|signature|session(?:[_-]?id)?|cookie|authorization)["']?\s{0,3}=\s{0,3}["']?)(?!\[masked\])[^\s"'&,;)}\]]+/gi,
   // After a colon, prose is as likely: only what no word looks like.
   /(\b[\w.-]{0,40}(?:secret|token|credentials?|api[_-]?key|access[_-]?key|private[_-]?key|signature|session(?:[_-]?id)?|cookie|authorization)["']?\s{0,3}:\s{0,3}["']?)(?=[^\s"'&,;)}\]]{0,500}\d)[^\s"'&,;)}\]]{8,}/gi,
   // Tokens that say of themselves what they are.

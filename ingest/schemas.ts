@@ -657,17 +657,20 @@ const PostmortemFacts = z
     timeToResolveMs: ms.nullable().describe('Milliseconds over all open stretches; null while open'),
     evidenceIds: z
       .object({
+        severity: evidenceIds,
+        services: evidenceIds,
+        customerImpact: evidenceIds,
         startedAt: evidenceIds,
         detectedAt: evidenceIds,
         acknowledgedAt: evidenceIds,
         resolvedAt: evidenceIds,
       })
-      .describe('What vouches for these times'),
+      .describe('What vouches for the members of these names'),
     stretches: z.array(
       z.object({
         startedAt: time,
         resolvedAt: time.nullable(),
-        durationMs: ms.nullable(),
+        durationMs: ms.nullable().describe('Null: open, or moved by events that came late'),
         resolution: z.enum(['recovered', 'by_hand']).nullable(),
         evidenceIds,
       }),
@@ -688,6 +691,7 @@ const PostmortemFacts = z
         title: z.string(),
         monitor: z.string().nullable(),
         source: z.string(),
+        description: z.string().nullable().describe('What its first alert said besides its title'),
         status: z.enum(['firing', 'recovered', 'manual', 'stale']),
         severity: Severity,
         firedAt: time,

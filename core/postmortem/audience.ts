@@ -23,6 +23,7 @@ export function forCustomers(findings: Findings): Findings {
       title: `Signal ${i + 1}`,
       monitor: null,
       source: 'our monitoring',
+      description: null,
     })),
     sources: [],
     measurements: [],

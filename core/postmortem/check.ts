@@ -1,7 +1,21 @@
 import type { ApiPostmortem } from '../api-types.ts'
 import { cleanText } from '../untrusted-text.ts'
 import type { Findings } from './facts.ts'
-import { durationsIn, index, type Known, trimWord, type Values, WORD } from './known.ts'
+import {
+  blanks,
+  CLOCK,
+  DAY,
+  durationsIn,
+  index,
+  type Known,
+  MONTHS,
+  NAMED_DAY,
+  trimWord,
+  UUID,
+  type Values,
+  WORD,
+  withoutTimes,
+} from './known.ts'
 import { unescapeMarkdown } from './page.ts'
 import { CAPITALS, JOINED, KINDS, OPENERS } from './plain-words.ts'
 
@@ -37,8 +51,6 @@ export function idsNamed(markdown: string): string[] {
     ...new Set(Array.from(markdown.slice(0, MOST_TEXT).matchAll(UUID), ([id]) => id.toLowerCase())),
   ].slice(0, 500)
 }
-
-const UUID = /\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/gi
 
 function idsOf({ incidentId, facts, related }: Findings): string[] {
   return [
@@ -102,6 +114,7 @@ function readLine(line: string): Sentence[] {
   }
   const bare = line
     .replaceAll(QUOTED, '')
+    .replace(/^(\s*[-*]\s+)E\d{1,4}:/, '$1')
     .replace(/“([^”]*)”|(?<!\\)`([^`]+)`|(?<![\p{L}\p{N}])"([^"]+)"/gu, keep)
     .replace(/^\s*(?:#{1,6}|>|(?:[-*+]|\d{1,3}[.)])(?:\s+\[[ xX]\])?)\s+/, '')
   // A row of a table is one statement: its marks stand in a cell of their own.
@@ -232,12 +245,6 @@ const judgeTimes: Judge = ({ text }, { values, known }) => {
   return null
 }
 
-const DAY = /\b(\d{4})-(\d\d)-(\d\d)\b/g
-const MONTHS = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec']
-const MONTH = `(?:${MONTHS.join('|')})[a-z]*`
-const NAMED_DAY = new RegExp(String.raw`\b(?:(\d{1,2})(?:st|nd|rd|th)? (${MONTH})|${MONTH} \d{1,2})\b`, 'gi')
-const CLOCK = /(?:\b(\d{4}-\d\d-\d\d)[T ])?\b(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d+)?)?(?: ?(am|pm)\b)?/gi
-
 function namedDay(day: string | undefined, month: string | undefined): string {
   return `${String(MONTHS.indexOf((month ?? '').slice(0, 3).toLowerCase()) + 1).padStart(2, '0')}-${(day ?? '').padStart(2, '0')}`
 }
@@ -255,22 +262,25 @@ const judgeDurations: Judge = ({ text }, { values }) => {
         known === ms || Math.floor(known / unit) * unit === ms || Math.round(known / unit) * unit === ms,
     )
     const isLess =
-      /less than\s+$/i.test(text.slice(0, from)) && [...values.durations].some((known) => known < ms)
+      /less than\s+$/i.test(text.slice(0, from)) &&
+      [...values.durations].some((known) => known < ms && known >= ms - unit)
     if (!isKnown && !isLess) return `The duration ${text.slice(from, to)} is not what the facts say here.`
   }
   return null
 }
 
-const judgeNumbers: Judge = ({ text }, { values, known }) => {
+const judgeNumbers: Judge = ({ text, marks }, { values, known }) => {
   let rest = withoutTimes(text)
   for (const { from, to } of durationsIn(rest)) rest = blank(rest, from, to)
   for (const match of rest.matchAll(COUNTED)) {
     const [said, digits, word, noun] = match
     const number =
       digits === undefined ? NUMBER_WORDS.indexOf(word!.toLowerCase()) : Number(digits.replaceAll(',', ''))
-    const allowed = known.counts.get(singular(noun!.toLowerCase()))
+    const what = whatIsCounted(singular(noun!.toLowerCase()), rest, match.index, match.index + said.length)
+    const allowed = known.counts.get(what)
     if (allowed === undefined) continue
-    if (!allowed.has(number)) return `The facts do not count ${said.trim()}.`
+    const isOfOthers = what === 'time fired' && marks.length > 0 && !values.numbers.has(number)
+    if (!allowed.has(number) || isOfOthers) return `The facts do not count ${said.trim()} here.`
     rest = blank(rest, match.index, match.index + said.length)
   }
   for (const [said, digits] of rest.matchAll(NUMBER)) {
@@ -303,18 +313,22 @@ const COUNTED = new RegExp(
 )
 const NUMBER = /(?<![\p{L}\p{N}_.-])(-?\d[\d,]*(?:\.\d+)?)(?![\p{L}\p{N}_])\s?%?/gu
 
+/** Signals that fired are not those that still fire; times fired are not times reopened. */
+function whatIsCounted(noun: string, text: string, from: number, to: number): string {
+  const [before, after] = [text.slice(Math.max(0, from - 60), from), text.slice(to, to + 30)]
+  if (noun === 'signal') {
+    if (/^\s+(?:still|firing)\b/i.test(after) || /\bstill\s+$/i.test(before)) return 'signal firing'
+    return /^\s+had to be inferred/i.test(after) ? 'signal inferred' : noun
+  }
+  if (noun !== 'time') return noun
+  if (/\b(?:reopened|came back)\s+$/i.test(before)) return 'time reopened'
+  if (/\bfired\s+$/i.test(before)) return 'time fired'
+  return /\bcounted\s+$/i.test(before) ? 'time counted' : noun
+}
+
 function singular(noun: string): string {
   if (noun === 'deliveries') return 'delivery'
   return noun.replace(/^stretche?s?$/, 'stretch').replace(/(?<=[^s])s$/, '')
-}
-
-function withoutTimes(text: string): string {
-  return text
-    .replace(/\bINC-\d+\b/gi, blanks)
-    .replace(CLOCK, blanks)
-    .replace(DAY, blanks)
-    .replace(NAMED_DAY, blanks)
-    .replace(UUID, blanks)
 }
 
 const judgeNames: Judge = ({ text }, { known }) => {
@@ -326,9 +340,11 @@ const judgeNames: Judge = ({ text }, { known }) => {
       continue
     }
     const word = trimWord(token)
-    const why = isKnownWord(word, known) ? null : nameFault(word, isFirst, tokens[i - 1], tokens[i + 1])
+    const endsHere = /[.!?:]$/.test(token)
+    const next = endsHere ? undefined : tokens[i + 1]
+    const why = isKnownWord(word, known) ? null : nameFault(word, isFirst, tokens[i - 1], next)
     if (why !== null) return why
-    isFirst = /[.!?:]$/.test(token)
+    isFirst = endsHere
   }
   return null
 }
@@ -394,8 +410,4 @@ function merge(all: readonly Values[]): Values {
 
 function blank(text: string, from: number, to: number): string {
   return text.slice(0, from) + blanks(text.slice(from, to)) + text.slice(to)
-}
-
-function blanks(text: string): string {
-  return ' '.repeat(text.length)
 }

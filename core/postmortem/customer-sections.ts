@@ -1,13 +1,13 @@
 import type { SectionWriter } from './page.ts'
 import { bullets } from './sections.ts'
-import { count, dateTime, duration, list, quote } from './words.ts'
+import { count, dateAtTime, dateTime, duration, list, quote } from './words.ts'
 
 /** Sections for customers: plain words, written from findings that hold nothing of the inside. */
 
 export const summary: SectionWriter = ({ facts, page }) => {
   const what = facts.services.length > 0 ? ` with ${list(facts.services.map(quote))}` : ''
   const sentences = [
-    page.sentence(`On ${dateTime(facts.startedAt)} UTC a problem${what} began`, facts.evidenceIds.startedAt),
+    page.sentence(`On ${dateAtTime(facts.startedAt)}, a problem${what} began`, facts.evidenceIds.startedAt),
     page.sentence(
       facts.timeToDetectMs < 1000
         ? 'We noticed it at once'
@@ -17,7 +17,7 @@ export const summary: SectionWriter = ({ facts, page }) => {
     facts.resolvedAt === null
       ? page.sentence('It is not over yet')
       : page.sentence(
-          `It was over at ${dateTime(facts.resolvedAt)} UTC, after ${duration(facts.timeToResolveMs!)}`,
+          `It was over on ${dateAtTime(facts.resolvedAt)}, after ${duration(facts.timeToResolveMs!)}`,
           facts.evidenceIds.resolvedAt,
         ),
     ...(facts.counts.reopenings > 0

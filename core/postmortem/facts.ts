@@ -3,7 +3,7 @@ import { reference } from '../reference.ts'
 import type { EventData } from '../store/event.ts'
 import type { Story, StoryOccurrence } from '../store/story.ts'
 import { cleanLine } from '../untrusted-text.ts'
-import { called, clock, count, quote } from './words.ts'
+import { called, clock, count, list, quote } from './words.ts'
 
 /** What can be said of an incident: its facts, its timeline, earlier incidents like it. */
 export type Findings = Pick<ApiPostmortem, 'incidentId' | 'reference' | 'facts' | 'timeline' | 'related'>
@@ -42,6 +42,7 @@ export function findFacts(story: Story): Findings {
   const earliest = story.occurrences.find((o) => o.fired_at === incident.started_at)
   const heard = story.events.find((event) => event.received_at === incident.detected_at)
   const signals = signalsOf(read)
+  const services = JSON.parse(incident.services) as string[]
   const stretches = stretchesOf(read, transitions)
   const measured = measurementsOf(read, signals)
 
@@ -50,7 +51,7 @@ export function findFacts(story: Story): Findings {
     status: incident.status as Facts['status'],
     severity: incident.severity as Facts['severity'],
     drill: incident.drill === 1,
-    services: (JSON.parse(incident.services) as string[]).slice(0, 20).map((name) => line(name, MOST.name)),
+    services: services.slice(0, 20).map((name) => line(name, MOST.name)),
     customerImpact: incident.customer_impact === 1,
     startedAt: incident.started_at,
     detectedAt: incident.detected_at,
@@ -61,6 +62,17 @@ export function findFacts(story: Story): Findings {
       acknowledgedAt === null ? null : Math.max(0, ms(acknowledgedAt) - ms(incident.detected_at)),
     timeToResolveMs: isResolved ? Number(incident.duration_ms) : null,
     evidenceIds: {
+      severity:
+        signals.find(({ severity }) => severity === incident.severity)?.evidenceIds.slice(0, 1) ??
+        read.cite(opening),
+      services:
+        services.length === 0
+          ? []
+          : read.cite(
+              story.events.find((e) => dataOf(e).services?.includes(services[0]!)),
+              opening,
+            ),
+      customerImpact: read.cite(story.events.find((event) => dataOf(event).customerImpact)),
       startedAt: read.cite(earliest ? read.opening(earliest) : undefined, opening),
       detectedAt: read.cite(heard, opening),
       acknowledgedAt: read.citeEntry(firstAck),
@@ -146,7 +158,7 @@ class Reading {
   /** A timeline entry and the events behind it. */
   citeEntry(entry: Entry | undefined): string[] {
     if (!entry) return []
-    const events = eventIdsOf(entry).flatMap((id) => this.event(id) ?? [])
+    const events = eventsOf(this, entry)
     return [entry, ...events].slice(0, MOST.cited).map((found) => this.#note(found))
   }
 
@@ -232,7 +244,7 @@ function stretchesOf(read: Reading, transitions: readonly Entry[]): Facts['stret
       evidenceIds: [...read.citeEntry(start).slice(0, 2), ...read.citeEntry(end).slice(0, 2)],
     })
   }
-  return stretches.slice(0, MOST.signals)
+  return settle(stretches, Number(incident.duration_ms)).slice(0, MOST.signals)
 
   function startOf(entry: Entry, before: Facts['stretches'][number] | undefined): string {
     if (!before) return incident.started_at
@@ -251,6 +263,20 @@ function stretchesOf(read: Reading, transitions: readonly Entry[]): Facts['stret
     const last = recoveries.reduce((latest, at) => (at > latest ? at : latest), '')
     return last === '' ? end.at : last > startedAt ? last : startedAt
   }
+}
+
+/**
+ * The whole time is stored, and the last stretch is. What lies before them is put together from the log; where events
+ * that came late have moved it, one stretch is what is left, and of several only the times of hearing are known.
+ */
+function settle(stretches: Facts['stretches'], wholeMs: number): Facts['stretches'] {
+  const last = stretches.at(-1)
+  const before = stretches.slice(0, -1)
+  const beforeMs = wholeMs - (last?.durationMs ?? 0)
+  if (!last || before.reduce((sum, { durationMs }) => sum + durationMs!, 0) === beforeMs) return stretches
+  if (before.length > 1) return [...before.map((one) => ({ ...one, durationMs: null })), last]
+  const resolvedAt = new Date(ms(before[0]!.startedAt) + beforeMs).toISOString()
+  return [{ ...before[0]!, resolvedAt, durationMs: beforeMs }, last]
 }
 
 // ---- who did what ----
@@ -280,12 +306,14 @@ function signalsOf(read: Reading): Facts['signals'] {
   return [...bySignal.entries()].slice(0, MOST.signals).map(([id, all]) => {
     const first = all[0]!
     const last = all.findLast((o) => o.recovered_at === null) ?? all.at(-1)!
+    const description = read.opening(first)?.description ?? null
     const ended = all.filter((o) => o.recovered_at !== null && o.fired_at !== null)
     return {
       id,
       title: line(first.title, MOST.title),
       monitor: first.monitor_name === null ? null : line(first.monitor_name, MOST.name),
       source: read.sourceName(first.source_id),
+      description: description === null ? null : line(description, MOST.title),
       status: last.recovered_at === null ? 'firing' : last.closed_by === 'manual' ? 'manual' : 'recovered',
       severity: SEVERITIES.find((severity) => all.some((o) => o.severity === severity)) ?? 'medium',
       firedAt: first.fired_at!,
@@ -319,14 +347,15 @@ function measurementsOf(read: Reading, signals: Facts['signals']): Pick<Facts, '
     if (!first || !last) continue
     const error = read.adapter(first.source_id) === 'sentry' ? errorOf(read, signal, told) : null
     if (error !== null) errors.push(error)
-    measurements.push(...valuesOf(read, signal, first, error !== null))
-    if (last !== first) measurements.push(...valuesOf(read, signal, last, error !== null).filter(isValue))
+    const atFirst = valuesOf(read, signal, first, error !== null)
+    const atLast = last === first ? [] : valuesOf(read, signal, last, error !== null)
+    const changed = atLast.filter(
+      ({ kind, name, value }) =>
+        kind === 'value' && !atFirst.some((one) => one.name === name && one.value === value),
+    )
+    measurements.push(...atFirst, ...changed)
   }
   return { measurements: measurements.slice(0, MOST.measurements), errors: errors.slice(0, MOST.errors) }
-}
-
-function isValue({ kind }: Facts['measurements'][number]): boolean {
-  return kind === 'value'
 }
 
 function valuesOf(
@@ -425,11 +454,12 @@ function coFiringOf({ earlier }: Story, signals: Facts['signals']): Facts['coFir
 }
 
 function relatedOf({ incident, earlier, occurrences }: Story): ApiPostmortem['related'] {
+  // In the order in which they fired here.
   const titles = new Map(occurrences.map((o) => [o.signal_id, o.title]))
   const related = earlier.flatMap(({ id, number, title, signalIds }) => {
     const why =
       signalIds.length > 0
-        ? `${quote(titles.get(signalIds[0]!) ?? title)}${signalIds.length > 1 ? ` and ${signalIds.length - 1} more of its signals` : ''} fired there too`
+        ? `${firedThere(Array.from(titles, ([signalId, own]) => (signalIds.includes(signalId) ? [own] : [])).flat())} fired there too`
         : areSimilar(title, incident.title)
           ? 'its title is similar'
           : null
@@ -443,6 +473,11 @@ function relatedOf({ incident, earlier, occurrences }: Story): ApiPostmortem['re
     .sort((a, b) => Number(b.shared > 0) - Number(a.shared > 0))
     .slice(0, MOST.related)
     .map(({ shared: _shared, ...incident }) => incident)
+}
+
+function firedThere(titles: readonly string[]): string {
+  const shown = titles.slice(0, 3).map(quote)
+  return titles.length > 3 ? `${shown.join(', ')} and ${titles.length - 3} more` : list(shown)
 }
 
 /** Two of three words in common; numbers differ from outage to outage. */
@@ -461,20 +496,26 @@ function wordsOf(title: string): Set<string> {
 /** What happened in order of hearing; repeats of what fires anyway are told once. */
 function timelineOf(read: Reading): ApiPostmortem['timeline'] {
   const rows: (ApiPostmortem['timeline'][number] & { repeats: string | null; times: number })[] = []
-  for (const entry of read.story.timeline) {
-    const events = eventIdsOf(entry).flatMap((id) => read.event(id) ?? [])
-    const repeats = repeatsOf(read, entry, events)
+  for (const entries of byRequest(read.story.timeline)) {
+    const [entry] = entries
+    const events = eventsOf(read, entry!)
+    const repeats = entries.length === 1 ? repeatsOf(read, entry!, events) : null
     const last = rows.at(-1)
     if (repeats !== null && last?.repeats === repeats) {
       last.times += 1
-      last.text = `${repeats} ${last.times} times, the last time at ${clock(entry.at, read.day)}.`
+      last.text = `${repeats} ${last.times} times, the last time at ${clock(entry!.at, read.day)}.`
       continue
     }
+    const told = entries.map((one) => rowText(read, one, eventsOf(read, one)))
+    const cited = entries.flatMap((one) =>
+      one.kind === 'context' && one.event_ids !== '[]'
+        ? citeEvents(read, eventsOf(read, one))
+        : read.citeEntry(one),
+    )
     rows.push({
-      at: entry.at,
-      text: repeats === null ? rowText(read, entry, events) : `${repeats}.`,
-      evidenceIds:
-        entry.kind === 'context' && events.length > 0 ? citeEvents(read, events) : read.citeEntry(entry),
+      at: entry!.at,
+      text: repeats === null ? told.join(' ') : `${repeats}.`,
+      evidenceIds: [...new Set(cited)].slice(0, MOST.cited),
       repeats,
       times: 1,
     })
@@ -490,6 +531,22 @@ function timelineOf(read: Reading): ApiPostmortem['timeline'] {
     })
   }
   return timeline
+}
+
+/** Entries of one request stand together, what was said before what it led to. */
+function byRequest(entries: readonly Entry[]): Entry[][] {
+  const groups: Entry[][] = []
+  for (const entry of entries) {
+    const last = groups.at(-1)
+    if (entry.request_id === null || last?.[0]?.request_id !== entry.request_id) groups.push([entry])
+    else if (entry.kind === 'context') last.unshift(entry)
+    else last.push(entry)
+  }
+  return groups
+}
+
+function eventsOf(read: Reading, entry: Entry): StoryEvent[] {
+  return eventIdsOf(entry).flatMap((id) => read.event(id) ?? [])
 }
 
 /** What an entry says again of signals that fire anyway; null where it says anything new. */
@@ -555,7 +612,7 @@ function changeText(read: Reading, entry: Entry): string {
       return `${quote(by.name)} resolved it${firing > 0 ? ` while ${count(firing, 'signal')} still fired` : ''}.`
     }
     case 'note':
-      return `${quote(by.name)} noted: ${quote(entry.text)}`
+      return `${quote(by.name)} noted: ${quote(entry.text)}${/[.!?]$/.test(entry.text) ? '' : '.'}`
     default:
       // Tocsin's own remarks, such as that a sender cut its list.
       return line(entry.text, MOST.note)

@@ -82,7 +82,9 @@ function countsOf({ facts, related }: Findings): Known['counts'] {
   const { counts, signals, actions, errors, sources, coFiring, stretches } = facts
   const left = actions.flatMap(({ stillFiring }) => stillFiring ?? [])
   const numbers: Record<string, (number | null)[]> = {
-    signal: [counts.signals, counts.firing, signals.length, counts.inferredRecoveries, ...left],
+    signal: [counts.signals],
+    'signal firing': [counts.firing, ...left],
+    'signal inferred': [counts.inferredRecoveries],
     source: [sources.length],
     event: [counts.events, counts.withoutTime, ...sources.map(({ events }) => events)],
     request: [counts.requests],
@@ -92,6 +94,9 @@ function countsOf({ facts, related }: Findings): Known['counts'] {
     firing: [counts.firings, counts.firing, ...signals.map(({ firings }) => firings)],
     flap: [counts.flaps],
     reopening: [counts.reopenings],
+    'time reopened': [counts.reopenings],
+    'time fired': signals.map(({ firings }) => firings),
+    'time counted': errors.map(({ count }) => count),
     time: [
       ...[counts.reopenings, counts.firings],
       ...signals.map(({ firings }) => firings),
@@ -120,6 +125,7 @@ function collect(value: unknown, name: string, into: readonly Values[], texts: S
       for (const values of into) values.times.add(`${value.slice(0, 10)} ${value.slice(11, 19)}`)
     else {
       texts.add(value.toLowerCase())
+      for (const [, quoted] of value.matchAll(/“([^”]+)”/g)) texts.add(quoted!.toLowerCase())
       for (const values of into) collectText(value, values)
     }
   } else if (Array.isArray(value)) {
@@ -138,7 +144,33 @@ function collectText(text: string, values: Values): void {
     else values.times.add(`${day} ${clock}`)
   }
   for (const { ms } of durationsIn(text)) values.durations.add(ms)
-  for (const [number] of text.matchAll(/\d+(?:\.\d+)?/g)) values.numbers.add(Number(number))
+  for (const [number] of withoutTimes(text).matchAll(/\d+(?:\.\d+)?/g)) values.numbers.add(Number(number))
+}
+
+// ---- forms of times ----
+
+export const DAY = /\b(\d{4})-(\d\d)-(\d\d)\b/g
+export const MONTHS = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec']
+const MONTH = `(?:${MONTHS.join('|')})[a-z]*`
+export const NAMED_DAY = new RegExp(
+  String.raw`\b(?:(\d{1,2})(?:st|nd|rd|th)? (${MONTH})|${MONTH} \d{1,2})\b`,
+  'gi',
+)
+export const CLOCK = /(?:\b(\d{4}-\d\d-\d\d)[T ])?\b(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d+)?)?(?: ?(am|pm)\b)?/gi
+export const UUID = /\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/gi
+
+/** Blanks out what holds digits but counts nothing. */
+export function withoutTimes(text: string): string {
+  return text
+    .replace(/\bINC-\d+\b/gi, blanks)
+    .replace(CLOCK, blanks)
+    .replace(DAY, blanks)
+    .replace(NAMED_DAY, blanks)
+    .replace(UUID, blanks)
+}
+
+export function blanks(text: string): string {
+  return ' '.repeat(text.length)
 }
 
 /** Durations such as `2 min 10 s` or `5 minutes`, with the size of their smallest unit. */

@@ -1,6 +1,6 @@
-import type { ApiPostmortemAudience, ApiPostmortemTemplate } from '../api-types.ts'
 import { check } from './check.ts'
 import { type Draft, evidenceList } from './draft.ts'
+import { dateTime, duration } from './words.ts'
 
 /** An OpenAI-compatible endpoint that may write the prose. */
 export interface ModelSettings {
@@ -17,9 +17,7 @@ export interface ModelSettings {
 export type Written = { markdown: string; fallbackReason: null } | { markdown: null; fallbackReason: string }
 
 /** Writes a drafted page anew. Never throws: whatever goes wrong is a reason to fall back. */
-export type WriteProse = (
-  draft: Draft & { template?: ApiPostmortemTemplate; audience?: ApiPostmortemAudience },
-) => Promise<Written>
+export type WriteProse = (draft: Draft) => Promise<Written>
 
 const TIMEOUT_MS = 60_000
 const MOST_TOKENS = 4_000
@@ -79,20 +77,20 @@ Rules:
 
 function question(draft: Draft, boundary: string): string {
   const labels = labelsOf(draft)
-  const named = (value: unknown): unknown => {
-    if (Array.isArray(value)) return value.map(named)
+  // As they are to be written: marks for ids, clocks and durations as people read them.
+  const readable = (value: unknown, name = ''): unknown => {
+    if (typeof value === 'number' && name.endsWith('Ms')) return duration(value)
+    if (typeof value === 'string')
+      return labels.get(value) ?? (ISO_TIME.test(value) ? dateTime(value) : value)
+    if (Array.isArray(value)) return value.map((item) => readable(item, name))
     if (value === null || typeof value !== 'object') return value
     return Object.fromEntries(
-      Object.entries(value).map(([key, member]) =>
-        key === 'evidenceIds' && Array.isArray(member)
-          ? ['evidence', member.map((id) => labels.get(id as string))]
-          : [key, named(member)],
-      ),
+      Object.entries(value).map(([key, member]) => [key.replace(/Ms$/, ''), readable(member, key)]),
     )
   }
   const { evidence: _evidence, ...facts } = draft.facts
   const data = JSON.stringify(
-    named({ facts, timeline: draft.timeline, gaps: draft.gaps, related: draft.related }),
+    readable({ facts, timeline: draft.timeline, gaps: draft.gaps, related: draft.related }),
   )
   return [
     'Write the post-mortem. Headings, in this order:',
@@ -104,6 +102,8 @@ function question(draft: Draft, boundary: string): string {
     boundary,
   ].join('\n')
 }
+
+const ISO_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 
 /** Every piece of evidence has its mark, cited or not. */
 function labelsOf({ facts }: Draft): Map<string, string> {

@@ -9,6 +9,7 @@ export const CAPITALS = words(`
 
 /** Begin a sentence before a verb. */
 export const OPENERS = words(`
+  why how when where did does do was were has had is are can could may
   it this that these those they we he she you who what which nobody somebody everybody everyone anyone something nothing
   everything there all both each some many most several few one none another others here then
   alerts alert monitoring monitors monitor signals signal sources source services service customers customer users user

@@ -1,7 +1,7 @@
 import type { ApiPostmortemFacts } from '../api-types.ts'
 import { SLOW_DETECTION_MS } from './gaps.ts'
 import { codeBlock, type SectionWriter, tableHead, type Writing } from './page.ts'
-import { called, clock, count, dateTime, duration, list, quote } from './words.ts'
+import { called, clock, count, dateAtTime, duration, list, quote } from './words.ts'
 
 /** An acknowledgement within this time is told as one that went well. */
 const PROMPT_MS = 15 * 60_000
@@ -17,14 +17,11 @@ export const summary: SectionWriter = (writing) => {
     lines: [
       [
         ...(facts.drill ? [page.sentence('This was a drill')] : []),
-        page.sentence(
-          `On ${dateTime(facts.detectedAt)} UTC, ${openingWords(writing)}`,
-          evidenceIds.detectedAt,
-        ),
+        page.sentence(`On ${dateAtTime(facts.detectedAt)}, ${openingWords(writing)}`, evidenceIds.detectedAt),
         ...(counts.signals > 1
           ? [
               page.sentence(
-                `In all, ${count(counts.signals, 'signal')} fired, told by ${list(sources)}${facts.sources.length > sources.length ? ' and others' : ''}`,
+                `In all, ${count(counts.signals, 'signal')} fired, reported by ${list(sources)}${facts.sources.length > sources.length ? ' and others' : ''}`,
                 idsOf(facts.sources),
               ),
             ]
@@ -43,12 +40,12 @@ export const impact: SectionWriter = (writing) => {
     facts.services.length > 0
       ? page.sentence(
           `Services named by the alerts: ${list(facts.services.map(quote))}`,
-          evidenceIds.detectedAt,
+          evidenceIds.services,
         )
       : page.sentence('No alert names a service'),
-    page.sentence(`The highest severity was ${facts.severity}`, evidenceIds.detectedAt),
+    page.sentence(`Its severity was ${facts.severity}, the highest of its signals`, evidenceIds.severity),
     ...(facts.customerImpact
-      ? [page.sentence('A sender said that customers are affected', evidenceIds.detectedAt)]
+      ? [page.sentence('A sender said that customers are affected', evidenceIds.customerImpact)]
       : []),
     ...facts.errors.flatMap((error) => errorCount(writing, error)),
     ...(facts.timeToResolveMs === null
@@ -84,7 +81,7 @@ export const detection: SectionWriter = (writing) => {
   return {
     heading: 'Detection',
     lines: [
-      ...bullets([...start, ...measured(writing)]),
+      ...bullets([...start, ...described(writing), ...measured(writing)]),
       ...facts.errors.flatMap((error) => errorPlace(writing, error)),
     ],
   }
@@ -109,14 +106,24 @@ export const signals: SectionWriter = ({ facts, page }) => {
       ...(left > 0
         ? [page.sentence(`The first ${facts.signals.length} of ${count(counts.signals, 'signal')}`), '']
         : []),
-      ...tableHead('Signal', 'Source', 'Severity', 'Fired', 'Recovered', 'Firing for', 'Evidence'),
+      ...tableHead(
+        'Signal',
+        'Source',
+        'Severity',
+        'Fired first',
+        'Times',
+        'Recovered',
+        'Firing for',
+        'Evidence',
+      ),
       ...facts.signals.map((signal) =>
         page.row(
           [
             quote(signal.title),
             called(signal.source),
             signal.severity,
-            `${clock(signal.firedAt, day)}${signal.firings > 1 ? `, ${count(signal.firings, 'time')}` : ''}`,
+            clock(signal.firedAt, day),
+            String(signal.firings),
             recoveryWords(signal, day),
             signal.recoveredAt === null ? '' : duration(signal.firingMs),
           ],
@@ -335,15 +342,21 @@ export const actions: SectionWriter = ({ facts, related, page }) => {
 
 export const fiveWhys: SectionWriter = ({ facts, page }) => {
   const [error] = facts.errors
-  const known = error?.culprit
-    ? page.sentence(`The records say where: ${quote(error.culprit)}`, error.evidenceIds)
-    : 'The records do not say.'
+  const notes = facts.actions.filter(({ kind }) => kind === 'note').slice(0, 3)
+  const known = [
+    ...(error?.culprit
+      ? [page.sentence(`The error was seen in ${quote(error.culprit)}`, error.evidenceIds)]
+      : []),
+    ...notes.map(({ by, text, evidenceIds }) =>
+      page.sentence(`${quote(by.name)} noted: ${quote(text!)}`, evidenceIds),
+    ),
+  ]
   return {
     heading: 'Five whys (hypotheses)',
     lines: [
       'Each answer becomes the next question. Stop where an answer is something that can be changed.',
       '',
-      `1. Why did ${page.sentence(quote(facts.title)).slice(0, -1)} happen? ${known} Answer: open.`,
+      `1. Why did ${page.sentence(quote(facts.title)).slice(0, -1)} happen? ${known.join(' ') || 'The records do not say.'} Answer: open.`,
       '2. Why was that possible? Answer: open.',
       '3. Why was it not prevented? Answer: open.',
       '4. Why was it not noticed before it did harm? Answer: open.',
@@ -393,9 +406,11 @@ function ending({ facts, page }: Writing): string {
     const firing = counts.firing > 0 ? `: ${count(counts.firing, 'signal')} still firing` : ''
     return page.sentence(`It is not resolved${firing}`)
   }
-  const how = facts.stretches.at(-1)?.resolution === 'by_hand' ? 'by hand' : 'when nothing fired any more'
+  const isByHand = facts.stretches.at(-1)?.resolution === 'by_hand'
+  const how = isByHand ? 'resolved by hand at' : 'resolved at'
+  const why = isByHand ? '' : ', when nothing fired any more'
   return page.sentence(
-    `It was resolved ${how} at ${clock(facts.resolvedAt, facts.startedAt)}${again}, and had been open for ${duration(facts.timeToResolveMs!)}`,
+    `It was ${how} ${clock(facts.resolvedAt, facts.startedAt)}${why}${again}; it had been open for ${duration(facts.timeToResolveMs!)}${again && ' in all'}`,
     evidenceIds.resolvedAt,
   )
 }
@@ -438,6 +453,20 @@ function errorPlace({ page }: Writing, error: ApiPostmortemFacts['errors'][numbe
   return [...told, ...trace]
 }
 
+/** What the alerts said besides their titles; of errors the place is told instead. */
+function described({ facts, page }: Writing): string[] {
+  const errors = new Set(facts.errors.map(({ title }) => title))
+  return facts.signals
+    .filter(({ title, description }) => description !== null && description !== title && !errors.has(title))
+    .slice(0, 5)
+    .map(({ title, source, description, evidenceIds }) =>
+      page.sentence(
+        `${called(source)} said of ${quote(title)}: ${quote(description!)}`,
+        evidenceIds.slice(0, 1),
+      ),
+    )
+}
+
 /** What the tools measured: of each signal and event one line. */
 function measured({ facts, page }: Writing): string[] {
   const values = facts.measurements.filter(({ kind }) => kind === 'value')
@@ -466,9 +495,9 @@ function stretchWords({ facts, page }: Writing, stretch: ApiPostmortemFacts['str
   const day = facts.startedAt
   const end =
     stretch.resolvedAt === null
-      ? 'not resolved'
-      : `to ${clock(stretch.resolvedAt, day)}, ${duration(stretch.durationMs!)}`
-  return page.sentence(`Open from ${clock(stretch.startedAt, day)}, ${end}`, stretch.evidenceIds)
+      ? ', not resolved'
+      : ` to ${clock(stretch.resolvedAt, day)}${stretch.durationMs === null ? '' : `: ${duration(stretch.durationMs)}`}`
+  return page.sentence(`Open from ${clock(stretch.startedAt, day)}${end}`, stretch.evidenceIds)
 }
 
 function recoveryWords(

@@ -24,6 +24,11 @@ export function dateTime(time: string): string {
   return `${time.slice(0, 10)} ${time.slice(11, 19)}`
 }
 
+/** `2026-07-01 at 12:00:05 UTC`. */
+export function dateAtTime(time: string): string {
+  return `${time.slice(0, 10)} at ${time.slice(11, 19)} UTC`
+}
+
 /** Only the clock where it is the same day as `day`, another time. */
 export function clock(time: string, day: string): string {
   return time.slice(0, 10) === day.slice(0, 10) ? time.slice(11, 19) : dateTime(time)

@@ -340,7 +340,15 @@ const postmortem: ApiPostmortem = {
     timeToDetectMs: 0,
     timeToAcknowledgeMs: null,
     timeToResolveMs: null,
-    evidenceIds: { startedAt: ['event-1'], detectedAt: ['event-1'], acknowledgedAt: [], resolvedAt: [] },
+    evidenceIds: {
+      severity: ['event-1'],
+      services: ['event-1'],
+      customerImpact: [],
+      startedAt: ['event-1'],
+      detectedAt: ['event-1'],
+      acknowledgedAt: [],
+      resolvedAt: [],
+    },
     stretches: [
       { startedAt: AT, resolvedAt: null, durationMs: null, resolution: null, evidenceIds: ['event-1'] },
     ],
