@@ -167,10 +167,10 @@ describe.each([
       const source = await project.source(adapter)
       for (const [i, text] of STRINGS.slice(batch * 10, batch * 10 + 10).entries()) {
         const n = batch * 10 + i
-        const headers = adapter === 'sentry' ? { 'sentry-hook-resource': 'event_alert' } : {}
-        const headers: Record<string, string> = adapter === 'sentry' ? { 'sentry-hook-resource': 'event_alert' } : {}
-      await source.send(bodyOf(text, n), { headers })
-      t.clock.pass(1000)
+        const headers: Record<string, string> =
+          adapter === 'sentry' ? { 'sentry-hook-resource': 'event_alert' } : {}
+        await source.send(bodyOf(text, n), { headers })
+        t.clock.pass(1000)
       }
       const incidents = await project.incidents()
       expect(incidents.length).toBeGreaterThan(0)
