@@ -59,7 +59,8 @@ export const ROUTES: Record<keyof Tocsin, readonly [method: string, path: string
   listToolCalls: ['get', '/projects/:project/audit'],
 }
 
-const LIMIT_MS = 30_000
+/** A draft may wait for a model. */
+const LIMIT_MS = 120_000
 
 /**
  * The use-cases of a Tocsin that runs elsewhere, as the owner of this key has them. `url` is its base, without a

@@ -63,7 +63,13 @@ export function guardedHandler({ authenticate, hosts, readOnly, log }: McpOption
   )
 
   return async (req, res) => {
-    if (!isHostAllowed(req, res) || !isOriginAllowed(req, res)) return
+    if (!isHostAllowed(req, res) || !isOriginAllowed(req, res)) {
+      log(
+        'warn',
+        'mcp refused a host or page it does not know; TOCSIN_ALLOWED_HOSTS or --allow-host names more',
+      )
+      return
+    }
     if (!eras.methods.includes(req.method ?? '')) {
       return refuse(res, 405, 'This address takes POST.', { Allow: eras.methods.join(', ') })
     }

@@ -57,15 +57,7 @@ async function start(): Promise<void> {
   if (values.http) refuseOpenBind(values.host)
   const connection = await connect(process.env, log)
   const readOnly = values['read-only']
-  const stop = values.http
-    ? await startHttp(connection, {
-        host: values.host,
-        port: readPort(values.port),
-        hosts: values['allow-host'],
-        readOnly,
-      })
-    : await startStdio(connection, readOnly)
-
+  let stop = async () => {}
   let stopping = false
   const end = async () => {
     if (stopping) return
@@ -76,11 +68,17 @@ async function start(): Promise<void> {
   }
   process.on('SIGTERM', end)
   process.on('SIGINT', end)
-  if (!values.http) {
-    // A client that goes away closes our input; there is nobody left to answer.
-    if (process.stdin.readableEnded) await end()
-    else process.stdin.once('end', end).once('close', end)
-  }
+  // A client that goes away closes our input; there is nobody left to answer.
+  if (!values.http) process.stdin.once('end', end).once('close', end)
+
+  stop = values.http
+    ? await startHttp(connection, {
+        host: values.host,
+        port: readPort(values.port),
+        hosts: values['allow-host'],
+        readOnly,
+      })
+    : await startStdio(connection, readOnly)
 }
 
 async function startStdio(connection: Connection, readOnly: boolean): Promise<() => Promise<void>> {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { inRepository, pinnedNode, startChild } from '../support/child.ts'
 import { send, startTocsin } from '../support/tocsin-process.ts'
+import { until } from '../support/until.ts'
 import { connectClient } from './clients.ts'
 
 test('an assistant sets Grafana up, sees an outage, drafts its post-mortem and acknowledges', async () => {
@@ -87,20 +88,26 @@ function body(name: string): { alerts: { startsAt: string; values: Record<string
   return JSON.parse(readFileSync(inRepository(`test/payloads/grafana/${name}.json`), 'utf8'))
 }
 
-test('a process over stdio ends cleanly at SIGTERM and when its client goes away', async () => {
+test('a process over stdio ends cleanly when its client goes away, and at SIGTERM', async () => {
   const tocsin = await startTocsin()
   try {
-    const start = (args: string[] = []) =>
-      startChild(
-        '/bin/sh',
-        ['-c', `exec "$0" "$@" <"$PIPE"`, pinnedNode, inRepository('mcp-server/main.ts'), ...args],
-        {
-          cwd: tocsin.dataDir,
-          env: { TOCSIN_URL: tocsin.address, TOCSIN_API_KEY: tocsin.adminKey, PIPE: '/dev/null' },
-        },
-      )
-    const gone = await start()
-    expect([(await gone.exited).code, gone.stdout()]).toEqual([0, ''])
+    const start = (script: string) =>
+      startChild('/bin/sh', ['-c', script, pinnedNode, inRepository('mcp-server/main.ts')], {
+        cwd: tocsin.dataDir,
+        env: { TOCSIN_DATA_DIR: tocsin.dataDir },
+      })
+    const gone = await start('exec "$0" "$1" </dev/null')
+    expect([(await gone.exited).code, gone.stdout(), gone.stderr()]).toEqual([0, '', ''])
+
+    // Opened for both, a pipe never ends; its one line is answered first.
+    const ping =
+      '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}'
+    const script = `mkfifo pipe && exec 3<>pipe && echo '${ping}' >&3 && exec "$0" "$1" <&3`
+    const stopped = await start(script)
+    await until('it answers', () => stopped.stdout().includes('"serverInfo"'))
+    expect(await stopped.end('SIGTERM')).toEqual({ code: 0, signal: null })
+    expect(stopped.stdout().trim().split('\n')).toHaveLength(1)
+    expect(stopped.stderr()).toBe('')
   } finally {
     await tocsin.dispose()
   }
