@@ -46,11 +46,10 @@ export function mcpHandler(options: McpOptions): McpHandler {
 export function guardedHandler({ authenticate, hosts, readOnly, log }: McpOptions, eras: Eras): McpHandler {
   const isHostAllowed = hostHeaderValidation([...LOOPBACK, ...hosts])
   const isOriginAllowed = originValidation([...LOOPBACK, ...hosts])
-  const surfaces = new WeakMap<object, Surface>()
   const serve = toNodeHandler(
     {
       fetch: async (request, given) => {
-        const surface = surfaces.get(given?.authInfo as object)!
+        const surface = given?.authInfo?.extra?.surface as Surface
         return (await isLegacyRequest(request))
           ? eras.legacy(request, surface)
           : eras.modern(request, surface)
@@ -75,8 +74,9 @@ export function guardedHandler({ authenticate, hosts, readOnly, log }: McpOption
     }
     const key = bearerOf(req)
     const tocsin = key === undefined ? undefined : await authenticated(authenticate, key)
-    if (tocsin === 'unavailable')
+    if (tocsin === 'unavailable') {
       return refuse(res, 503, 'Tocsin is busy or away: try again.', { 'Retry-After': '1' })
+    }
     if (!tocsin) {
       return refuse(res, 401, 'Send Authorization: Bearer <key> with a valid API key of Tocsin.', {
         'WWW-Authenticate': `Bearer realm="tocsin"${key === undefined ? '' : ', error="invalid_token"'}`,
@@ -89,10 +89,8 @@ export function guardedHandler({ authenticate, hosts, readOnly, log }: McpOption
       now: () => new Date(),
       random: randomUUID,
     })
-    const auth = authInfoOf(surface)
-    surfaces.set(auth, surface)
     res.setHeader('Cache-Control', 'no-store')
-    await serve(Object.assign(req, { auth }), res)
+    await serve(Object.assign(req, { auth: authInfoOf(surface) }), res)
   }
 }
 

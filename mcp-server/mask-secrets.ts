@@ -1,6 +1,7 @@
 import type { ApiSource, Tocsin } from '@tocsin/core'
 
-const MASKED = '********'
+/** What stands in the place of a secret. */
+export const MASKED = '********'
 
 /**
  * The use-cases for assistants of a key that does not name `secrets:read`: no answer holds a secret, whatever else the

@@ -54,17 +54,23 @@ export const resourceTemplates: readonly ResourceTemplate[] = [
     uriTemplate: 'tocsin://templates/postmortem/{name}',
     name: 'postmortem-template',
     title: 'Post-mortem template',
-    description: 'What draft_postmortem writes for a template',
+    description: 'Sections that draft_postmortem writes',
     mimeType: MARKDOWN,
   },
 ]
 
-const TEMPLATES: Record<string, string> = {
-  standard:
-    '# Post-mortem\n\nSummary, impact, detection, timeline, signals, response, contributing factors (hypotheses), what went well, what went badly, actions, open questions.\n',
-  brief: '# Post-mortem in brief\n\nSummary, impact, timeline, actions, open questions.\n',
-  five_whys:
-    '# Five whys\n\nSummary, timeline, five questions why, each with its evidence or as an open question, actions.\n',
+/** Headings of each template, for readers inside; draft_postmortem leaves out a section it has nothing for. */
+export const TEMPLATES: Record<string, readonly string[]> = {
+  standard: [
+    ...['Summary', 'Impact', 'Detection', 'Timeline', 'Signals', 'Response'],
+    ...['Contributing factors (hypotheses)', 'What went well', 'What went badly'],
+    ...['Actions', 'Open questions', 'Earlier incidents', 'Evidence'],
+  ],
+  brief: ['Summary', 'Impact', 'Actions', 'Open questions', 'Evidence'],
+  five_whys: [
+    ...['Summary', 'Timeline', 'Five whys (hypotheses)', 'Contributing factors (hypotheses)'],
+    ...['Actions', 'Open questions', 'Earlier incidents', 'Evidence'],
+  ],
 }
 
 /** The newest incidents. */
@@ -113,7 +119,10 @@ export async function recentIncidents(context: ToolContext): Promise<ApiIncident
 
 async function textOf(uri: string, context: ToolContext): Promise<string | undefined> {
   const template = /^tocsin:\/\/templates\/postmortem\/(\w{1,20})$/.exec(uri)?.[1]
-  if (template !== undefined) return Object.hasOwn(TEMPLATES, template) ? TEMPLATES[template] : undefined
+  if (template !== undefined) {
+    const headings = Object.hasOwn(TEMPLATES, template) ? TEMPLATES[template]! : undefined
+    return headings?.map((heading) => `## ${heading}`).join('\n\n')
+  }
 
   const [, kind, name, timeline] =
     /^tocsin:\/\/(incidents|sources)\/([\w-]{1,60})(\/timeline)?$/.exec(uri) ?? []

@@ -1,6 +1,8 @@
+import type { ApiIngestion } from '@tocsin/core'
 import { z } from 'zod'
 import { defineTool, project, untrusted } from '../define-tool.ts'
 import { allSources, findProject, findSource, noSource } from '../find.ts'
+import { MASKED } from '../mask-secrets.ts'
 import { showAddress, showWebhook, strangeOfWebhooks, webhookEntry } from './webhook.ts'
 
 export const getWebhookUrl = defineTool({
@@ -37,15 +39,10 @@ export const getWebhookUrl = defineTool({
       allSources(context, projectId),
     ])
     const withSetup = format === 'setup'
-    const hint = ingestion.inPlan
-      ? ingestion.enabled
-        ? null
-        : 'Receiving is switched off for the project; configure_webhook(enabled: true) switches it on.'
-      : `The plan "${ingestion.plan}" has no webhooks; they need pro or team.`
-    const present = (headline: string, webhooks: object[]) =>
+    const present = (headline: string, webhooks: { url: string }[]) =>
       context.presenter.present(
         headline,
-        { projectId, receiving: ingestion.enabled, webhooks, hint },
+        { projectId, receiving: ingestion.enabled, webhooks, hint: hintOf(ingestion, webhooks) },
         strangeOfWebhooks,
       )
 
@@ -75,3 +72,18 @@ export const getWebhookUrl = defineTool({
     )
   },
 })
+
+/** What stands in the way of sending there. */
+function hintOf(ingestion: ApiIngestion, webhooks: { url: string }[]): string | null {
+  const hints: string[] = []
+  if (!ingestion.inPlan) hints.push(`The plan "${ingestion.plan}" has no webhooks; they need pro or team.`)
+  else if (!ingestion.enabled) {
+    hints.push('Receiving is switched off for the project; configure_webhook(enabled: true) switches it on.')
+  }
+  if (webhooks.some(({ url }) => url.endsWith(MASKED))) {
+    hints.push(
+      'A masked address is itself the secret: configure_webhook with secretAction "rotate" makes a new one for the user to reveal, and ends the old one.',
+    )
+  }
+  return hints.join(' ') || null
+}

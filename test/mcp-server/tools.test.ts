@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { adapterSlugs } from '../../core/index.ts'
+import { TEMPLATES } from '../../mcp-server/resources.ts'
 import type { Surface } from '../../mcp-server/surface.ts'
 import { HOUR, MINUTE, notification, type TestProject, testTocsin } from '../core/open-test-tocsin.ts'
 import { call, callError, surfaceOf, surfaceOfAll } from './harness.ts'
@@ -190,6 +191,16 @@ describe('get_webhook_url', () => {
     )
   })
 
+  test('a masked address says how its user gets a new one', async () => {
+    const project = await t.project()
+    const source = await project.source('betterstack')
+    const surface = await surfaceOf(project, ['sources:read'])
+    const { webhooks, hint, text } = await call(surface, 'get_webhook_url', { source: 'betterstack' })
+    expect(webhooks[0]).toMatchObject({ credential: 'address', url: expect.stringMatching(/\/\*{8}$/) })
+    expect(hint).toContain('secretAction "rotate"')
+    expect(text).not.toContain(source.secret)
+  })
+
   test('works on every plan; configure_webhook needs pro', async () => {
     const project = await t.project({ plan: 'free' })
     const surface = await surfaceOf(project, WORKER)
@@ -286,6 +297,28 @@ describe('projects', () => {
     expect(await callError(surface, 'list_incidents', { project: other.id })).toMatch(/^\[not_found\]/)
     const [incident] = await other.incidents()
     expect(await callError(surface, 'get_incident', { incidentId: incident!.id })).toMatch(/^\[not_found\]/)
+  })
+})
+
+describe('draft_postmortem', () => {
+  test.each(Object.keys(TEMPLATES))('writes the sections that its resource %s names', async (template) => {
+    const project = await projectWithIncidents()
+    const surface = await surfaceOf(project, ['incidents:read'])
+    const { markdown } = await call(surface, 'draft_postmortem', { incidentId: 'INC-001', template })
+    const headings = [...markdown.matchAll(/^## (.+)$/gm)].map(([, heading]) => heading)
+    expect(headings.length).toBeGreaterThan(3)
+    expect(TEMPLATES[template]!.filter((heading) => headings.includes(heading))).toEqual(headings)
+    const resource = await surface.readResource(`tocsin://templates/postmortem/${template}`)
+    for (const heading of headings) expect(resource?.contents[0]?.text).toContain(`## ${heading}`)
+  })
+
+  test('is the same for the same incident, and stores nothing', async () => {
+    const project = await projectWithIncidents()
+    const surface = await surfaceOf(project, ['incidents:read'])
+    const first = await call(surface, 'draft_postmortem', { incidentId: 'INC-001' })
+    const second = await call(surface, 'draft_postmortem', { incidentId: 'INC-001' })
+    expect({ ...second, text: '' }).toEqual({ ...first, text: '' })
+    expect((await t.tables()).get('postmortem')).toEqual([])
   })
 })
 
