@@ -13,17 +13,13 @@ const tokens = (value: unknown) => JSON.stringify(value).length / 4
 
 describe('definitions', () => {
   test('are those of the snapshot, in this order, with this hash', async () => {
-    // New adapters are no new tools: their names stand apart.
+    // New adapters are no new tools: their names stay out of it.
     const known = JSON.stringify(adapterSlugs)
-    const text = `${JSON.stringify(listings, null, 1)}\n`.replace(
-      new RegExp(
-        JSON.stringify(adapterSlugs, null, 1).replace(/[[\]]/g, '\\$&').replace(/\n\s*/g, '\\n\\s*'),
-      ),
-      '"the adapters"',
-    )
+    const withoutAdapters = (_name: string, value: unknown) =>
+      JSON.stringify(value) === known ? 'the adapters' : value
+    const text = `${JSON.stringify(listings, withoutAdapters, 1)}\n`
     expect(text).toContain('"the adapters"')
-    expect(text).not.toContain(known)
-    await expect(text).toMatchFileSnapshot('tools.json')
+    await expect(text).toMatchFileSnapshot('tools.snapshot')
     await expect(`${hash('sha256', text)}\n`).toMatchFileSnapshot('tools.sha256')
   })
 
