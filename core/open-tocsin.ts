@@ -10,6 +10,7 @@ import { createIds, newProjectId } from './ids.ts'
 import { resolveWhenDue } from './matcher/human.ts'
 import { Picture } from './matcher/picture.ts'
 import type { MatchContext } from './matcher/state.ts'
+import { createModel } from './postmortem/model.ts'
 import { createReceive } from './receive.ts'
 import { dueIncidents, incidentsByIds } from './store/incident.ts'
 import { migrate } from './store/migrate.ts'
@@ -20,7 +21,7 @@ import { keyCheck, newSecret } from './store/secrets.ts'
 import { all, insertRows, statement } from './store/statement.ts'
 import { createWriter } from './store/writer.ts'
 import type { Caller, OpenedTocsin, OpenOptions, Tocsin } from './tocsin.ts'
-import { SCOPES } from './types.ts'
+import * as audit from './use-cases/audit.ts'
 import type { Core } from './use-cases/core.ts'
 import { change, saveDecision } from './use-cases/core.ts'
 import * as endpoints from './use-cases/endpoints.ts'
@@ -28,6 +29,7 @@ import { beginOnce } from './use-cases/idempotency.ts'
 import * as incidents from './use-cases/incidents.ts'
 import * as keys from './use-cases/keys.ts'
 import * as messages from './use-cases/messages.ts'
+import * as postmortems from './use-cases/postmortems.ts'
 import * as projects from './use-cases/projects.ts'
 import * as requests from './use-cases/requests.ts'
 import * as sources from './use-cases/sources.ts'
@@ -100,6 +102,7 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
     context,
     targets,
     resolve,
+    model: options.model ? createModel(options.model, () => randomBytes(16).toString('hex')) : null,
     onMessages,
   }
 
@@ -183,12 +186,15 @@ function useCases(core: Core, caller: Caller): Tocsin {
     updateProject: (project, patch) => projects.updateProject(core, caller, project, patch),
     deleteProject: (project) => projects.deleteProject(core, caller, project),
 
+    getIngestion: (project) => sources.getIngestion(core, caller, project),
+
     createSource: (project, input) => sources.createSource(core, caller, project, input),
     listSources: (project, page) => sources.listSources(core, caller, project, page),
     getSource: (project, source) => sources.getSource(core, caller, project, source),
     updateSource: (project, source, patch) => sources.updateSource(core, caller, project, source, patch),
     deleteSource: (project, source) => sources.deleteSource(core, caller, project, source),
     rotateSource: (project, source, input) => sources.rotateSource(core, caller, project, source, input),
+    revealSecret: (project, reveal) => sources.revealSecret(core, caller, project, reveal),
     testSource: (project, source) => sources.testSource(core, caller, project, source),
 
     listRequests: (project, query) => requests.listRequests(core, caller, project, query),
@@ -211,6 +217,13 @@ function useCases(core: Core, caller: Caller): Tocsin {
       incidents.reopenIncident(core, caller, project, incident, input),
     addNote: (project, incident, input) => incidents.addIncidentNote(core, caller, project, incident, input),
 
+    draftPostmortem: (project, incident, input) =>
+      postmortems.draftPostmortem(core, caller, project, incident, input),
+    getPostmortem: (project, incident, query) =>
+      postmortems.getPostmortem(core, caller, project, incident, query),
+    savePostmortem: (project, incident, input) =>
+      postmortems.savePostmortem(core, caller, project, incident, input),
+
     createEndpoint: (project, input) => endpoints.createEndpoint(core, caller, project, input),
     listEndpoints: (project, page) => endpoints.listEndpoints(core, caller, project, page),
     getEndpoint: (project, endpoint) => endpoints.getEndpoint(core, caller, project, endpoint),
@@ -229,6 +242,9 @@ function useCases(core: Core, caller: Caller): Tocsin {
     createKey: (project, input) => keys.createKey(core, caller, project, input),
     listKeys: (project, page) => keys.listKeys(core, caller, project, page),
     deleteKey: (project, key) => keys.deleteKey(core, caller, project, key),
+
+    recordToolCall: (input) => audit.recordToolCall(core, caller, input),
+    listToolCalls: (project, page) => audit.listToolCalls(core, caller, project, page),
   }
 }
 
@@ -293,10 +309,13 @@ async function firstStartOf(
   }
 }
 
-/** A key given by setting is valid from this start on. */
+/**
+ * A key given by setting is valid from this start on. It names no scope but `admin`, which implies the others; so an
+ * assistant that is given it still sees no secrets.
+ */
 async function ensureAdminKey(core: Core, secret: string | undefined): Promise<void> {
   if (secret === undefined) return
-  const row = keys.keyRow(core, { name: 'admin', scopes: [...SCOPES], projectId: null, secret })
+  const row = keys.keyRow(core, { name: 'admin', scopes: ['admin'], projectId: null, secret })
   await change(core, function* () {
     yield* insertRows('api_key', [row], { onConflict: { do: 'ignore', columns: ['hash'] } })
   })

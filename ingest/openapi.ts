@@ -86,12 +86,14 @@ export function openApiDocument(operations: readonly Operation[]): OpenApiDocume
 const TAGS = [
   { name: 'Webhooks', description: 'Where monitoring tools send to' },
   { name: 'Incidents', description: 'What people work on' },
+  { name: 'Post-mortems', description: 'What happened, each fact with its evidence' },
   { name: 'Sources', description: 'Monitoring tools that may send, each with its credential and settings' },
   { name: 'Requests', description: 'The log of webhooks received' },
   { name: 'Endpoints', description: 'Where every change of an incident goes, signed' },
   { name: 'Messages', description: 'What was sent there, with every attempt' },
   { name: 'Projects', description: 'Tenants: each with its own sources, incidents, keys and policy' },
   { name: 'Keys', description: 'Who may call this API and for what' },
+  { name: 'Audit', description: 'What assistants have called' },
   { name: 'Process', description: 'For load balancers and machines' },
 ]
 
@@ -104,6 +106,7 @@ const PARAMETERS: Record<string, string> = {
   message: 'Id of the message, its `webhook-id`',
   type: 'Such as `incident.opened`',
   key: 'Id of the key',
+  reveal: 'Id of the reveal, from the answer that made the credential',
   projectId: 'Id of the project',
   adapter: 'The tool that sends, such as `generic`, `sentry` or `grafana`',
   token: 'The credential of the source',
@@ -229,7 +232,8 @@ const RECEIVED_EXAMPLE = {
 }
 
 function describeOperation(operation: Operation, schemas: Record<string, unknown>): Json {
-  const { id, method, path, tag, summary, scope, query, body, answer, status, isIdempotent } = operation
+  const { id, method, path, tag, summary, scope, query, body, answer, status, isIdempotent, markdownOf } =
+    operation
   const named = path.includes(':') ? [404] : []
   const wrong = [400, ...(body ? [413, 415] : []), ...(method === 'get' ? [] : [409])]
 
@@ -252,12 +256,17 @@ function describeOperation(operation: Operation, schemas: Record<string, unknown
     responses: {
       [status]: {
         description: status === 204 ? 'Done' : status === 201 ? 'Created' : 'As asked',
-        ...(answer && { content: json(jsonSchema(answer, 'output', schemas)) }),
+        ...(answer && {
+          content: {
+            ...json(jsonSchema(answer, 'output', schemas)),
+            ...(markdownOf && { 'text/markdown': { schema: { type: 'string' } } }),
+          },
+        }),
       },
       ...(isIdempotent &&
         answer && {
           200: {
-            description: 'Was there already; nothing changed',
+            description: 'Nothing was made: it was there already, or it is a dry run',
             content: json(jsonSchema(answer, 'output', schemas)),
           },
         }),

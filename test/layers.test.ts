@@ -62,8 +62,17 @@ const LAYERS: { who: string; may: string[]; notEvenTypes?: string[] }[] = [
     notEvenTypes: ['core/adapters/', 'core/matcher/'],
   },
   {
+    // The only place that knows a model: loaded where one is configured.
+    who: 'core/postmortem/model.ts',
+    may: ['core/postmortem/', 'openai'],
+    notEvenTypes: ['core/adapters/', 'core/matcher/'],
+  },
+  {
     who: 'core/postmortem/',
-    may: ['core/postmortem/', 'core/store/', 'core/types.ts', 'core/errors.ts', 'undici', 'node:'],
+    may: [
+      ...['core/postmortem/', 'core/store/', 'core/types.ts', 'core/errors.ts'],
+      ...['core/reference.ts', 'core/untrusted-text.ts'],
+    ],
     notEvenTypes: ['core/adapters/', 'core/matcher/'],
   },
   { who: 'core/', may: ['core/', 'kysely', 'zod', ...PURE_BUILT_INS], notEvenTypes: ['express', 'ingest/'] },
@@ -83,8 +92,14 @@ const LAYERS: { who: string; may: string[]; notEvenTypes?: string[] }[] = [
     notEvenTypes: ['core/', '@tocsin/core/', 'kysely', 'pg', 'better-sqlite3'],
   },
   {
+    // Works on the server's own database where it is told of no other server.
+    who: 'mcp-server/connection.ts',
+    may: ['mcp-server/', '@tocsin/core', '@tocsin/ingest/local'],
+    notEvenTypes: ['core/', '@tocsin/core/', 'kysely', 'pg', 'better-sqlite3'],
+  },
+  {
     who: 'mcp-server/',
-    may: ['mcp-server/', '@tocsin/core', '@modelcontextprotocol/', 'express', 'zod', 'node:'],
+    may: ['mcp-server/', '@tocsin/core', '@modelcontextprotocol/', 'zod', 'node:'],
     notEvenTypes: ['core/', '@tocsin/core/', 'ingest/', 'kysely', 'pg', 'better-sqlite3'],
   },
   { who: 'n8n-nodes/', may: ['n8n-nodes/', 'n8n-workflow', 'node:crypto'], notEvenTypes: ['ingest/'] },
@@ -116,6 +131,14 @@ describe('who imports what', () => {
         !from.startsWith('core/') && (to.startsWith('core/') || to.startsWith('@tocsin/core/')),
     )
     expect(deep).toEqual([])
+  })
+
+  test('each SDK of MCP is known to one file', () => {
+    const users = (sdk: RegExp) => [
+      ...new Set(imports.filter(({ to }) => sdk.test(to)).map(({ from }) => from)),
+    ]
+    expect(users(/^@modelcontextprotocol\/sdk/)).toEqual(['mcp-server/sdk-2025.ts'])
+    expect(users(/^@modelcontextprotocol\/(?!sdk)/)).toEqual(['mcp-server/sdk-2026.ts'])
   })
 
   test('the database drivers are known to the file that opens databases and the one that copies them', () => {

@@ -24,6 +24,9 @@ export interface Schema {
   message: MessageTable
   message_body: MessageBodyTable
   attempt: AttemptTable
+  postmortem: PostmortemTable
+  secret_reveal: SecretRevealTable
+  audit: AuditTable
 }
 
 export interface ProjectTable {
@@ -379,4 +382,39 @@ export interface AttemptTable {
   duration_ms: number
   error: string | null
   response_body: string | null
+}
+
+export interface PostmortemTable {
+  id: string
+  project_id: string
+  incident_id: string
+  /** From 1, without gaps. */
+  revision: number
+  created_at: string
+  /** Name of the key it was made with. */
+  created_by: string
+  /** Everything else of it, as the API shows it, as JSON. */
+  content: string
+}
+
+/** Leave to see a new credential once. */
+export interface SecretRevealTable {
+  id: string
+  project_id: string
+  source_id: string
+  credential_id: string
+  expires_at: string
+}
+
+/** Calls of assistants' tools. */
+export interface AuditTable {
+  id: string
+  project_id: string | null
+  at: string
+  key_id: string
+  key_name: string
+  tool: string
+  arguments: string
+  outcome: string
+  duration_ms: number
 }

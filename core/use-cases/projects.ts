@@ -138,6 +138,9 @@ const TABLES_OF_PROJECT = [
   'message',
   'message_body',
   'attempt',
+  'postmortem',
+  'secret_reveal',
+  'audit',
 ] as const satisfies (keyof Schema)[]
 
 const deletions = TABLES_OF_PROJECT.map((table) =>

@@ -3,8 +3,11 @@ import { type Selectable, sql } from 'kysely'
 import type { Adapter } from '../adapters/adapter.ts'
 import { adapterBySlug, adapters } from '../adapters/registry.ts'
 import type {
+  ApiCredential,
+  ApiIngestion,
   ApiPage,
   ApiReceived,
+  ApiReveal,
   ApiRotateInput,
   ApiSource,
   ApiSourceHealth,
@@ -13,7 +16,7 @@ import type {
 } from '../api-types.ts'
 import { TocsinError } from '../errors.ts'
 import { changeSettings, effectivePolicy, NO_SETTINGS, readPolicy, readSettings } from '../policy.ts'
-import type { SourceCredentialTable, SourceTable } from '../store/schema.ts'
+import type { SecretRevealTable, SourceCredentialTable, SourceTable } from '../store/schema.ts'
 import { hashToken, newSecret, openSecret, sealSecret } from '../store/secrets.ts'
 import { all, insertRows, run, statement, updateRows, type Work } from '../store/statement.ts'
 import type { Caller, ReceiveAddress } from '../tocsin.ts'
@@ -26,6 +29,7 @@ const LEAST_SECRET = 8
 const DAY_MS = 24 * 3_600_000
 /** How long the old credential of a header or signature stays valid after a rotation; a token's dies at once. */
 const OVERLAP_MINUTES = 1440
+const REVEAL_MINUTES = 10
 
 type SourceRow = Selectable<SourceTable>
 type CredentialRow = Selectable<SourceCredentialTable>
@@ -35,20 +39,127 @@ export async function createSource(
   caller: Caller,
   projectId: string,
   input: ApiSourceInput,
-): Promise<{ source: ApiSource; secret?: string }> {
+): Promise<{ source: ApiSource; secret?: string; reveal?: ApiReveal }> {
   allow(caller, 'sources:write', projectId)
   const adapter = adapterOf(input.adapter)
   await projectRow(core, projectId)
   const made = newSource(core, { ...input, projectId, adapter })
+  const reveal = input.reveal ? newReveal(core, made.credential) : undefined
   await change(core, function* () {
     yield* configChanged(projectId)
     yield* refuseTakenToken(made.credential)
     yield* insertRows('source', [made.source])
     yield* insertRows('source_credential', [made.credential])
+    if (reveal) yield* keepReveal(core, reveal)
   })
   core.directory.forget(projectId)
-  const shown = await show(core, projectId, [made.source], true)
-  return made.source.address === 'token' ? { source: shown[0]! } : { source: shown[0]!, secret: made.secret }
+  return showNewCredential(core, made.source, made.secret, reveal)
+}
+
+/** The source with its new credential, or with leave to see it once. */
+async function showNewCredential(
+  core: Core,
+  row: SourceRow,
+  secret: string,
+  reveal: SecretRevealTable | undefined,
+): Promise<{ source: ApiSource; secret?: string; reveal?: ApiReveal }> {
+  const source = (await show(core, row.project_id, [row], reveal === undefined))[0]!
+  if (reveal) return { source, reveal: { id: reveal.id, expiresAt: reveal.expires_at } }
+  return row.address === 'token' ? { source } : { source, secret }
+}
+
+function newReveal(core: Core, credential: CredentialRow): SecretRevealTable {
+  return {
+    // Not of time, as other ids: who is to guess it has nothing to go by. No dash, which a command would read as an option.
+    id: core.random(16).toString('hex'),
+    project_id: credential.project_id,
+    source_id: credential.source_id,
+    credential_id: credential.id,
+    expires_at: isoAt(core.now().getTime() + REVEAL_MINUTES * 60_000),
+  }
+}
+
+const dropOldReveals = statement<{ projectId: string; now: string }, unknown>((db, p) =>
+  db.deleteFrom('secret_reveal').where('project_id', '=', p('projectId')).where('expires_at', '<=', p('now')),
+)
+
+function* keepReveal(core: Core, reveal: SecretRevealTable): Work<void> {
+  yield* run(dropOldReveals, { projectId: reveal.project_id, now: core.now().toISOString() })
+  yield* insertRows('secret_reveal', [reveal])
+}
+
+const credentialToReveal = statement<
+  { projectId: string; id: string; now: string },
+  { source_id: string; credential_id: string; sealed: string }
+>((db, p) =>
+  db
+    .selectFrom('secret_reveal as r')
+    .innerJoin('source_credential as c', 'c.id', 'r.credential_id')
+    .select(['r.source_id', 'r.credential_id', 'c.sealed'])
+    .where('r.project_id', '=', p('projectId'))
+    .where('r.id', '=', p('id'))
+    .where('r.expires_at', '>', p('now')),
+)
+
+const dropReveal = statement<{ id: string }, unknown>((db, p) =>
+  db.deleteFrom('secret_reveal').where('id', '=', p('id')),
+)
+
+/** Who asks first sees it; nobody afterwards. */
+export async function revealSecret(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  id: string,
+): Promise<{ credential: ApiCredential }> {
+  allow(caller, 'secrets:read', projectId)
+  const { source, secret } = await change(core, function* (context) {
+    const [found] = yield* all(credentialToReveal, { projectId, id, now: context.now })
+    if (!found || (yield* run(dropReveal, { id })) === 0) {
+      throw new TocsinError(
+        'not_found',
+        'reveal: not there. It shows once, within ten minutes; rotate the source for a new secret.',
+      )
+    }
+    const source = (yield* all(sourceById, { projectId, id: found.source_id }))[0] ?? noSource()
+    return { source, secret: openSecret(core.secretKey, found.sealed, aad(found.credential_id)) }
+  })
+  return {
+    credential: {
+      sourceId: source.id,
+      adapter: source.adapter,
+      name: source.name,
+      url: urlOf(core, projectId, source.adapter, source.address as AddressKind, secret),
+      secret: source.address === 'token' ? null : secret,
+    },
+  }
+}
+
+/** Whether the project receives webhooks, and the address of every tool. */
+export async function getIngestion(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+): Promise<{ ingestion: ApiIngestion }> {
+  allow(caller, 'sources:read', projectId)
+  const project = await projectRow(core, projectId)
+  const inPlan = project.plan !== 'free'
+  return {
+    ingestion: {
+      projectId,
+      projectName: project.name,
+      plan: project.plan,
+      inPlan,
+      enabled: inPlan && project.ingestion_enabled === 1,
+      publicUrl: core.publicUrl,
+      addresses: adapters.map(({ slug, name, defaults: { address } }) => ({
+        adapter: slug,
+        name,
+        address,
+        url: urlOf(core, projectId, slug, address, '{token}'),
+      })),
+    },
+  }
 }
 
 /** The rows of a new source, and its secret in the clear. */
@@ -176,9 +287,9 @@ export async function rotateSource(
   projectId: string,
   sourceId: string,
   input: ApiRotateInput,
-): Promise<{ source: ApiSource; secret?: string }> {
+): Promise<{ source: ApiSource; secret?: string; reveal?: ApiReveal }> {
   allow(caller, 'sources:write', projectId)
-  const { row, secret } = await change(core, function* () {
+  const { row, secret, reveal } = await change(core, function* () {
     yield* configChanged(projectId)
     const source = (yield* all(sourceById, { projectId, id: sourceId }))[0] ?? noSource()
     const address = source.address as AddressKind
@@ -194,11 +305,12 @@ export async function rotateSource(
     const credential = newCredential(core, source, fresh)
     yield* refuseTakenToken(credential)
     yield* insertRows('source_credential', [credential])
-    return { row: source, secret: fresh }
+    const reveal = input.reveal ? newReveal(core, credential) : undefined
+    if (reveal) yield* keepReveal(core, reveal)
+    return { row: source, secret: fresh, reveal }
   })
   core.directory.forget(projectId)
-  const source = (await show(core, projectId, [row], true))[0]!
-  return row.address === 'token' ? { source } : { source, secret }
+  return showNewCredential(core, row, secret, reveal)
 }
 
 /** Sends a request as the tool would, through the real path, as a drill that opens and recovers (N3). */
@@ -288,10 +400,7 @@ async function show(
         adapter,
       )
       const secret = withSecrets ? await currentSecret(core, row.id) : MASKED
-      const url =
-        row.address === 'token'
-          ? `${core.publicUrl}/api/webhooks/${row.adapter}/${secret}`
-          : `${core.publicUrl}/api/v1/webhooks/${projectId}/${row.adapter}`
+      const url = urlOf(core, projectId, row.adapter, row.address as AddressKind, secret)
       return {
         id: row.id,
         adapter: row.adapter,
@@ -308,6 +417,19 @@ async function show(
       }
     }),
   )
+}
+
+/** The address to paste into the tool. */
+function urlOf(
+  { publicUrl }: Pick<Core, 'publicUrl'>,
+  projectId: string,
+  adapter: string,
+  address: AddressKind,
+  token: string,
+): string {
+  return address === 'token'
+    ? `${publicUrl}/api/webhooks/${adapter}/${token}`
+    : `${publicUrl}/api/v1/webhooks/${projectId}/${adapter}`
 }
 
 async function healthOf(core: Core, projectId: string, ids: string[]): Promise<Map<string, ApiSourceHealth>> {
