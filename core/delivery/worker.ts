@@ -347,6 +347,8 @@ export function createWorker({
     aborting = true
     await sender.close()
     await Promise.all(underWay)
+    // Each end of a send has woken it once more.
+    await turning
     if (outcomes.length > 0) await turn()
     const rest = [...held.values()]
     held.clear()
