@@ -11,6 +11,7 @@ import { resolveWhenDue } from './matcher/human.ts'
 import { Picture } from './matcher/picture.ts'
 import type { MatchContext } from './matcher/state.ts'
 import { createReceive } from './receive.ts'
+import { forgetOld } from './retention.ts'
 import { dueIncidents, incidentsByIds } from './store/incident.ts'
 import { migrate } from './store/migrate.ts'
 import { migrations } from './store/migrations/index.ts'
@@ -28,12 +29,15 @@ import { beginOnce } from './use-cases/idempotency.ts'
 import * as incidents from './use-cases/incidents.ts'
 import * as keys from './use-cases/keys.ts'
 import * as messages from './use-cases/messages.ts'
+import { getMetrics } from './use-cases/metrics.ts'
 import * as projects from './use-cases/projects.ts'
 import * as requests from './use-cases/requests.ts'
 import * as sources from './use-cases/sources.ts'
 
 /** How often timed transitions are looked for. */
 const DUE_EVERY_MS = 1000
+/** How often what is kept no longer is deleted. */
+const FORGET_EVERY_MS = 10 * 60_000
 
 /** Opens the database, brings it up to date, makes what the first start needs, and offers the use-cases. */
 export async function openTocsin(options: OpenOptions): Promise<OpenedTocsin> {
@@ -106,7 +110,8 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
   const patient = patientOn(database)
   const { firstStart, defaultProjectId } = await firstStartOf(core, options.adminKey)
   const isWorker = options.role !== 'ingest'
-  const stopDue = isWorker ? startDue(core, log) : async () => {}
+  const stopDue = isWorker ? every(DUE_EVERY_MS, () => resolveDue(core), log) : async () => {}
+  const stopForgetting = isWorker ? every(FORGET_EVERY_MS, () => forgetOld(core), log) : async () => {}
   if (isWorker) {
     worker = createWorker({
       database,
@@ -128,7 +133,7 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
     receive: (request, address, refusal) => receive(request, address, refusal),
     isReady: () => database.ping(),
     async close() {
-      await stopDue()
+      await Promise.all([stopDue(), stopForgetting()])
       await worker?.stop()
       await writer.close()
       await database.close()
@@ -209,6 +214,8 @@ function useCases(core: Core, caller: Caller): Tocsin {
     reopenIncident: (project, incident, input) =>
       incidents.reopenIncident(core, caller, project, incident, input),
     addNote: (project, incident, input) => incidents.addIncidentNote(core, caller, project, incident, input),
+
+    getMetrics: (project, query) => getMetrics(core, caller, project, query),
 
     createEndpoint: (project, input) => endpoints.createEndpoint(core, caller, project, input),
     listEndpoints: (project, page) => endpoints.listEndpoints(core, caller, project, page),
@@ -301,16 +308,16 @@ async function ensureAdminKey(core: Core, secret: string | undefined): Promise<v
   })
 }
 
-// ---- timed transitions ----
+// ---- by the clock ----
 
-/** Resolves incidents whose grace has ended. Answers how to stop. */
-function startDue(core: Core, log: OpenOptions['log'] & {}): () => Promise<void> {
-  let running: Promise<void> = Promise.resolve()
+/** Runs a work again and again, one run at a time. Answers how to stop. */
+function every(ms: number, work: () => Promise<unknown>, log: OpenOptions['log'] & {}): () => Promise<void> {
+  let running: Promise<unknown> = Promise.resolve()
   const timer = setInterval(() => {
     running = running
-      .then(() => resolveDue(core))
-      .catch((error: unknown) => log('warn', 'timed transitions wait', { error: String(error) }))
-  }, DUE_EVERY_MS)
+      .then(work)
+      .catch((error: unknown) => log('warn', 'work by the clock waits', { error: String(error) }))
+  }, ms)
   timer.unref()
   return async () => {
     clearInterval(timer)

@@ -11,6 +11,8 @@ import type {
   ApiKeyInput,
   ApiMessage,
   ApiMessageQuery,
+  ApiMetrics,
+  ApiMetricsQuery,
   ApiPage,
   ApiProject,
   ApiProjectInput,
@@ -112,6 +114,8 @@ export interface Tocsin {
     input: { note?: string },
   ): Promise<{ incident: ApiIncident }>
   addNote(project: string, incident: string, input: { text: string }): Promise<{ entry: ApiTimelineEntry }>
+
+  getMetrics(project: string, query: ApiMetricsQuery): Promise<ApiMetrics>
 
   /** The URL a project has already answers that endpoint, unchanged, without a secret. */
   createEndpoint(

@@ -136,6 +136,7 @@ function incidentData(type: ApiMessageType, named: { id: string; name: string })
           source: { id: ID, adapter: 'generic', name: 'generic' },
           firedAt: AT,
           recoveredAt: isResolved ? AT : null,
+          durationMs: isResolved ? 0 : null,
         },
       ],
       signalCount: 1,

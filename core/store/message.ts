@@ -1,4 +1,5 @@
 import { type Insertable, type Selectable, sql } from 'kysely'
+import { idBefore } from './id-before.ts'
 import type { MessageTable } from './schema.ts'
 import {
   all,
@@ -467,7 +468,6 @@ const oldAttempts = statement<{ before: string }, unknown>((db, p) =>
 
 /** Deletes a part of what is older; ids tell their time. Answers how many rows went. */
 export function* forgetBefore(time: number): Work<number> {
-  const hex = time.toString(16).padStart(12, '0')
-  const before = `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`
+  const before = idBefore(time)
   return (yield* run(oldMessages, { before })) + (yield* run(oldAttempts, { before }))
 }

@@ -59,7 +59,7 @@ test('whatever a batch asks of SQLite, an index answers', async () => {
       const table = detail.match(/^SCAN (\w+)/)?.[1]
       if (
         table &&
-        /^(project|source|source_credential|api_key|hook_request|event|signal|occurrence|incident|timeline_entry|log_entry|sender_group|idempotency)$/.test(
+        /^(project|source|source_credential|source_hour|source_word|api_key|hook_request|event|signal|occurrence|incident|timeline_entry|log_entry|sender_group|idempotency)$/.test(
           table,
         )
       ) {

@@ -102,6 +102,12 @@ describe.each(databaseKinds)('the request log on %s', (kind) => {
       lastRequestAt: null,
       lastSuccessAt: null,
       lastErrors: [],
+      successStreak: 0,
+      failureStreak: 0,
+      opened30d: 0,
+      recovered30d: 0,
+      unknownStatusWords: [],
+      notes: [],
     })
     await source.send({ title: 'Fine' })
     const lastSuccessAt = clock.at()
@@ -113,8 +119,20 @@ describe.each(databaseKinds)('the request log on %s', (kind) => {
       lastRequestAt: clock.at(),
       lastSuccessAt,
       lastErrors: [
-        { at: clock.at(), code: 'invalid_payload', message: error.message, requestId: error.requestId },
+        {
+          at: clock.at(),
+          code: 'invalid_payload',
+          message: error.message,
+          diagnosis: null,
+          requestId: error.requestId,
+        },
       ],
+      successStreak: 0,
+      failureStreak: 1,
+      opened30d: 1,
+      recovered30d: 0,
+      unknownStatusWords: [],
+      notes: [],
     })
   })
 

@@ -70,6 +70,7 @@ const METHODS: Record<
     scope: 'incidents:write',
     call: (t, at) => t.reopenIncident(at.project, at.incident, {}),
   },
+  getMetrics: { scope: 'incidents:read', call: (t, at) => t.getMetrics(at.project, {}) },
   createKey: {
     scope: 'admin',
     call: (t, at) => t.createKey(at.project, { name: 'taken', scopes: ['admin'] }),

@@ -115,6 +115,7 @@ describe('bodies', () => {
       source: { id: 's', adapter: 'generic', name: 'generic' },
       firedAt: '2026-11-21T08:00:00.000Z',
       recoveredAt: null,
+      durationMs: null,
     } as const
     const huge = incident({
       title: '🚨'.repeat(250),
