@@ -254,8 +254,9 @@ function apiKey(request: HookRequest): string | null {
 
 function nothingSent(request: HookRequest, { adapter, settings }: KnownSource): string | null {
   const wanted = adapter.credentialHeaders(settings)
-  if (wanted.some((name) => request.headers.has(name.toLowerCase()))) return null
-  return `It carried no credential: none of the headers ${wanted.join(', ')} is there. Set one up in the sender.`
+  if (wanted.some((name) => request.headers.get(name.toLowerCase())?.some((value) => value !== '')))
+    return null
+  return `It carried no credential: none of the headers ${wanted.join(', ')} holds anything. Set one up in the sender.`
 }
 
 // ---- another tool's body ----

@@ -37,7 +37,7 @@ import * as sources from './use-cases/sources.ts'
 /** How often timed transitions are looked for. */
 const DUE_EVERY_MS = 1000
 /** How often what is kept no longer is deleted. */
-const FORGET_EVERY_MS = 10 * 60_000
+const FORGET_EVERY_MS = 60_000
 
 /** Opens the database, brings it up to date, makes what the first start needs, and offers the use-cases. */
 export async function openTocsin(options: OpenOptions): Promise<OpenedTocsin> {
