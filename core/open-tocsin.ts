@@ -89,6 +89,7 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
     authenticateKey: (key) => keys.authenticateKey({ database, now }, key),
     newId,
     log,
+    strangerDelayMs: options.strangerDelayMs,
   })
   const core: Core = {
     database,

@@ -3,7 +3,6 @@ import { BlockList, isIPv6 } from 'node:net'
 import type { Insertable } from 'kysely'
 import { ZodError } from 'zod'
 import { readJsonBody } from './adapters/read-body.ts'
-import { adapterBySlug } from './adapters/registry.ts'
 import type { ApiReceived } from './api-types.ts'
 import { CONFIG_CHANGED, type Command, type ReceiveCommand, type ReceiveResult } from './commands.ts'
 import { diagnoseRefusal, diagnoseStranger } from './diagnose.ts'
@@ -13,7 +12,6 @@ import type { RequestDecision } from './matcher/decide-request.ts'
 import { hourlyLimit } from './matcher/limit.ts'
 import { RULES } from './matcher/rules.ts'
 import { normalise } from './normalise.ts'
-import { NO_SETTINGS } from './policy.ts'
 import { reference } from './reference.ts'
 import { hookRequestRow, type LoggedRequest, trimUnauthorized } from './store/hook-request.ts'
 import type { HookRequestTable } from './store/schema.ts'
@@ -27,7 +25,8 @@ import type { HookRequest, ParsedRequest } from './types.ts'
 /** How often a request is authenticated anew because the configuration changed meanwhile. */
 const MOST_TRIES = 5
 /** Rejections waiting to be logged; beyond that a flood of strangers is not worth the disk. */
-const MOST_PENDING_REJECTIONS = 100
+const MOST_STRANGERS = 100
+const MOST_STRANGER_BYTES = 8 * 1024 * 1024
 
 const STATUS: Partial<Record<ErrorCode, number>> = {
   malformed_body: 400,
@@ -65,14 +64,17 @@ export function createReceive({
   authenticateKey,
   newId,
   log,
+  strangerDelayMs = 250,
 }: {
   directory: Directory
   writer: Writer<Command, unknown>
   authenticateKey: (key: string) => Promise<Caller | undefined>
   newId: () => string
   log: Log
+  /** How long rejections of strangers wait to be stored together. */
+  strangerDelayMs?: number | undefined
 }): Receive {
-  let pendingRejections = 0
+  const strangers: Parameters<typeof storeStranger>[] = []
 
   return async function receive(...call) {
     try {
@@ -149,8 +151,8 @@ export function createReceive({
       return refuseWithoutSource(request, address, project, requestId)
     }
 
-    if (!project) adapterBySlug(address.adapter ?? 'generic')?.verify(request, 'no such project', NO_SETTINGS)
-    else logStranger(request, address, project, requestId, refusal)
+    if (project) logStranger(request, address, project, requestId, refusal)
+    else await pretend(request, address)
     // A signature cannot be checked over a body that was cut off; what refuses it is the same for everybody.
     if (refusal) throw withRequestId(refusal, requestId)
     throw new TocsinError(
@@ -158,6 +160,15 @@ export function createReceive({
       'Missing or wrong credential, or an unknown address. Compare the URL and the secret with those of the source.',
       { requestId },
     )
+  }
+
+  /** The work a known project makes, on any other: how long a refusal takes must not tell which ones there are. */
+  async function pretend(request: HookRequest, address: ReceiveAddress): Promise<void> {
+    const decoy = directory.anyKnown()
+    if (!decoy) return
+    await vouchedFor(request, address, decoy)
+    const fresh = await directory.fresh(decoy.id)
+    if (fresh) await vouchedFor(request, address, fresh)
   }
 
   /** The first source whose credential verifies owns the request. */
@@ -235,25 +246,25 @@ export function createReceive({
   }
 
   /**
-   * The owner sees that something knocked and what may be wrong with it, not what it said. Begins after the answer, so
-   * that its time tells the sender nothing.
+   * The owner sees that something knocked and what may be wrong with it, not what it said. Strangers are stored some
+   * together and some time later: neither this answer nor the next one tells by its time that there was something to store.
    */
-  function logStranger(
-    request: HookRequest,
-    address: ReceiveAddress,
-    project: KnownProject,
-    requestId: string,
-    refusal: TocsinError | undefined,
-  ): void {
-    if (pendingRejections >= MOST_PENDING_REJECTIONS) return
-    pendingRejections += 1
-    setImmediate(() => {
-      storeStranger(request, address, project, requestId, refusal)
-        .catch((error: unknown) => log('warn', 'a rejection was not logged', { error: String(error) }))
-        .finally(() => {
-          pendingRejections -= 1
-        })
-    })
+  function logStranger(...stranger: Parameters<typeof storeStranger>): void {
+    const held = strangers.reduce((bytes, [{ rawBody }]) => bytes + rawBody.length, 0)
+    if (strangers.length >= MOST_STRANGERS || held > MOST_STRANGER_BYTES) return
+    strangers.push(stranger)
+    if (strangers.length > 1) return
+    const store = async () => {
+      for (const one of strangers.splice(0)) {
+        storeStranger(...one).catch((error: unknown) =>
+          log('warn', 'a rejection was not logged', { error: String(error) }),
+        )
+        // Whoever knocks properly comes in between.
+        await new Promise(setImmediate)
+      }
+    }
+    if (strangerDelayMs === 0) setImmediate(store)
+    else setTimeout(store, strangerDelayMs).unref()
   }
 
   async function storeStranger(

@@ -219,6 +219,8 @@ export interface OpenOptions {
   commitIntervalMs?: number
   /** Changes that may share a commit; default 256. */
   mostPerCommit?: number
+  /** How long rejections of strangers wait to be stored together; default 250. */
+  strangerDelayMs?: number
   /** `ingest` sends nothing and keeps no time; default `all`. */
   role?: 'all' | 'ingest' | 'worker'
   /** Where outgoing webhooks may go besides public addresses; default nowhere. */

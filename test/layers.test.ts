@@ -15,7 +15,7 @@ interface Import {
 }
 
 /** Folders of the product: a new one has to find its place in this table first. */
-const FOLDERS = ['console', 'core', 'ingest', 'mcp-server', 'n8n-nodes', 'test']
+const FOLDERS = ['console', 'core', 'docs', 'ingest', 'mcp-server', 'n8n-nodes', 'test']
 
 /** Built-in modules that touch neither disk, network nor clock. */
 const PURE_BUILT_INS = ['node:crypto', 'node:net', 'node:util', 'node:buffer']

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { type IncomingHttpHeaders, type OutgoingHttpHeaders, request as httpRequest } from 'node:http'
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { hmacSha256 } from '../../core/adapters/signatures.ts'
@@ -552,7 +552,7 @@ describe.each(operations)('$method $path', (operation) => {
       name === 'project' ? project.id : '00000000-0000-7000-8000-000000000000',
     )
     const body = operation.body && JSON.stringify(BODIES[id] ?? {})
-    const headers: OutgoingHttpHeaders = {}
+    const headers: Record<string, string | string[] | number> = {}
     if (authorization !== undefined) headers.authorization = authorization
     if (body !== undefined) {
       headers['content-type'] = 'application/json'
