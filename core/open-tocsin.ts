@@ -117,6 +117,7 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
     worker = createWorker({
       database,
       change: (run) => change(core, run),
+      isBusy: queue.isBusy,
       secretKey: options.secretKey,
       sender: createSender({ rules: targets, resolve, now: () => now().getTime() }),
       log,

@@ -5,9 +5,10 @@ import {
   insertMessages,
   lockMessages,
   type MessageRow,
+  type NewMessage,
   saveMessages,
 } from '../store/message.ts'
-import type { AttemptTable, MessageTable } from '../store/schema.ts'
+import type { AttemptTable } from '../store/schema.ts'
 import { all, insertRows, isAnyOf, run, statement, updateRows, type Work } from '../store/statement.ts'
 import { disabledBody } from './message-body.ts'
 import {
@@ -239,13 +240,10 @@ export function newMessage({
   policy,
   now,
   ...message
-}: Pick<
-  Insertable<MessageTable>,
-  'id' | 'project_id' | 'endpoint_id' | 'type' | 'incident_id' | 'sequence' | 'body'
-> & {
+}: Pick<NewMessage, 'id' | 'project_id' | 'endpoint_id' | 'type' | 'incident_id' | 'sequence' | 'body'> & {
   policy: RetryPolicyName
   now: string
-}): Omit<Insertable<MessageTable>, 'due_at' | 'status'> {
+}): NewMessage {
   return {
     ...message,
     reason: null,

@@ -34,6 +34,8 @@ export interface WorkerOptions {
   database: Pick<Database, 'query'>
   /** Runs a change through the writer queue. */
   change: <T>(run: (context: ResultContext) => Work<T>) => Promise<T>
+  /** Whether many wait for the same queue: their answers come before what is sent. */
+  isBusy?: () => boolean
   secretKey: Buffer
   sender: Sender
   log: Log
@@ -58,12 +60,17 @@ interface Held {
   since: number
 }
 
+/** How long a result may wait for others. */
+const GATHER_MS = 5
+/** While many webhooks come in, this keeps sending to a part of the process's time: at most 50 messages each time. */
+const YIELD_MS = 100
 const RETENTION_MS = 30 * 24 * 3_600_000
 const FORGET_EVERY_MS = 60_000
 
 export function createWorker({
   database,
   change,
+  isBusy = () => false,
   secretKey,
   sender,
   log,
@@ -97,51 +104,49 @@ export function createWorker({
 
   /** Answers how many messages it claimed. */
   async function turn(): Promise<number> {
-    const stored = outcomes.splice(0)
-    const free = stopping ? 0 : inFlight - held.size + stored.length
+    let stored: AttemptOutcome[] = []
     const token = randomBytes(12).toString('base64url')
     const tell: StoredResults = { disabled: [], warned: [] }
-    try {
-      const { claimed, sealed } = await change(function* (context) {
-        const at = Date.parse(context.now)
-        let results = yield* storeResults(stored, [], context)
-        const claim =
-          free > 0
-            ? yield* claimMessages({
-                now: context.now,
-                until: new Date(at + leaseMs).toISOString(),
-                token,
-                free,
-                perEndpoint,
-                after,
-                lastCallUntil: new Date(at - LAST_CALL_MS).toISOString(),
-              })
-            : { claimed: [], late: [], after }
-        if (claim.late.length > 0) {
-          const more = yield* storeResults([], claim.late, context)
-          results = {
-            disabled: [...results.disabled, ...more.disabled],
-            warned: [...results.warned, ...more.warned],
-          }
+    const { claimed, sealed } = await change(function* (context) {
+      const at = Date.parse(context.now)
+      // Also those that came while this waited for its turn in the queue.
+      stored = [...outcomes]
+      const free = stopping ? 0 : inFlight - held.size + stored.length
+      let results = yield* storeResults(stored, [], context)
+      const claim =
+        free > 0
+          ? yield* claimMessages({
+              now: context.now,
+              until: new Date(at + leaseMs).toISOString(),
+              token,
+              free,
+              perEndpoint,
+              after,
+              lastCallUntil: new Date(at - LAST_CALL_MS).toISOString(),
+            })
+          : { claimed: [], late: [], after }
+      if (claim.late.length > 0) {
+        const more = yield* storeResults([], claim.late, context)
+        results = {
+          disabled: [...results.disabled, ...more.disabled],
+          warned: [...results.warned, ...more.warned],
         }
-        const endpoints = [...new Set(claim.claimed.map((message) => message.endpoint_id))]
-        const sealed =
-          endpoints.length > 0 ? yield* all(secretsOfEndpoints, { ids: endpoints, now: context.now }) : []
-        // Only what the last run of a repeated batch says counts.
-        tell.disabled = results.disabled
-        tell.warned = results.warned
-        after = claim.after
-        return { claimed: claim.claimed, sealed }
-      })
-      for (const outcome of stored) held.delete(outcome.messageId)
-      for (const message of claimed) begin(message, token, secretsOf(message.endpoint_id, sealed))
-      report(tell)
-      return claimed.length
-    } catch (error) {
-      // The leases hold for a while: what came of these attempts is stored with the next turn.
-      outcomes.unshift(...stored)
-      throw error
-    }
+      }
+      const endpoints = [...new Set(claim.claimed.map((message) => message.endpoint_id))]
+      const sealed =
+        endpoints.length > 0 ? yield* all(secretsOfEndpoints, { ids: endpoints, now: context.now }) : []
+      // Only what the last run of a repeated batch says counts.
+      tell.disabled = results.disabled
+      tell.warned = results.warned
+      after = claim.after
+      return { claimed: claim.claimed, sealed }
+    })
+    // Where this failed they stay for the next turn: their leases hold for a while.
+    outcomes.splice(0, stored.length)
+    for (const outcome of stored) held.delete(outcome.messageId)
+    for (const message of claimed) begin(message, token, secretsOf(message.endpoint_id, sealed))
+    report(tell)
+    return claimed.length
   }
 
   function begin(message: ClaimedMessage, token: string, secrets: string[]): void {
@@ -221,8 +226,9 @@ export function createWorker({
   async function loop(): Promise<void> {
     for (;;) {
       wakeAgain = false
-      const canClaim = !stopping && held.size - outcomes.length < inFlight && (await anythingDue())
-      if (outcomes.length > 0 || canClaim) {
+      await pause()
+      const canClaim = !stopping && held.size < inFlight
+      if (outcomes.length > 0 || (canClaim && (await anythingDue()))) {
         const claimed = await turn()
         if (claimed > 0) continue
       }
@@ -230,9 +236,23 @@ export function createWorker({
     }
   }
 
+  /** Before the next turn. */
+  async function pause(): Promise<void> {
+    if (stopping) return
+    if (isBusy()) return waitFor(YIELD_MS)
+    // A commit costs nearly the same for many results as for one.
+    if (outcomes.length > 0 && outcomes.length < held.size / 2) {
+      await Promise.race([waitFor(GATHER_MS), Promise.all(underWay)])
+    }
+  }
+
+  function waitFor(delayMs: number): Promise<void> {
+    return new Promise((resolve) => schedule(delayMs, resolve))
+  }
+
   /** Asks on a connection that only reads, so that looking costs no commit. */
   async function anythingDue(): Promise<boolean> {
-    const due = await database.query(dueEndpoints, { now: now().toISOString() })
+    const due = await database.query(dueEndpoints, { now: now().toISOString(), after: '', limit: 1 })
     return due.length > 0
   }
 

@@ -24,6 +24,7 @@ export interface Schema {
   endpoint: EndpointTable
   endpoint_secret: EndpointSecretTable
   message: MessageTable
+  message_body: MessageBodyTable
   attempt: AttemptTable
 }
 
@@ -372,7 +373,7 @@ export interface MessageTable {
   status: string
   /** Why it failed for good: attempts, gone, circuit_open. */
   reason: string | null
-  body: string
+  body_id: string
   /** The message before it in its lane failed for good. */
   gap: number
   /** Sent again by hand. */
@@ -392,6 +393,13 @@ export interface MessageTable {
   due_at: string | null
   /** Held by the worker that is sending it; its result counts only with this. */
   lease_token: string | null
+}
+
+/** What messages say, once for all that say the same; the id is that of the first of them. */
+export interface MessageBodyTable {
+  id: string
+  project_id: string
+  body: string
 }
 
 export interface AttemptTable {

@@ -136,6 +136,7 @@ const TABLES_OF_PROJECT = [
   'endpoint',
   'endpoint_secret',
   'message',
+  'message_body',
   'attempt',
 ] as const satisfies (keyof Schema)[]
 

@@ -32,6 +32,7 @@ export interface Sent {
 
 export interface Post {
   clock: { now: number }
+  url: string
   database: Database
   tocsin: Tocsin
   project: string
@@ -126,6 +127,7 @@ export async function openPost(kind: DatabaseKind): Promise<Post> {
 
   return {
     clock,
+    url: fresh.url,
     database,
     tocsin,
     project,
