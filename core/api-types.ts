@@ -113,7 +113,17 @@ export interface ApiSourceHealth {
   successRate30d: number | null
   lastRequestAt: string | null
   lastSuccessAt: string | null
-  lastErrors: { at: string; code: string; message: string; requestId: string }[]
+  lastErrors: { at: string; code: string; message: string; diagnosis: string | null; requestId: string }[]
+  /** How many requests in a row, up to the last one, were accepted, and how many were refused: one of them is 0. */
+  successStreak: number
+  failureStreak: number
+  /** Alerts that began to fire and that ended, of the last 30 days, without drills. */
+  opened30d: number
+  recovered30d: number
+  /** Status words that no table knows, of the last 30 days, newest first: their events open and resolve nothing. */
+  unknownStatusWords: { word: string; count: number; lastAt: string }[]
+  /** What its owner may want to mend, in sentences. */
+  notes: string[]
 }
 
 export interface ApiSource {
@@ -248,6 +258,8 @@ export interface ApiSignal {
   source: { id: string; adapter: string; name: string }
   firedAt: string
   recoveredAt: string | null
+  /** Milliseconds it fired; null while it does. */
+  durationMs: number | null
 }
 
 export interface ApiIncident {
@@ -305,6 +317,30 @@ export interface ApiIncidentQuery {
   drill?: boolean
   limit?: number
   cursor?: string
+}
+
+/** Which incidents to measure; `exclude` leaves out those known late, or with a time the sender did not give. */
+export interface ApiMetricsQuery {
+  severity?: ApiSeverity[]
+  service?: string[]
+  /** Source ids or adapter slugs. */
+  source?: string[]
+  since?: string
+  until?: string
+  exclude?: ('late' | 'timeInferred')[]
+}
+
+export interface ApiMetrics {
+  /** Mean milliseconds from detection to the first acknowledgement, of those acknowledged; null without any. */
+  mttaMs: number | null
+  /** Mean milliseconds incidents were open, over all their stretches, of those resolved; null without any. */
+  mttrMs: number | null
+  /** Incidents measured; drills never are. */
+  incidents: number
+  /** Those of them that nobody acknowledged. */
+  unacknowledged: number
+  /** Incidents that match but were left out, drills among them. */
+  excluded: number
 }
 
 export interface ApiEvent {
@@ -369,6 +405,10 @@ export interface ApiRequest {
   reason: string | null
   /** A sentence for the owner of the source. */
   message: string | null
+  /** The rule that decided; null where the request was refused. */
+  rule: string | null
+  /** What may be wrong with a refused request; null where its message says all that can be told. */
+  diagnosis: string | null
   deliveryKey: string | null
   incidentId: string | null
   bodySize: number

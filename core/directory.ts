@@ -125,6 +125,11 @@ export class Directory {
     return project
   }
 
+  /** Some project that is in memory; undefined where none is. */
+  anyKnown(): KnownProject | undefined {
+    return this.#projects.values().next().value
+  }
+
   /** The project whose source has this token, perhaps from memory. */
   async projectOfToken(token: string): Promise<KnownProject | undefined> {
     const hash = hashToken(token)

@@ -12,6 +12,7 @@ import { Picture } from './matcher/picture.ts'
 import type { MatchContext } from './matcher/state.ts'
 import { createModel } from './postmortem/model.ts'
 import { createReceive } from './receive.ts'
+import { forgetOld } from './retention.ts'
 import { dueIncidents, incidentsByIds } from './store/incident.ts'
 import { migrate } from './store/migrate.ts'
 import { migrations } from './store/migrations/index.ts'
@@ -29,6 +30,7 @@ import { beginOnce } from './use-cases/idempotency.ts'
 import * as incidents from './use-cases/incidents.ts'
 import * as keys from './use-cases/keys.ts'
 import * as messages from './use-cases/messages.ts'
+import { getMetrics } from './use-cases/metrics.ts'
 import * as postmortems from './use-cases/postmortems.ts'
 import * as projects from './use-cases/projects.ts'
 import * as requests from './use-cases/requests.ts'
@@ -36,6 +38,8 @@ import * as sources from './use-cases/sources.ts'
 
 /** How often timed transitions are looked for. */
 const DUE_EVERY_MS = 1000
+/** How often what is kept no longer is deleted. */
+const FORGET_EVERY_MS = 60_000
 
 /** Opens the database, brings it up to date, makes what the first start needs, and offers the use-cases. */
 export async function openTocsin(options: OpenOptions): Promise<OpenedTocsin> {
@@ -87,6 +91,7 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
     authenticateKey: (key) => keys.authenticateKey({ database, now }, key),
     newId,
     log,
+    strangerDelayMs: options.strangerDelayMs,
   })
   const core: Core = {
     database,
@@ -109,7 +114,8 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
   const patient = patientOn(database)
   const { firstStart, defaultProjectId } = await firstStartOf(core, options.adminKey)
   const isWorker = options.role !== 'ingest'
-  const stopDue = isWorker ? startDue(core, log) : async () => {}
+  const stopDue = isWorker ? every(DUE_EVERY_MS, () => resolveDue(core), log) : async () => {}
+  const stopForgetting = isWorker ? every(FORGET_EVERY_MS, () => forgetOld(core), log) : async () => {}
   if (isWorker) {
     worker = createWorker({
       database,
@@ -132,7 +138,7 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
     receive: (request, address, refusal) => receive(request, address, refusal),
     isReady: () => database.ping(),
     async close() {
-      await stopDue()
+      await Promise.all([stopDue(), stopForgetting()])
       await worker?.stop()
       await writer.close()
       await database.close()
@@ -223,6 +229,7 @@ function useCases(core: Core, caller: Caller): Tocsin {
       postmortems.getPostmortem(core, caller, project, incident, query),
     savePostmortem: (project, incident, input) =>
       postmortems.savePostmortem(core, caller, project, incident, input),
+    getMetrics: (project, query) => getMetrics(core, caller, project, query),
 
     createEndpoint: (project, input) => endpoints.createEndpoint(core, caller, project, input),
     listEndpoints: (project, page) => endpoints.listEndpoints(core, caller, project, page),
@@ -321,16 +328,16 @@ async function ensureAdminKey(core: Core, secret: string | undefined): Promise<v
   })
 }
 
-// ---- timed transitions ----
+// ---- by the clock ----
 
-/** Resolves incidents whose grace has ended. Answers how to stop. */
-function startDue(core: Core, log: OpenOptions['log'] & {}): () => Promise<void> {
-  let running: Promise<void> = Promise.resolve()
+/** Runs a work again and again, one run at a time. Answers how to stop. */
+function every(ms: number, work: () => Promise<unknown>, log: OpenOptions['log'] & {}): () => Promise<void> {
+  let running: Promise<unknown> = Promise.resolve()
   const timer = setInterval(() => {
     running = running
-      .then(() => resolveDue(core))
-      .catch((error: unknown) => log('warn', 'timed transitions wait', { error: String(error) }))
-  }, DUE_EVERY_MS)
+      .then(work)
+      .catch((error: unknown) => log('warn', 'work by the clock waits', { error: String(error) }))
+  }, ms)
   timer.unref()
   return async () => {
     clearInterval(timer)

@@ -13,6 +13,8 @@ import type {
   ApiKeyInput,
   ApiMessage,
   ApiMessageQuery,
+  ApiMetrics,
+  ApiMetricsQuery,
   ApiPage,
   ApiPostmortem,
   ApiPostmortemInput,
@@ -146,6 +148,7 @@ export interface Tocsin {
     incident: string,
     input: { markdown: string },
   ): Promise<{ postmortem: ApiPostmortem }>
+  getMetrics(project: string, query: ApiMetricsQuery): Promise<ApiMetrics>
 
   /** The URL a project has already answers that endpoint, unchanged, without a secret. */
   createEndpoint(
@@ -257,6 +260,8 @@ export interface OpenOptions {
   commitIntervalMs?: number
   /** Changes that may share a commit; default 256. */
   mostPerCommit?: number
+  /** How long rejections of strangers wait to be stored together; default 250. */
+  strangerDelayMs?: number
   /** `ingest` sends nothing and keeps no time; default `all`. */
   role?: 'all' | 'ingest' | 'worker'
   /** Where outgoing webhooks may go besides public addresses; default nowhere. */

@@ -16,6 +16,7 @@ import { keyRoutes } from './routes/keys.ts'
 import { meRoutes } from './routes/me.ts'
 import { messageSchemaRoutes } from './routes/message-schemas.ts'
 import { messageRoutes } from './routes/messages.ts'
+import { metricsRoutes } from './routes/metrics.ts'
 import { postmortemRoutes } from './routes/postmortems.ts'
 import { projectRoutes } from './routes/projects.ts'
 import { requestRoutes } from './routes/requests.ts'
@@ -40,6 +41,7 @@ export const operations = [
   ...requestRoutes,
   ...incidentRoutes,
   ...postmortemRoutes,
+  ...metricsRoutes,
   ...endpointRoutes,
   ...messageRoutes,
   ...keyRoutes,

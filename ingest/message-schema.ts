@@ -165,6 +165,9 @@ function incidentData(type: ApiMessageType, named: { id: string; name: string })
           source: { id: ID, adapter: 'generic', name: 'generic' },
           firedAt: isReopened ? REOPENED_AT : OPENED_AT,
           recoveredAt: isResolved ? RESOLVED_AT : null,
+          durationMs: isResolved
+            ? Date.parse(RESOLVED_AT) - Date.parse(isReopened ? REOPENED_AT : OPENED_AT)
+            : null,
         },
       ],
       signalCount: 1,

@@ -90,6 +90,7 @@ const TAGS = [
   { name: 'Sources', description: 'Monitoring tools that may send, each with its credential and settings' },
   { name: 'Requests', description: 'The log of webhooks received' },
   { name: 'Endpoints', description: 'Where every change of an incident goes, signed' },
+  { name: 'Metrics', description: 'Times to acknowledge and to resolve' },
   { name: 'Messages', description: 'What was sent there, with every attempt' },
   { name: 'Projects', description: 'Tenants: each with its own sources, incidents, keys and policy' },
   { name: 'Keys', description: 'Who may call this API and for what' },

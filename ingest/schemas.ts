@@ -13,6 +13,8 @@ import {
   type ApiKeyInput,
   type ApiMessage,
   type ApiMessageQuery,
+  type ApiMetrics,
+  type ApiMetricsQuery,
   type ApiPage,
   type ApiPostmortem,
   type ApiPostmortemFacts,
@@ -193,13 +195,27 @@ export const Source = z
       })
       .describe('What holds after source, project and adapter have spoken'),
     health: z.object({
-      successRate24h: z.number().nullable(),
+      successRate24h: z.number().nullable().describe('Share of accepted requests, 0 to 1; by whole hours'),
       successRate30d: z.number().nullable(),
       lastRequestAt: time.nullable(),
       lastSuccessAt: time.nullable(),
       lastErrors: z.array(
-        z.object({ at: time, code: z.string(), message: z.string(), requestId: z.string() }),
+        z.object({
+          at: time,
+          code: z.string(),
+          message: z.string(),
+          diagnosis: z.string().nullable().describe('What may be wrong'),
+          requestId: z.string(),
+        }),
       ),
+      successStreak: z.number().describe('Accepted in a row, up to the last request'),
+      failureStreak: z.number().describe('Refused in a row, up to the last request'),
+      opened30d: z.number().describe('Alerts that began to fire, without drills'),
+      recovered30d: z.number().describe('Alerts that ended, without drills'),
+      unknownStatusWords: z
+        .array(z.object({ word: z.string(), count: z.number(), lastAt: time }))
+        .describe('Of the last 30 days; their events open and resolve nothing'),
+      notes: z.array(z.string()).describe('What its owner may want to mend'),
     }),
     setup: z.array(z.object({ step: z.string() })),
     createdAt: time,
@@ -299,6 +315,7 @@ export const Signal = z
     source: z.object({ id: z.string(), adapter: z.string(), name: z.string() }),
     firedAt: time,
     recoveredAt: time.nullable(),
+    durationMs: z.number().nullable().describe('How long it fired; null while it does'),
   })
   .meta({ id: 'Signal' }) satisfies z.ZodType<ApiSignal>
 
@@ -354,6 +371,25 @@ export const IncidentQuery = z.strictObject({
   drill: z.boolean().optional(),
   ...Page.shape,
 }) satisfies z.ZodType<ApiIncidentQuery>
+
+export const MetricsQuery = z.strictObject({
+  ...IncidentQuery.pick({ severity: true, service: true, source: true, since: true, until: true }).shape,
+  exclude: z
+    .array(z.enum(['late', 'timeInferred']))
+    .min(1)
+    .optional()
+    .describe('Leaves out incidents heard of after their end, or with a time their sender did not give'),
+}) satisfies z.ZodType<ApiMetricsQuery>
+
+export const Metrics = z
+  .object({
+    mttaMs: z.number().nullable().describe('Mean time from detection to the first acknowledgement'),
+    mttrMs: z.number().nullable().describe('Mean time incidents were open, of those resolved'),
+    incidents: z.number().describe('Measured; drills never are'),
+    unacknowledged: z.number().describe('Those of them that nobody acknowledged'),
+    excluded: z.number().describe('Left out, drills among them'),
+  })
+  .meta({ id: 'Metrics' }) satisfies z.ZodType<ApiMetrics>
 
 export const NoteInput = z.strictObject({ note: z.string().trim().min(1).max(20_000).optional() })
 export const TextInput = z.strictObject({ text: z.string().trim().min(1).max(20_000) })
@@ -434,6 +470,8 @@ const requestFields = {
   outcome: Outcome,
   reason: z.string().nullable(),
   message: z.string().nullable().describe('A sentence for the owner of the source'),
+  rule: z.string().nullable().describe('The rule that decided'),
+  diagnosis: z.string().nullable().describe('What may be wrong with a refused request'),
   deliveryKey: z.string().nullable(),
   incidentId: z.string().nullable(),
   bodySize: z.number(),

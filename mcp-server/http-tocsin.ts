@@ -39,6 +39,8 @@ export const ROUTES: Record<keyof Tocsin, readonly [method: string, path: string
   getPostmortem: ['get', '/projects/:project/incidents/:incident/postmortem'],
   savePostmortem: ['put', '/projects/:project/incidents/:incident/postmortem'],
 
+  getMetrics: ['get', '/projects/:project/metrics'],
+
   createEndpoint: ['post', '/projects/:project/endpoints'],
   listEndpoints: ['get', '/projects/:project/endpoints'],
   getEndpoint: ['get', '/projects/:project/endpoints/:endpoint'],

@@ -14,6 +14,11 @@ export interface Adapter {
   }
   /** Methods besides POST. */
   readonly methods?: readonly string[]
+  /**
+   * Status words it knows that only inform, in lower case; `…*` stands for all that begin so. Any other word of an
+   * info event is shown to the owner as unknown (matching.md N2).
+   */
+  readonly informs?: readonly string[]
   /** Headers that carry a credential: one that arrives twice is refused before `verify` is asked. */
   credentialHeaders(settings: SourceSettings): readonly string[]
   /**

@@ -48,6 +48,7 @@ export const betterstack: Adapter = {
   slug: 'betterstack',
   name: 'Better Stack',
   defaults: { address: 'token', grouping: 'project', reopenWindowMinutes: 5 },
+  informs: ['*'],
 
   credentialHeaders: () => ['authorization', 'x-webhook-secret'],
 

@@ -172,6 +172,7 @@ export const sentry: Adapter = {
   slug: 'sentry',
   name: 'Sentry',
   defaults: { address: 'project', grouping: 'project', reopenWindowMinutes: 5 },
+  informs: ['*'],
 
   credentialHeaders: () => ['sentry-hook-signature'],
 

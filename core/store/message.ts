@@ -1,4 +1,5 @@
 import { type Insertable, type Selectable, sql } from 'kysely'
+import { idBefore } from './id-before.ts'
 import type { MessageTable } from './schema.ts'
 import {
   all,
@@ -520,14 +521,9 @@ const oldBodies = statement<{ before: string; made: string }, unknown>((db, p) =
 
 /** Deletes a part of what is older; ids tell their time. Answers whether that was all of it. */
 export function* forgetBefore(time: number): Work<{ isAll: boolean }> {
-  const before = firstIdOf(time)
+  const before = idBefore(time)
   const gone = [yield* run(oldMessages, { before }), yield* run(oldAttempts, { before })]
   // After the messages that have them; the last of those is made a moment after its body.
-  if (gone[0]! < FORGET_AT_ONCE) gone.push(yield* run(oldBodies, { before, made: firstIdOf(time - 60_000) }))
+  if (gone[0]! < FORGET_AT_ONCE) gone.push(yield* run(oldBodies, { before, made: idBefore(time - 60_000) }))
   return { isAll: gone.every((count) => count < FORGET_AT_ONCE) }
-}
-
-function firstIdOf(time: number): string {
-  const hex = time.toString(16).padStart(12, '0')
-  return `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`
 }

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { type Selectable, sql } from 'kysely'
+import type { Selectable } from 'kysely'
 import type { Adapter } from '../adapters/adapter.ts'
 import { adapterBySlug, adapters } from '../adapters/registry.ts'
 import type {
@@ -10,7 +10,6 @@ import type {
   ApiReveal,
   ApiRotateInput,
   ApiSource,
-  ApiSourceHealth,
   ApiSourceInput,
   ApiSourcePatch,
 } from '../api-types.ts'
@@ -23,10 +22,10 @@ import type { Caller, ReceiveAddress } from '../tocsin.ts'
 import type { AddressKind, HookRequest, SourceSettings } from '../types.ts'
 import { allow, type Core, can, change, cutPage, readPage } from './core.ts'
 import { configChanged, projectRow } from './projects.ts'
+import { healthOf } from './source-health.ts'
 
 const MASKED = '********'
 const LEAST_SECRET = 8
-const DAY_MS = 24 * 3_600_000
 /** How long the old credential of a header or signature stays valid after a rotation; a token's dies at once. */
 const OVERLAP_MINUTES = 1440
 const REVEAL_MINUTES = 10
@@ -75,7 +74,7 @@ function newReveal(core: Core, credential: CredentialRow): SecretRevealTable {
     project_id: credential.project_id,
     source_id: credential.source_id,
     credential_id: credential.id,
-    expires_at: isoAt(core.now().getTime() + REVEAL_MINUTES * 60_000),
+    expires_at: new Date(core.now().getTime() + REVEAL_MINUTES * 60_000).toISOString(),
   }
 }
 
@@ -295,12 +294,17 @@ export async function rotateSource(
     const address = source.address as AddressKind
     const fresh = checkedSecret(input.secret, address) ?? newSecret(core.random)
     const overlap = input.overlapMinutes ?? (address === 'token' ? 0 : OVERLAP_MINUTES)
-    const now = core.now().getTime()
-    const end = new Date(now + overlap * 60_000).toISOString()
+    const now = core.now().toISOString()
+    const end = new Date(core.now().getTime() + overlap * 60_000).toISOString()
     for (const old of yield* all(credentialsOf, { sourceId })) {
-      const expires = old.expires_at !== null && old.expires_at < end ? old.expires_at : end
-      if (expires <= new Date(now).toISOString()) yield* run(dropCredential, { id: old.id })
-      else yield* updateRows('source_credential', [{ ...old, expires_at: expires }])
+      // One that is over already goes; one that is over from now on stays, so that a sender left behind is told apart
+      // from a stranger. It was never valid then, whatever the clocks of other processes say.
+      if (old.expires_at !== null && old.expires_at <= now) yield* run(dropCredential, { id: old.id })
+      else {
+        const earlier = old.expires_at !== null && old.expires_at < end ? old.expires_at : end
+        const expires = earlier > now ? earlier : old.created_at
+        yield* updateRows('source_credential', [{ ...old, expires_at: expires }])
+      }
     }
     const credential = newCredential(core, source, fresh)
     yield* refuseTakenToken(credential)
@@ -387,7 +391,6 @@ async function show(
   const policy = readPolicy(project.policy)
   const health = await healthOf(
     core,
-    projectId,
     rows.map((row) => row.id),
   )
   return Promise.all(
@@ -430,62 +433,6 @@ function urlOf(
   return address === 'token'
     ? `${publicUrl}/api/webhooks/${adapter}/${token}`
     : `${publicUrl}/api/v1/webhooks/${projectId}/${adapter}`
-}
-
-async function healthOf(core: Core, projectId: string, ids: string[]): Promise<Map<string, ApiSourceHealth>> {
-  const now = core.now().getTime()
-  const rows = await core.database.read
-    .selectFrom('hook_request')
-    .select((eb) => [
-      'source_id',
-      sql<number>`count(*)`.as('all_30d'),
-      sql<number>`sum(case when status < 400 then 1 else 0 end)`.as('ok_30d'),
-      sql<number>`sum(case when received_at >= ${isoAt(now - DAY_MS)} then 1 else 0 end)`.as('all_24h'),
-      sql<number>`sum(case when received_at >= ${isoAt(now - DAY_MS)} and status < 400 then 1 else 0 end)`.as(
-        'ok_24h',
-      ),
-      eb.fn.max('received_at').as('last_request_at'),
-      sql<string | null>`max(case when status < 400 then received_at end)`.as('last_success_at'),
-    ])
-    .where('project_id', '=', projectId)
-    .where('source_id', 'in', ids)
-    .where('received_at', '>=', isoAt(now - 30 * DAY_MS))
-    .groupBy('source_id')
-    .execute()
-  const errors = await Promise.all(
-    ids.map((id) =>
-      core.database.read
-        .selectFrom('hook_request')
-        .select(['id', 'received_at', 'reason', 'message'])
-        .where('source_id', '=', id)
-        .where('outcome', '=', sql.lit('rejected'))
-        .orderBy('id', 'desc')
-        .limit(5)
-        .execute(),
-    ),
-  )
-  const rate = (ok: number, count: number) =>
-    count === 0 ? null : Math.round((ok / count) * 10_000) / 10_000
-  return new Map(
-    ids.map((id, i) => {
-      const row = rows.find((r) => r.source_id === id)
-      return [
-        id,
-        {
-          successRate24h: row ? rate(Number(row.ok_24h), Number(row.all_24h)) : null,
-          successRate30d: row ? rate(Number(row.ok_30d), Number(row.all_30d)) : null,
-          lastRequestAt: row?.last_request_at ?? null,
-          lastSuccessAt: row?.last_success_at ?? null,
-          lastErrors: errors[i]!.map((error) => ({
-            at: error.received_at,
-            code: error.reason ?? 'rejected',
-            message: error.message ?? '',
-            requestId: error.id,
-          })),
-        },
-      ]
-    }),
-  )
 }
 
 // ---- helpers ----
@@ -581,10 +528,6 @@ function checkedSettings(settings: SourceSettings): SourceSettings {
     )
   }
   return settings
-}
-
-function isoAt(ms: number): string {
-  return new Date(ms).toISOString()
 }
 
 function noSource(): never {

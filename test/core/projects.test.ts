@@ -153,6 +153,7 @@ describe.each(databaseKinds)('projects on %s', (kind) => {
       'signal',
       'source',
       'source_credential',
+      'source_hour',
       'timeline_entry',
     ])
     await t.admin.deleteProject(gone!.project.id)

@@ -89,6 +89,7 @@ const METHODS: Record<
     scope: 'incidents:write',
     call: (t, at) => t.savePostmortem(at.project, at.incident, { markdown: 'taken' }),
   },
+  getMetrics: { scope: 'incidents:read', call: (t, at) => t.getMetrics(at.project, {}) },
   createKey: {
     scope: 'admin',
     call: (t, at) => t.createKey(at.project, { name: 'taken', scopes: ['admin'] }),

@@ -107,6 +107,7 @@ test('every operation answers what the document declares', async () => {
     await call('getPostmortem', { incident: id })
   }
   expect((await call('listIncidents')).total).toBeGreaterThanOrEqual(2)
+  expect((await call('getMetrics')).incidents).toBeGreaterThanOrEqual(2)
 
   // Nobody listens there.
   const { endpoint } = await call('createEndpoint', {}, { url: 'http://127.0.0.1:1/hook', policy: 'once' })

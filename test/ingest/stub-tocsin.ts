@@ -149,7 +149,21 @@ const source: ApiSource = {
     successRate30d: null,
     lastRequestAt: AT,
     lastSuccessAt: null,
-    lastErrors: [{ at: AT, code: 'unauthorized', message: 'The secret is wrong.', requestId: 'request-1' }],
+    lastErrors: [
+      {
+        at: AT,
+        code: 'unauthorized',
+        message: 'The secret is wrong.',
+        diagnosis: 'It ends in a newline.',
+        requestId: 'request-1',
+      },
+    ],
+    successStreak: 0,
+    failureStreak: 1,
+    opened30d: 1,
+    recovered30d: 0,
+    unknownStatusWords: [{ word: 'BROKEN', count: 2, lastAt: AT }],
+    notes: ['Nothing recovers.'],
   },
   setup: [{ step: 'Paste the address.' }],
   createdAt: AT,
@@ -164,6 +178,7 @@ const signal: ApiSignal = {
   source: { id: 'source-1', adapter: 'generic', name: 'Generic' },
   firedAt: AT,
   recoveredAt: null,
+  durationMs: null,
 }
 
 const incident: ApiIncident = {
@@ -248,6 +263,8 @@ const request: ApiRequestDetail = {
   outcome: 'opened',
   reason: null,
   message: null,
+  rule: 'M4',
+  diagnosis: null,
   deliveryKey: null,
   incidentId: 'incident-1',
   bodySize: 17,
@@ -443,6 +460,7 @@ const sampleUseCases: Tocsin = {
   draftPostmortem: async () => ({ postmortem }),
   getPostmortem: async () => ({ postmortem }),
   savePostmortem: async () => ({ postmortem: { ...postmortem, generatedBy: 'person' } }),
+  getMetrics: async () => ({ mttaMs: 1000, mttrMs: null, incidents: 2, unacknowledged: 1, excluded: 0 }),
   createEndpoint: async () => ({ endpoint, secret: 'whsec_secret' }),
   listEndpoints: async () => ({ endpoints: [endpoint], nextCursor: null }),
   getEndpoint: async () => ({ endpoint }),

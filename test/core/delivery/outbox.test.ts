@@ -121,6 +121,7 @@ describe('bodies', () => {
       source: { id: 's', adapter: 'generic', name: 'generic' },
       firedAt: '2026-11-21T08:00:00.000Z',
       recoveredAt: null,
+      durationMs: null,
     } as const
     const huge = incident({
       title: '🚨'.repeat(250),
@@ -166,6 +167,7 @@ describe('bodies', () => {
           source: { id: 's', adapter: 'generic', name: text },
           firedAt: '2026-11-21T08:00:00.000Z',
           recoveredAt: null,
+          durationMs: null,
         })),
       ),
     })
