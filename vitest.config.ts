@@ -6,6 +6,8 @@ export default defineConfig({
     globalSetup: ['test/support/postgres-server.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    // A condition that comes late on a busy machine is no failure.
+    expect: { poll: { timeout: 15_000 } },
     // Two cores are what CI and many laptops give; servers under test need one of them.
     maxWorkers: 2,
   },
