@@ -486,7 +486,7 @@ describe('webhooks', () => {
 
 // ---- the API ----
 
-const NO_PROJECT: readonly string[] = ['me', 'createProject', 'listProjects']
+const NO_PROJECT: readonly string[] = ['me', 'createProject', 'listProjects', 'recordToolCall']
 
 /** Bodies that operations do not take when empty. */
 const BODIES: Record<string, object> = {
@@ -494,6 +494,7 @@ const BODIES: Record<string, object> = {
   createSource: { adapter: 'generic' },
   createIncident: { title: 'x' },
   addNote: { text: 'x' },
+  savePostmortem: { markdown: 'x' },
   createEndpoint: { url: 'http://127.0.0.1:9/x' },
   createKey: { name: 'x', scopes: ['incidents:read'] },
 }

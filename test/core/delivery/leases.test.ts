@@ -30,13 +30,10 @@ describe.each(databaseKinds)('leases on %s', (kind) => {
     const running = post.worker().runOnce()
     await expect.poll(() => post.sent.length).toBe(101)
 
-    const other = post.worker().runOnce()
-    await expect.poll(async () => (await post.messages(endpoint)).length).toBe(1)
-    expect(slow.count()).toBe(1)
+    expect(await post.worker().runOnce()).toBe(0)
     slow.answer()
-    await other
-    expect(slow.count()).toBe(1)
     await running
+    expect(slow.count()).toBe(1)
   })
 
   test('a clock that jumps does not make a worker take its own messages again', async () => {

@@ -161,9 +161,12 @@ describe.each(databaseKinds)('outages of receivers on %s', (kind) => {
       const paths = ['/a', '/b']
       /** Workers that died hold what they were sending, and hear no answer any more. */
       const never = new Promise<number>(() => {})
-      let dying = false
+      let die: (() => void) | undefined
       for (const path of paths) {
-        post.receivers.set(path, () => (dying ? never : random() < 0.3 ? 500 : 204))
+        post.receivers.set(path, () => {
+          die?.()
+          return die ? never : random() < 0.3 ? 500 : 204
+        })
       }
       const endpoints = [await post.endpoint('/a'), await post.endpoint('/b')]
       await Promise.all(
@@ -186,16 +189,10 @@ describe.each(databaseKinds)('outages of receivers on %s', (kind) => {
         // One of the three claims, sends and is never heard of again; another takes its place.
         const [victim] = senders.splice(minute % 3, 1, post.worker())
         const before = post.sent.length
-        dying = true
-        const ending = victim!.runOnce()
-        await Promise.race([
-          ending,
-          expect
-            .poll(() => post.sent.length)
-            .toBeGreaterThan(before)
-            .catch(() => {}),
-        ])
-        dying = false
+        const begun = Promise.withResolvers<void>()
+        die = begun.resolve
+        await Promise.race([victim!.runOnce(), begun.promise])
+        die = undefined
         lost += post.sent.length - before
         await post.pass(together, START + minute * MINUTE)
       }
