@@ -1,4 +1,4 @@
-import type { IAuthenticateGeneric, Icon, ICredentialType, INodeProperties } from 'n8n-workflow'
+import type { IAuthenticateGeneric, ICredentialType, Icon, INodeProperties } from 'n8n-workflow'
 
 /** Tested by the nodes (nodes/shared/credential-test.ts): a declarative test cannot say what a key lacks. */
 export class TocsinApi implements ICredentialType {

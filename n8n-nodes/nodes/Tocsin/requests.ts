@@ -68,10 +68,13 @@ export const wholeAnswer: INodeRequestOutput = {
 export const webhookUrlOfAnswer: INodeRequestOutput = {
   postReceive: [
     async function (this, _items, response) {
-      const { id, adapter, name, enabled, address, url, secret, setup } = bodyOf(this, response).source as IDataObject
+      const { id, adapter, name, enabled, address, url, secret, setup } = bodyOf(this, response)
+        .source as IDataObject
       const isMasked = [url, secret].some((text) => String(text).includes(MASKED))
       const hint = 'The key lacks the scope secrets:read, so the secret part is masked.'
-      return [item(this, { id, adapter, name, enabled, address, url, secret, setup, ...(isMasked && { hint }) })]
+      return [
+        item(this, { id, adapter, name, enabled, address, url, secret, setup, ...(isMasked && { hint }) }),
+      ]
     },
   ],
 }
@@ -111,9 +114,13 @@ async function addressSource(
   const found = await sourcesOfTool(context, sources, id)
   const [only] = found
   if (found.length > 1) {
-    throw new NodeOperationError(context.getNode(), `There are ${found.length} sources of the tool ${value}`, {
-      description: `Choose one from the list or by its ID: ${found.map(({ id, name }) => `${name} (${id})`).join(', ')}`,
-    })
+    throw new NodeOperationError(
+      context.getNode(),
+      `There are ${found.length} sources of the tool ${value}`,
+      {
+        description: `Choose one from the list or by its ID: ${found.map(({ id, name }) => `${name} (${id})`).join(', ')}`,
+      },
+    )
   }
   if (only) return { ...options, url: `${sources}/${encodeURIComponent(only.id)}` }
 

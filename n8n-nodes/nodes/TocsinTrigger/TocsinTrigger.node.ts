@@ -11,7 +11,7 @@ import { tocsinApiTest } from '../shared/credential-test.ts'
 import { project, severities } from '../shared/fields.ts'
 import { searchProjects, sourceOptions } from '../shared/list-search.ts'
 import { simplifyMessage } from '../shared/simplify.ts'
-import { checkExists, create, type Registration, remove } from './registration.ts'
+import { isRegistered, type Registration, register, unregister } from './registration.ts'
 import { isRepeat, noteTaken } from './repeats.ts'
 import { verify } from './verify.ts'
 
@@ -144,7 +144,6 @@ export class TocsinTrigger implements INodeType {
         ],
       },
     ],
-    usableAsTool: undefined,
   }
 
   methods = {
@@ -155,10 +154,15 @@ export class TocsinTrigger implements INodeType {
 
   webhookMethods = {
     default: {
-      checkExists,
-      create,
+      async checkExists(this: IHookFunctions): Promise<boolean> {
+        return isRegistered(this)
+      },
+      async create(this: IHookFunctions): Promise<boolean> {
+        await register(this)
+        return true
+      },
       async delete(this: IHookFunctions): Promise<boolean> {
-        await remove(this, this.getWorkflowStaticData('node'))
+        await unregister(this)
         return true
       },
     },
@@ -170,7 +174,8 @@ export class TocsinTrigger implements INodeType {
     const headers = this.getHeaderData()
     const verified = registration.secret && verify({ headers, rawBody }, registration.secret, Date.now())
     if (!verified) {
-      if (!registration.secret) this.logger.warn('Tocsin Trigger: no secret is stored, so nothing can be verified')
+      if (!registration.secret)
+        this.logger.warn('Tocsin Trigger: no secret is stored, so nothing can be verified')
       const message = 'The signature does not hold for this body, or the time is not within five minutes.'
       this.getResponseObject().status(401).json({ ok: false, message })
       return { noWebhookResponse: true }

@@ -19,45 +19,47 @@ interface Endpoint extends Filters {
 }
 
 /** Whether Tocsin's endpoint is there and is just what the node asks for. */
-export async function checkExists(this: IHookFunctions): Promise<boolean> {
-  const registration: Registration = this.getWorkflowStaticData('node')
+export async function isRegistered(context: IHookFunctions): Promise<boolean> {
+  const registration = registrationOf(context)
   const { endpointId, projectId, secret } = registration
   if (!endpointId || !projectId || !secret) return false
 
-  const found = await callIfThere<{ endpoint: Endpoint }>(this, { path: endpointPath(projectId, endpointId) })
+  const found = await callIfThere<{ endpoint: Endpoint }>(context, {
+    path: endpointPath(projectId, endpointId),
+  })
   if (!found) {
     forget(registration)
     return false
   }
   const { endpoint } = found
-  if (projectId !== (await wantedProject(this)) || endpoint.url !== this.getNodeWebhookUrl('default')) {
-    await remove(this, registration)
+  if (projectId !== (await wantedProject(context)) || endpoint.url !== context.getNodeWebhookUrl('default')) {
+    await unregister(context)
     return false
   }
-  return isOn(endpoint, this.getActivationMode()) && sameFilters(endpoint, readFilters(this))
+  return isOn(endpoint, context.getActivationMode()) && sameFilters(endpoint, readFilters(context))
 }
 
 /** Creates the endpoint, or takes over the one that has our address: a crash may have kept n8n from noting it. */
-export async function create(this: IHookFunctions): Promise<boolean> {
-  const project = await wantedProject(this)
+export async function register(context: IHookFunctions): Promise<void> {
+  const project = await wantedProject(context)
   const wanted = {
-    ...readFilters(this),
+    ...readFilters(context),
     enabled: true,
-    description: `n8n: ${this.getWorkflow().name ?? 'a workflow'}`.slice(0, 500),
+    description: `n8n: ${context.getWorkflow().name ?? 'a workflow'}`.slice(0, 500),
   }
-  const made = await callTocsin<{ endpoint: Endpoint; secret: string | null }>(this, {
+  const made = await callTocsin<{ endpoint: Endpoint; secret: string | null }>(context, {
     method: 'POST',
     path: `/projects/${encodeURIComponent(project)}/endpoints`,
-    body: { ...wanted, url: this.getNodeWebhookUrl('default') },
+    body: { ...wanted, url: context.getNodeWebhookUrl('default') },
   })
   const path = endpointPath(project, made.endpoint.id)
-  const secret = made.secret ?? (await takeOver(this, path, wanted))
-  Object.assign(this.getWorkflowStaticData('node'), { endpointId: made.endpoint.id, projectId: project, secret })
-  return true
+  const secret = made.secret ?? (await takeOver(context, path, wanted))
+  Object.assign(registrationOf(context), { endpointId: made.endpoint.id, projectId: project, secret })
 }
 
 /** Removes the endpoint; one that is gone already counts as removed. */
-export async function remove(context: IHookFunctions, registration: Registration): Promise<void> {
+export async function unregister(context: IHookFunctions): Promise<void> {
+  const registration = registrationOf(context)
   const { endpointId, projectId } = registration
   if (endpointId && projectId) {
     await callIfThere(context, { method: 'DELETE', path: endpointPath(projectId, endpointId) })
@@ -101,6 +103,11 @@ function wantedProject(context: IHookFunctions): Promise<string> {
 
 function endpointPath(project: string, endpoint: string): string {
   return `/projects/${encodeURIComponent(project)}/endpoints/${encodeURIComponent(endpoint)}`
+}
+
+/** What n8n keeps of this node; a change of it is stored when the hook is through. */
+function registrationOf(context: IHookFunctions): Registration {
+  return context.getWorkflowStaticData('node')
 }
 
 /** Ids of messages taken stay: they are unique for ever. */

@@ -34,10 +34,12 @@ export async function searchProjects(
   filter?: string,
   cursor?: string,
 ): Promise<INodeListSearchResult> {
-  const { key } = await callTocsin<{ key: { projectId: string | null; scopes: string[] } }>(this, { path: '/me' })
+  const { key } = await callTocsin<{ key: { projectId: string | null; scopes: string[] } }>(this, {
+    path: '/me',
+  })
   // Only administrators may list projects, and a key of one project has no choice.
   if (key.projectId !== null && !key.scopes.includes('admin')) {
-    return { results: [{ name: "The key's own project", value: key.projectId }] }
+    return { results: [{ name: "The Key's Own Project", value: key.projectId }] }
   }
   const { projects, nextCursor } = await callTocsin<Page & { projects: Project[] }>(this, {
     path: '/projects',
@@ -52,7 +54,10 @@ export async function searchSources(
   cursor?: string,
 ): Promise<INodeListSearchResult> {
   const { sources, nextCursor } = await sourcesPage(this, cursor)
-  return list(narrow(sources, filter, ({ name, adapter }) => `${name} ${adapter}`).map(sourceOption), nextCursor)
+  return list(
+    narrow(sources, filter, ({ name, adapter }) => `${name} ${adapter}`).map(sourceOption),
+    nextCursor,
+  )
 }
 
 /** Through which an event may be sent with the key: sources of the generic adapter. */

@@ -64,7 +64,7 @@ export const idempotencyKey: INodeProperties = {
   name: 'dedupeKey',
   type: 'string',
   default: '',
-  placeholder: 'e.g. {{ $execution.id }}',
+  placeholder: 'e.g. deploy-4711',
   description: 'A request with the same key does nothing a second time, so that the node may be run again',
   routing: { request: { headers: { 'Idempotency-Key': '={{ $value }}' } } },
 }

@@ -57,14 +57,26 @@ export const getManyFields: INodeProperties[] = [
         name: 'since',
         type: 'dateTime',
         default: '',
-        routing: { send: { type: 'query', property: 'since', value: '={{ $value ? new Date($value).toISOString() : undefined }}' } },
+        routing: {
+          send: {
+            type: 'query',
+            property: 'since',
+            value: '={{ $value ? new Date($value).toISOString() : undefined }}',
+          },
+        },
       },
       {
         displayName: 'Opened Before',
         name: 'until',
         type: 'dateTime',
         default: '',
-        routing: { send: { type: 'query', property: 'until', value: '={{ $value ? new Date($value).toISOString() : undefined }}' } },
+        routing: {
+          send: {
+            type: 'query',
+            property: 'until',
+            value: '={{ $value ? new Date($value).toISOString() : undefined }}',
+          },
+        },
       },
       {
         displayName: 'Search',
@@ -81,7 +93,14 @@ export const getManyFields: INodeProperties[] = [
         default: '',
         placeholder: 'e.g. checkout, payments',
         description: 'Any of these services, separated by commas',
-        routing: { send: { type: 'query', property: 'service', value: '={{ $value.split(",").map((one) => one.trim()).filter((one) => one).join(",") || undefined }}' } },
+        routing: {
+          send: {
+            type: 'query',
+            property: 'service',
+            value:
+              '={{ $value.split(",").map((one) => one.trim()).filter((one) => one).join(",") || undefined }}',
+          },
+        },
       },
       { ...severities, routing: { send: { type: 'query', property: 'severity', value: LIST } } },
       {

@@ -39,8 +39,16 @@ export const configureFields: INodeProperties[] = [
         type: 'options',
         options: [
           { name: 'Per Key', value: 'key', description: 'Alerts with the same group key share an incident' },
-          { name: 'Per Project', value: 'project', description: 'Alerts join the current incident of the project' },
-          { name: 'Per Signal', value: 'signal', description: 'Each thing that is watched has its own incidents' },
+          {
+            name: 'Per Project',
+            value: 'project',
+            description: 'Alerts join the current incident of the project',
+          },
+          {
+            name: 'Per Signal',
+            value: 'signal',
+            description: 'Each thing that is watched has its own incidents',
+          },
         ],
         default: 'project',
         routing: { send: { type: 'body', property: 'settings.grouping' } },
