@@ -30,7 +30,9 @@ export class TocsinTrigger implements INodeType {
     inputs: [],
     outputs: [NodeConnectionTypes.Main],
     credentials: [{ name: 'tocsinApi', required: true, testedBy: 'tocsinApiTest' }],
-    webhooks: [{ name: 'default', httpMethod: 'POST', responseMode: 'onReceived', path: 'webhook' }],
+    webhooks: [
+      { name: 'default', httpMethod: 'POST', responseMode: 'onReceived', responseData: '', path: 'webhook' },
+    ],
     triggerPanel: {
       header: 'Hear of incidents from Tocsin',
       executionsHelp: {
@@ -185,7 +187,6 @@ export class TocsinTrigger implements INodeType {
     if (isRepeat(taken, verified, headers['tocsin-replay'] === 'true')) {
       return { webhookResponse: { ok: true, repeat: true } }
     }
-    registration.taken = noteTaken(taken, verified)
 
     // Of the bytes that were verified, whatever n8n made of them.
     const message: IDataObject = { webhookId: verified.id, ...JSON.parse(rawBody.toString('utf8')) }
@@ -193,7 +194,15 @@ export class TocsinTrigger implements INodeType {
     if (!wanted.includes(String(message.type))) return { webhookResponse: { ok: true, ignored: true } }
 
     const simplify = this.getNodeParameter('options.simplify', false) as boolean
-    const json = simplify ? simplifyMessage(message) : message
-    return { webhookResponse: { ok: true }, workflowData: [[{ json }]] }
+    const noted = noteTaken(taken, verified)
+    return {
+      workflowData: [[{ json: simplify ? simplifyMessage(message) : message }]],
+      // n8n reads the answer when the execution is stored, and right then saves what changed in the static data. What
+      // was changed before is not seen as a change (the execution makes its own copy), and would note what may yet fail.
+      get webhookResponse() {
+        registration.taken = noted
+        return { ok: true }
+      },
+    }
   }
 }
