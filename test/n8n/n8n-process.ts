@@ -56,6 +56,8 @@ export interface N8nProcess {
   createWorkflow(workflow: Workflow): Promise<string>
   /** Finished executions of a workflow, oldest first. */
   executions(workflowId: string): Promise<Execution[]>
+  /** Posts to the production address of a Webhook node, as soon as n8n knows it. */
+  callWebhook(path: string, body: unknown): Promise<{ status: number; body: Json }>
   /** Deactivates and deletes a workflow. */
   forget(workflowId: string): Promise<void>
   stop(): Promise<Exit>
@@ -208,6 +210,17 @@ export async function startN8n(options: {
           .map(readExecution)
           .reverse()
       },
+      callWebhook: (path, body) =>
+        until('the webhook is registered', async () => {
+          const response = await fetch(`${address}/webhook/${path}`, {
+            method: 'POST',
+            headers: { 'Content-Type': 'application/json' },
+            body: JSON.stringify(body),
+          })
+          if (response.status === 404) return undefined
+          const text = await response.text()
+          return { status: response.status, body: text && JSON.parse(text) }
+        }),
       forget: async (workflowId) => {
         await api('POST', `/workflows/${workflowId}/deactivate`)
         // Until then it answers 409: it unpublishes later than it says.

@@ -2,6 +2,7 @@ import type {
   IDataObject,
   ILoadOptionsFunctions,
   INodeListSearchResult,
+  INodeParameterResourceLocator,
   INodePropertyOptions,
 } from 'n8n-workflow'
 import { callTocsin, projectId } from './transport.ts'
@@ -109,10 +110,9 @@ async function sourcesPage(context: ILoadOptionsFunctions, cursor: string | unde
 
 /** The project is a parameter of the action node and an option of the trigger. */
 async function projectPath(context: ILoadOptionsFunctions): Promise<string> {
-  const chosen = ['project', 'options.project']
-    .map((name) => context.getCurrentNodeParameter(name, { extractValue: true }))
-    .find((value) => typeof value === 'string' && value !== '')
-  return `/projects/${encodeURIComponent(await projectId(context, typeof chosen === 'string' ? chosen : ''))}`
+  const chosen = (context.getCurrentNodeParameter('project') ??
+    context.getCurrentNodeParameter('options.project')) as INodeParameterResourceLocator | undefined
+  return `/projects/${encodeURIComponent(await projectId(context, String(chosen?.value ?? '')))}`
 }
 
 function page(cursor: string | undefined): IDataObject {
