@@ -428,7 +428,7 @@ export interface ApiMessage {
   sequence: number | null
   status: 'pending' | 'delivered' | 'failed'
   /** Why it failed for good. */
-  reason: 'attempts' | 'gone' | 'circuit_open' | null
+  reason: 'attempts' | 'gone' | 'circuit_open' | 'restored' | null
   createdAt: string
   /** Null where it is done, or waits for the one before it. */
   nextAttemptAt: string | null

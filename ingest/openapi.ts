@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { ANSWERED_CODES } from './answer.ts'
 import type { Operation } from './define-route.ts'
 import { type WebhookAddress, webhookAddresses } from './routes/webhooks.ts'
-import { Received } from './schemas.ts'
+import { MessageSchemaList, Received } from './schemas.ts'
 
 const ReceivedWithId = z.object({ ...Received.shape, requestId: z.string() }).meta({ id: 'ReceivedWebhook' })
 
@@ -44,8 +44,18 @@ export function openApiDocument(operations: readonly Operation[]): OpenApiDocume
     'get',
     describeFixed('readOpenApi', 'Read this document', 'An OpenAPI 3.1 document'),
   )
+  add('/api/v1/schemas', 'get', {
+    ...describeFixed(
+      'listMessageSchemas',
+      'List the types of messages and when each is sent',
+      'All of them',
+      jsonSchema(MessageSchemaList, 'output', schemas),
+    ),
+    tags: ['Messages'],
+  })
   add('/api/v1/schemas/{type}.json', 'get', {
     ...describeFixed('readMessageSchema', 'Read the JSON Schema of a type of message', 'With an example'),
+    tags: ['Messages'],
     parameters: pathParameters('/:type'),
   })
   add('/healthz', 'get', describeFixed('isAlive', 'Ask whether the process is alive', 'It is'))
@@ -256,13 +266,18 @@ function describeOperation(operation: Operation, schemas: Record<string, unknown
   }
 }
 
-function describeFixed(operationId: string, summary: string, description: string): Json {
+function describeFixed(
+  operationId: string,
+  summary: string,
+  description: string,
+  schema: unknown = { type: 'object' },
+): Json {
   return {
     tags: ['Process'],
     summary,
     operationId,
     security: [],
-    responses: { 200: { description, content: json({ type: 'object' }) } },
+    responses: { 200: { description, content: json(schema) } },
   }
 }
 

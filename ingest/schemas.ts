@@ -512,7 +512,10 @@ export const Message = z
     incidentId: z.string().nullable(),
     sequence: z.number().nullable().describe("Number among the incident's transitions"),
     status: z.enum(['pending', 'delivered', 'failed']),
-    reason: z.enum(['attempts', 'gone', 'circuit_open']).nullable().describe('Why it failed for good'),
+    reason: z
+      .enum(['attempts', 'gone', 'circuit_open', 'restored'])
+      .nullable()
+      .describe('Why it failed for good; restored: it waited when a backup was made that has been restored'),
     createdAt: time,
     nextAttemptAt: time.nullable().describe('Null where it is done, or waits for the one before it'),
     requestBody: z.string(),
@@ -526,6 +529,16 @@ export const MessageQuery = z.strictObject({
     .optional(),
   ...Page.shape,
 }) satisfies z.ZodType<ApiMessageQuery>
+
+export const MessageSchemaList = z.object({
+  schemas: z.array(
+    z.object({
+      type: MessageType,
+      description: z.string().describe('When it is sent'),
+      url: z.string().describe('Address of its JSON Schema, which holds an example'),
+    }),
+  ),
+})
 
 export const Attempt = z
   .object({

@@ -178,6 +178,20 @@ describe('endpoints', () => {
 })
 
 describe('the schema of each message', () => {
+  test('is listed, with the address it is at and when such a message is sent', async () => {
+    const { url } = await serve({ tocsin: stubTocsin() })
+    const response = await fetch(`${url}/api/v1/schemas`)
+    expect(response.status).toBe(200)
+    const { schemas } = (await response.json()) as {
+      schemas: { type: string; description: string; url: string }[]
+    }
+    expect(schemas.map(({ type }) => type)).toEqual(MESSAGE_TYPES)
+    for (const one of schemas) {
+      const schema = await (await fetch(url + one.url)).json()
+      expect(schema).toMatchObject({ title: one.type, description: one.description })
+    }
+  })
+
   test.each(MESSAGE_TYPES)('%s is published with an example that fits it', async (type) => {
     const { url } = await serve({ tocsin: stubTocsin() })
     const response = await fetch(`${url}/api/v1/schemas/${type}.json`)
