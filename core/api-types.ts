@@ -279,6 +279,8 @@ export interface ApiEvent {
     stackTrace?: string[]
     values?: Record<string, string | number>
     thresholds?: Record<string, string | number>
+    /** The query or condition of the alert's rule. */
+    expression?: string
     links?: { text: string; href: string }[]
   } | null
   duplicateCount: number
@@ -459,4 +461,161 @@ export interface ApiReplayRange {
   since?: string
   until?: string
   status?: ('delivered' | 'failed')[]
+}
+
+// ---- post-mortems ----
+
+export type ApiPostmortemTemplate = 'standard' | 'brief' | 'five_whys'
+export type ApiPostmortemAudience = 'internal' | 'customer'
+
+export interface ApiPostmortemInput {
+  template?: ApiPostmortemTemplate
+  audience?: ApiPostmortemAudience
+  /** Drafts and answers, stores nothing (`revision` is null). Needs incidents:read only; storing needs incidents:write. */
+  dryRun?: boolean
+}
+
+/**
+ * What can be said of an incident, from its stored events and timeline alone. `evidenceIds` are ids of events or of
+ * timeline entries. Lists are bounded; `counts` tell of everything. With audience `customer`, nothing here names a
+ * person, host, label, alert or release.
+ */
+export interface ApiPostmortemFacts {
+  title: string
+  status: ApiIncidentStatus
+  severity: ApiSeverity
+  drill: boolean
+  services: string[]
+  /** Whether a sender said that customers are affected. */
+  customerImpact: boolean
+  /** The earliest firing, by the senders' clocks. */
+  startedAt: string
+  /** The first word of it that arrived. */
+  detectedAt: string
+  /** The first acknowledgement, also of an earlier open stretch. */
+  acknowledgedAt: string | null
+  /** Null while it is open. */
+  resolvedAt: string | null
+  timeToDetectMs: number
+  timeToAcknowledgeMs: number | null
+  /** Sum over the open stretches; null while it is open. */
+  timeToResolveMs: number | null
+  /** What vouches for the members above, by their names. */
+  evidenceIds: {
+    severity: string[]
+    services: string[]
+    customerImpact: string[]
+    startedAt: string[]
+    detectedAt: string[]
+    acknowledgedAt: string[]
+    resolvedAt: string[]
+  }
+  /** One unless it was reopened. */
+  stretches: {
+    startedAt: string
+    /** Null: open. */
+    resolvedAt: string | null
+    /** Null: open, or moved by events that came late. */
+    durationMs: number | null
+    resolution: 'recovered' | 'by_hand' | null
+    evidenceIds: string[]
+  }[]
+  /** What people, tools and Tocsin did, oldest first. */
+  actions: {
+    at: string
+    kind: 'opened' | 'acknowledged' | 'resolved' | 'reopened' | 'note'
+    by: { type: 'source' | 'key' | 'system'; name: string }
+    /** Text of a note. */
+    text: string | null
+    /** How many signals still fired at a resolution by hand. */
+    stillFiring: number | null
+    evidenceIds: string[]
+  }[]
+  signals: {
+    id: string
+    title: string
+    monitor: string | null
+    source: string
+    /** What its first alert said besides its title. */
+    description: string | null
+    status: ApiSignal['status']
+    severity: ApiSeverity
+    firedAt: string
+    recoveredAt: string | null
+    /** Whose word the last recovery is: the sender's, our inference, or a person's; null while it fires. */
+    recovery: 'reported' | 'inferred' | 'by_hand' | null
+    /** How often it fired in this incident. */
+    firings: number
+    /** Sum of its ended firings. */
+    firingMs: number
+    evidenceIds: string[]
+  }[]
+  sources: { id: string; adapter: string; name: string; events: number; evidenceIds: string[] }[]
+  counts: {
+    events: number
+    requests: number
+    /** Repeats of events, which changed nothing. */
+    duplicates: number
+    signals: number
+    firing: number
+    firings: number
+    /** Firings beyond the first of each signal. */
+    flaps: number
+    reopenings: number
+    /** Last recoveries that no sender reported. */
+    inferredRecoveries: number
+    /** Events whose sender gave no usable time, of those looked at. */
+    withoutTime: number
+    notes: number
+  }
+  /** Values and thresholds as the senders gave them, first and last of each signal. */
+  measurements: {
+    at: string
+    signal: string
+    kind: 'value' | 'threshold' | 'expression'
+    name: string
+    value: string | number
+    evidenceIds: string[]
+  }[]
+  /** What error trackers said. */
+  errors: {
+    title: string
+    culprit: string | null
+    /** Innermost frame first. */
+    stackTrace: string[]
+    count: number | null
+    users: number | null
+    firstSeenAt: string | null
+    lastSeenAt: string | null
+    release: string | null
+    environment: string | null
+    evidenceIds: string[]
+  }[]
+  /** Signals of this incident that fired together before, with the earlier incidents. */
+  coFiring: { signals: [string, string]; times: number; references: string[] }[]
+  /** Every id cited above, and what stands there. */
+  evidence: { id: string; kind: 'event' | 'timeline'; at: string; text: string }[]
+}
+
+export interface ApiPostmortem {
+  incidentId: string
+  reference: string
+  /** Null: a draft that is not stored. */
+  revision: number | null
+  template: ApiPostmortemTemplate
+  audience: ApiPostmortemAudience
+  markdown: string
+  /** tocsin: the deterministic draft; model: prose by the configured model, checked; person: written through the API. */
+  generatedBy: 'tocsin' | 'model' | 'person'
+  /** Why the model's text was not used; null where it was, or where none is configured. */
+  fallbackReason: string | null
+  createdAt: string
+  /** Name of the key it was made with; null where it is not stored. */
+  createdBy: string | null
+  facts: ApiPostmortemFacts
+  timeline: { at: string; text: string; evidenceIds: string[] }[]
+  gaps: { section: string; question: string }[]
+  related: { id: string; reference: string; title: string; why: string }[]
+  /** Sentences whose times, numbers or names are not among the facts. */
+  unsupported: { text: string; why: string }[]
 }

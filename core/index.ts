@@ -30,6 +30,7 @@ export {
   SEVERITIES,
   type Severity,
 } from './types.ts'
+export { cleanText } from './untrusted-text.ts'
 
 import { adapters } from './adapters/registry.ts'
 

@@ -10,6 +10,7 @@ import { createIds, newProjectId } from './ids.ts'
 import { resolveWhenDue } from './matcher/human.ts'
 import { Picture } from './matcher/picture.ts'
 import type { MatchContext } from './matcher/state.ts'
+import { createModel } from './postmortem/model.ts'
 import { createReceive } from './receive.ts'
 import { dueIncidents, incidentsByIds } from './store/incident.ts'
 import { migrate } from './store/migrate.ts'
@@ -28,6 +29,7 @@ import { beginOnce } from './use-cases/idempotency.ts'
 import * as incidents from './use-cases/incidents.ts'
 import * as keys from './use-cases/keys.ts'
 import * as messages from './use-cases/messages.ts'
+import * as postmortems from './use-cases/postmortems.ts'
 import * as projects from './use-cases/projects.ts'
 import * as requests from './use-cases/requests.ts'
 import * as sources from './use-cases/sources.ts'
@@ -100,6 +102,7 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
     context,
     targets,
     resolve,
+    model: options.model ? createModel(options.model, () => randomBytes(16).toString('hex')) : null,
     onMessages,
   }
 
@@ -209,6 +212,13 @@ function useCases(core: Core, caller: Caller): Tocsin {
     reopenIncident: (project, incident, input) =>
       incidents.reopenIncident(core, caller, project, incident, input),
     addNote: (project, incident, input) => incidents.addIncidentNote(core, caller, project, incident, input),
+
+    draftPostmortem: (project, incident, input) =>
+      postmortems.draftPostmortem(core, caller, project, incident, input),
+    getPostmortem: (project, incident, query) =>
+      postmortems.getPostmortem(core, caller, project, incident, query),
+    savePostmortem: (project, incident, input) =>
+      postmortems.savePostmortem(core, caller, project, incident, input),
 
     createEndpoint: (project, input) => endpoints.createEndpoint(core, caller, project, input),
     listEndpoints: (project, page) => endpoints.listEndpoints(core, caller, project, page),

@@ -12,6 +12,8 @@ import type {
   ApiMessage,
   ApiMessageQuery,
   ApiPage,
+  ApiPostmortem,
+  ApiPostmortemInput,
   ApiProject,
   ApiProjectInput,
   ApiProjectPatch,
@@ -30,6 +32,7 @@ import type {
 } from './api-types.ts'
 import type { Resolve, TargetRules } from './delivery/targets.ts'
 import type { TocsinError } from './errors.ts'
+import type { ModelSettings } from './postmortem/model.ts'
 import type { HookRequest, Plan } from './types.ts'
 
 /**
@@ -112,6 +115,25 @@ export interface Tocsin {
     input: { note?: string },
   ): Promise<{ incident: ApiIncident }>
   addNote(project: string, incident: string, input: { text: string }): Promise<{ entry: ApiTimelineEntry }>
+
+  /** Drafts from the stored facts, and stores the draft as a new revision unless it is a dry run. */
+  draftPostmortem(
+    project: string,
+    incident: string,
+    input: ApiPostmortemInput,
+  ): Promise<{ postmortem: ApiPostmortem }>
+  /** The latest revision unless told; `not_found` where there is none. */
+  getPostmortem(
+    project: string,
+    incident: string,
+    query: { revision?: number },
+  ): Promise<{ postmortem: ApiPostmortem }>
+  /** Stores a person's text as a new revision; what the facts do not support is flagged, not refused. */
+  savePostmortem(
+    project: string,
+    incident: string,
+    input: { markdown: string },
+  ): Promise<{ postmortem: ApiPostmortem }>
 
   /** The URL a project has already answers that endpoint, unchanged, without a secret. */
   createEndpoint(
@@ -221,6 +243,8 @@ export interface OpenOptions {
   targets?: TargetRules
   /** Looks up host names; default by DNS. */
   resolve?: Resolve
+  /** Writes prose of post-mortems; default none. */
+  model?: ModelSettings
   now?: () => Date
   log?: Log
 }

@@ -14,6 +14,7 @@ import { keyRoutes } from './routes/keys.ts'
 import { meRoutes } from './routes/me.ts'
 import { messageSchemaRoutes } from './routes/message-schemas.ts'
 import { messageRoutes } from './routes/messages.ts'
+import { postmortemRoutes } from './routes/postmortems.ts'
 import { projectRoutes } from './routes/projects.ts'
 import { requestRoutes } from './routes/requests.ts'
 import { sourceRoutes } from './routes/sources.ts'
@@ -34,6 +35,7 @@ export const operations = [
   ...sourceRoutes,
   ...requestRoutes,
   ...incidentRoutes,
+  ...postmortemRoutes,
   ...endpointRoutes,
   ...messageRoutes,
   ...keyRoutes,

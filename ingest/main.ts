@@ -51,6 +51,7 @@ async function start(): Promise<void> {
     // Who can only be reached from this machine may reach it, too: a local n8n is the common receiver.
     targets: { allow: config.allowPrivateTargets, loopback: isLoopback(config.host) },
     ...(config.adminKey !== null && { adminKey: config.adminKey }),
+    ...(config.model !== null && { model: config.model }),
     log,
   })
   const stop = async () => {

@@ -86,6 +86,7 @@ export function openApiDocument(operations: readonly Operation[]): OpenApiDocume
 const TAGS = [
   { name: 'Webhooks', description: 'Where monitoring tools send to' },
   { name: 'Incidents', description: 'What people work on' },
+  { name: 'Post-mortems', description: 'What happened, each fact with its evidence' },
   { name: 'Sources', description: 'Monitoring tools that may send, each with its credential and settings' },
   { name: 'Requests', description: 'The log of webhooks received' },
   { name: 'Endpoints', description: 'Where every change of an incident goes, signed' },
@@ -229,7 +230,8 @@ const RECEIVED_EXAMPLE = {
 }
 
 function describeOperation(operation: Operation, schemas: Record<string, unknown>): Json {
-  const { id, method, path, tag, summary, scope, query, body, answer, status, isIdempotent } = operation
+  const { id, method, path, tag, summary, scope, query, body, answer, status, isIdempotent, markdownOf } =
+    operation
   const named = path.includes(':') ? [404] : []
   const wrong = [400, ...(body ? [413, 415] : []), ...(method === 'get' ? [] : [409])]
 
@@ -252,12 +254,17 @@ function describeOperation(operation: Operation, schemas: Record<string, unknown
     responses: {
       [status]: {
         description: status === 204 ? 'Done' : status === 201 ? 'Created' : 'As asked',
-        ...(answer && { content: json(jsonSchema(answer, 'output', schemas)) }),
+        ...(answer && {
+          content: {
+            ...json(jsonSchema(answer, 'output', schemas)),
+            ...(markdownOf && { 'text/markdown': { schema: { type: 'string' } } }),
+          },
+        }),
       },
       ...(isIdempotent &&
         answer && {
           200: {
-            description: 'Was there already; nothing changed',
+            description: 'Nothing was made: it was there already, or it is a dry run',
             content: json(jsonSchema(answer, 'output', schemas)),
           },
         }),

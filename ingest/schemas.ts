@@ -12,6 +12,9 @@ import {
   type ApiMessage,
   type ApiMessageQuery,
   type ApiPage,
+  type ApiPostmortem,
+  type ApiPostmortemFacts,
+  type ApiPostmortemInput,
   type ApiProject,
   type ApiProjectInput,
   type ApiProjectPatch,
@@ -345,6 +348,7 @@ export const Event = z
         stackTrace: z.array(z.string()).optional(),
         values: numbers.optional(),
         thresholds: numbers.optional(),
+        expression: z.string().optional().describe("The query or condition of the alert's rule"),
         links: z.array(z.object({ text: z.string(), href: z.string() })).optional(),
       })
       .nullable(),
@@ -559,3 +563,170 @@ export const ReplayRange = z.strictObject({
     .min(1)
     .optional(),
 }) satisfies z.ZodType<ApiReplayRange>
+
+const Template = z.enum(['standard', 'brief', 'five_whys'])
+const Audience = z.enum(['internal', 'customer'])
+
+export const PostmortemInput = z.strictObject({
+  template: Template.optional().describe('`standard` unless told'),
+  audience: Audience.optional().describe(
+    '`internal` unless told; for `customer` nothing names hosts, labels, alerts or people',
+  ),
+  dryRun: z.boolean().optional().describe('Drafts and answers, stores nothing'),
+}) satisfies z.ZodType<ApiPostmortemInput>
+
+export const PostmortemRevision = z.strictObject({
+  markdown: z
+    .string()
+    .max(100_000)
+    .refine((text) => text.trim() !== '', 'may not be empty'),
+})
+
+export const PostmortemQuery = z.strictObject({
+  revision: z.int().min(1).optional().describe('The latest unless told'),
+  format: z.enum(['json', 'markdown']).optional().describe('`json` unless told'),
+})
+
+const evidenceIds = z.array(z.string()).describe('Ids of events or timeline entries')
+const ms = z.number().describe('Milliseconds')
+
+const PostmortemFacts = z
+  .object({
+    title: z.string(),
+    status: IncidentStatus,
+    severity: Severity,
+    drill: z.boolean(),
+    services: z.array(z.string()),
+    customerImpact: z.boolean().describe('Whether a sender said that customers are affected'),
+    startedAt: time.describe("The earliest firing, by the senders' clocks"),
+    detectedAt: time.describe('The first word of it that arrived'),
+    acknowledgedAt: time.nullable(),
+    resolvedAt: time.nullable(),
+    timeToDetectMs: ms,
+    timeToAcknowledgeMs: ms.nullable(),
+    timeToResolveMs: ms.nullable().describe('Milliseconds over all open stretches; null while open'),
+    evidenceIds: z
+      .object({
+        severity: evidenceIds,
+        services: evidenceIds,
+        customerImpact: evidenceIds,
+        startedAt: evidenceIds,
+        detectedAt: evidenceIds,
+        acknowledgedAt: evidenceIds,
+        resolvedAt: evidenceIds,
+      })
+      .describe('What vouches for the members of these names'),
+    stretches: z.array(
+      z.object({
+        startedAt: time,
+        resolvedAt: time.nullable(),
+        durationMs: ms.nullable().describe('Null: open, or moved by events that came late'),
+        resolution: z.enum(['recovered', 'by_hand']).nullable(),
+        evidenceIds,
+      }),
+    ),
+    actions: z.array(
+      z.object({
+        at: time,
+        kind: z.enum(['opened', 'acknowledged', 'resolved', 'reopened', 'note']),
+        by: z.object({ type: z.enum(['source', 'key', 'system']), name: z.string() }),
+        text: z.string().nullable().describe('Of a note'),
+        stillFiring: z.number().nullable().describe('Signals that fired on at a resolution by hand'),
+        evidenceIds,
+      }),
+    ),
+    signals: z.array(
+      z.object({
+        id: z.string(),
+        title: z.string(),
+        monitor: z.string().nullable(),
+        source: z.string(),
+        description: z.string().nullable().describe('What its first alert said besides its title'),
+        status: z.enum(['firing', 'recovered', 'manual', 'stale']),
+        severity: Severity,
+        firedAt: time,
+        recoveredAt: time.nullable(),
+        recovery: z.enum(['reported', 'inferred', 'by_hand']).nullable(),
+        firings: z.number(),
+        firingMs: ms,
+        evidenceIds,
+      }),
+    ),
+    sources: z.array(
+      z.object({ id: z.string(), adapter: z.string(), name: z.string(), events: z.number(), evidenceIds }),
+    ),
+    counts: z.object({
+      events: z.number(),
+      requests: z.number(),
+      duplicates: z.number().describe('Repeats of events, which changed nothing'),
+      signals: z.number(),
+      firing: z.number(),
+      firings: z.number(),
+      flaps: z.number().describe('Firings beyond the first of each signal'),
+      reopenings: z.number(),
+      inferredRecoveries: z.number().describe('Last recoveries that no sender reported'),
+      withoutTime: z.number().describe('Events whose sender gave no usable time'),
+      notes: z.number(),
+    }),
+    measurements: z.array(
+      z.object({
+        at: time,
+        signal: z.string(),
+        kind: z.enum(['value', 'threshold', 'expression']),
+        name: z.string(),
+        value: z.union([z.string(), z.number()]),
+        evidenceIds,
+      }),
+    ),
+    errors: z.array(
+      z.object({
+        title: z.string(),
+        culprit: z.string().nullable(),
+        stackTrace: z.array(z.string()).describe('Innermost frame first'),
+        count: z.number().nullable(),
+        users: z.number().nullable(),
+        firstSeenAt: time.nullable(),
+        lastSeenAt: time.nullable(),
+        release: z.string().nullable(),
+        environment: z.string().nullable(),
+        evidenceIds,
+      }),
+    ),
+    coFiring: z
+      .array(
+        z.object({
+          signals: z.tuple([z.string(), z.string()]),
+          times: z.number(),
+          references: z.array(z.string()),
+        }),
+      )
+      .describe('Signals that fired together in earlier incidents'),
+    evidence: z
+      .array(z.object({ id: z.string(), kind: z.enum(['event', 'timeline']), at: time, text: z.string() }))
+      .describe('Every id cited above, and what stands there'),
+  })
+  .meta({ id: 'PostmortemFacts' }) satisfies z.ZodType<ApiPostmortemFacts>
+
+export const Postmortem = z
+  .object({
+    incidentId: z.string(),
+    reference: z.string(),
+    revision: z.number().nullable().describe('Null: a draft that is not stored'),
+    template: Template,
+    audience: Audience,
+    markdown: z.string(),
+    generatedBy: z.enum(['tocsin', 'model', 'person']),
+    fallbackReason: z.string().nullable().describe("Why the configured model's text was not used"),
+    createdAt: time,
+    createdBy: z.string().nullable(),
+    facts: PostmortemFacts,
+    timeline: z.array(z.object({ at: time, text: z.string(), evidenceIds })),
+    gaps: z
+      .array(z.object({ section: z.string(), question: z.string() }))
+      .describe('What the records cannot know'),
+    related: z.array(z.object({ id: z.string(), reference: z.string(), title: z.string(), why: z.string() })),
+    unsupported: z
+      .array(z.object({ text: z.string(), why: z.string() }))
+      .describe('Sentences whose times, numbers or names are not among the facts'),
+  })
+  .meta({ id: 'Postmortem' }) satisfies z.ZodType<ApiPostmortem>

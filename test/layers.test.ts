@@ -62,8 +62,17 @@ const LAYERS: { who: string; may: string[]; notEvenTypes?: string[] }[] = [
     notEvenTypes: ['core/adapters/', 'core/matcher/'],
   },
   {
+    // The only place that knows a model: loaded where one is configured.
+    who: 'core/postmortem/model.ts',
+    may: ['core/postmortem/', 'openai'],
+    notEvenTypes: ['core/adapters/', 'core/matcher/'],
+  },
+  {
     who: 'core/postmortem/',
-    may: ['core/postmortem/', 'core/store/', 'core/types.ts', 'core/errors.ts', 'undici', 'node:'],
+    may: [
+      ...['core/postmortem/', 'core/store/', 'core/types.ts', 'core/errors.ts'],
+      ...['core/reference.ts', 'core/untrusted-text.ts'],
+    ],
     notEvenTypes: ['core/adapters/', 'core/matcher/'],
   },
   { who: 'core/', may: ['core/', 'kysely', 'zod', ...PURE_BUILT_INS], notEvenTypes: ['express', 'ingest/'] },

@@ -23,6 +23,7 @@ export interface Schema {
   endpoint_secret: EndpointSecretTable
   message: MessageTable
   attempt: AttemptTable
+  postmortem: PostmortemTable
 }
 
 export interface ProjectTable {
@@ -371,4 +372,17 @@ export interface AttemptTable {
   duration_ms: number
   error: string | null
   response_body: string | null
+}
+
+export interface PostmortemTable {
+  id: string
+  project_id: string
+  incident_id: string
+  /** From 1, without gaps. */
+  revision: number
+  created_at: string
+  /** Name of the key it was made with. */
+  created_by: string
+  /** Everything else of it, as the API shows it, as JSON. */
+  content: string
 }

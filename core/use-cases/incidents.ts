@@ -356,7 +356,8 @@ async function act<T>(
   })
 }
 
-async function incidentRowOf(
+/** Throws `not_found`. */
+export async function incidentRowOf(
   core: Core,
   projectId: string,
   incident: string,

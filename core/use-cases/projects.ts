@@ -137,6 +137,7 @@ const TABLES_OF_PROJECT = [
   'endpoint_secret',
   'message',
   'attempt',
+  'postmortem',
 ] as const satisfies (keyof Schema)[]
 
 const deletions = TABLES_OF_PROJECT.map((table) =>

@@ -70,6 +70,22 @@ const METHODS: Record<
     scope: 'incidents:write',
     call: (t, at) => t.reopenIncident(at.project, at.incident, {}),
   },
+  draftPostmortem: {
+    scope: 'incidents:write',
+    call: (t, at) => t.draftPostmortem(at.project, at.incident, {}),
+  },
+  getPostmortem: {
+    scope: 'incidents:read',
+    // Where none is stored, that is an answer that only those get who may ask.
+    call: (t, at) =>
+      t.getPostmortem(at.project, at.incident, {}).catch((error: unknown) => {
+        if (!(error instanceof TocsinError) || !error.message.startsWith('postmortem:')) throw error
+      }),
+  },
+  savePostmortem: {
+    scope: 'incidents:write',
+    call: (t, at) => t.savePostmortem(at.project, at.incident, { markdown: 'taken' }),
+  },
   createKey: {
     scope: 'admin',
     call: (t, at) => t.createKey(at.project, { name: 'taken', scopes: ['admin'] }),

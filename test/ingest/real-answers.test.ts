@@ -99,6 +99,9 @@ test('every operation answers what the document declares', async () => {
     await call('listTimeline', { incident: id })
     await call('listIncidentEvents', { incident: id })
     await call('listIncidentSignals', { incident: id })
+    await call('draftPostmortem', { incident: id })
+    await call('savePostmortem', { incident: id }, { markdown: '# It took 99 min\n' })
+    await call('getPostmortem', { incident: id })
   }
   expect((await call('listIncidents')).total).toBeGreaterThanOrEqual(2)
 

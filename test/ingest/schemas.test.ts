@@ -12,6 +12,8 @@ import type {
   ApiMessage,
   ApiMessageQuery,
   ApiPage,
+  ApiPostmortem,
+  ApiPostmortemInput,
   ApiProject,
   ApiProjectInput,
   ApiProjectPatch,
@@ -65,6 +67,8 @@ test('every schema reads exactly the type of the API', () => {
   expectTypeOf<Read<'MessageQuery'>>().toEqualTypeOf<Flat<ApiMessageQuery>>()
   expectTypeOf<Read<'Attempt'>>().toEqualTypeOf<Flat<ApiAttempt>>()
   expectTypeOf<Read<'ReplayRange'>>().toEqualTypeOf<Flat<ApiReplayRange>>()
+  expectTypeOf<Read<'Postmortem'>>().toEqualTypeOf<Flat<ApiPostmortem>>()
+  expectTypeOf<Read<'PostmortemInput'>>().toEqualTypeOf<Flat<ApiPostmortemInput>>()
   expectTypeOf<Read<'Key'>>().toEqualTypeOf<Flat<ApiKey>>()
   expectTypeOf<Read<'KeyInput'>>().toEqualTypeOf<Flat<ApiKeyInput>>()
 })
