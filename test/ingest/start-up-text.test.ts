@@ -36,7 +36,9 @@ describe('the first start', () => {
     const given = { ...first, firstStart: { ...first.firstStart, adminKey: null } }
     const text = startUpText(given, LOCAL)
     expect(text).not.toContain('Admin key')
-    expect(text).toContain('\nexport TOCSIN_URL=http://127.0.0.1:4117 TOCSIN_PROJECT=project-1 TOCSIN_SECRET=s3cret\n')
+    expect(text).toContain(
+      '\nexport TOCSIN_URL=http://127.0.0.1:4117 TOCSIN_PROJECT=project-1 TOCSIN_SECRET=s3cret\n',
+    )
   })
 
   test('names the public address beside the local one', () => {

@@ -167,6 +167,29 @@ describe('incidents', () => {
   })
 })
 
+test('draft a postmortem, as a try and as a revision', async () => {
+  const incident = await openIncident({ severity: 'critical' })
+  await world.tocsin.api('POST', `${project()}/incidents/${incident.id}/resolve`, {})
+  const draft = { operation: 'draftPostmortem', incident: byId(incident.reference) }
+  const dry = await run({
+    ...draft,
+    postmortemOptions: { dryRun: true, template: 'brief', audience: 'customer' },
+  })
+  expect(dry.output).toMatchObject([
+    { revision: null, template: 'brief', audience: 'customer', reference: incident.reference },
+  ])
+  const kept = await run({ ...draft, postmortemOptions: {} })
+  expect(kept.output).toMatchObject([
+    {
+      revision: 1,
+      template: 'standard',
+      audience: 'internal',
+      markdown: expect.stringContaining(incident.title),
+    },
+  ])
+  expect(kept.output[0]).toMatchObject({ facts: {}, timeline: expect.any(Array), gaps: expect.any(Array) })
+})
+
 describe('events', () => {
   test('an event sent through a source opens an incident, its end resolves it', async () => {
     const generic = await world.tocsin.createSource({

@@ -317,6 +317,27 @@ describe('what the trigger asks for', () => {
     await world.deactivate(id)
   })
 
+  test('the editor listens at an address of its own, registered and removed apart from the production one', async () => {
+    await withTrigger({ events: ['incident.opened'] }, async (workflow, production) => {
+      const listen = await world.n8n.rest('POST', `/workflows/${workflow}/run`, {
+        triggerToStartFrom: { name: 'Tocsin Trigger' },
+      })
+      expect(listen).toEqual({ waitingForWebhook: true })
+      const [test] = (await world.endpoints()).filter(({ id }) => id !== production.id)
+      expect(test!.url).toBe(production.url.replace('/webhook/', '/webhook-test/'))
+      expect(test!.secret).not.toBe(production.secret)
+
+      const { id } = await openIncident()
+      const heard = await world.executions(workflow, 2)
+      expect(heard.map(({ mode }) => mode).toSorted()).toEqual(['manual', 'webhook'])
+      for (const { output } of heard) {
+        expect(output['Tocsin Trigger']).toMatchObject([{ data: { incident: { id } } }])
+      }
+      await until('only the production address is left', async () => (await world.endpoints()).length === 1)
+      expect((await world.endpoints())[0]!.id).toBe(production.id)
+    })
+  })
+
   test('a key that may not create endpoints: the activation says which scope is missing', async () => {
     const credential = await world.n8n.createCredential('tocsinApi', {
       baseUrl: world.tocsin.address,
@@ -324,10 +345,15 @@ describe('what the trigger asks for', () => {
     })
     const id = await world.n8n.createWorkflow(triggerAlone(credential))
     await world.n8n.api('POST', `/workflows/${id}/activate`)
-    const said = await until('n8n says why', () =>
-      world.n8n.rest<string>('GET', `/active-workflows/error/${id}`),
+    // It tries several times first.
+    await until(
+      'n8n says why',
+      async () => {
+        const status = await world.n8n.rest('GET', `/workflows/${id}/publication-status`)
+        return JSON.stringify(status).includes('lacks the scope endpoints:write')
+      },
+      { withinMs: 60_000, everyMs: 500 },
     )
-    expect(said).toContain('lacks the scope endpoints:write')
     await world.n8n.forget(id)
   })
 })

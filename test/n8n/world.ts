@@ -93,14 +93,10 @@ export async function openWorld(hosts: readonly string[] = []): Promise<World> {
 }
 
 /** A workflow of nodes in a row. */
-export function inARow(name: string, nodes: Omit<WorkflowNode, 'id' | 'position'>[]): Workflow {
+export function inARow(name: string, nodes: WorkflowNode[]): Workflow {
   return {
     name,
-    nodes: nodes.map((node, index) => ({
-      ...node,
-      id: randomUUID(),
-      position: [index * 220, 0],
-    })) as WorkflowNode[],
+    nodes: nodes.map((node, index) => ({ ...node, id: randomUUID(), position: [index * 220, 0] })),
     connections: Object.fromEntries(
       nodes
         .slice(1)
