@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { ApiIncident, ApiSource } from '@tocsin/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Credential, Json } from './n8n-process.ts'
+import type { Credential, Execution, Json } from './n8n-process.ts'
 import { inARow, openWorld, type World } from './world.ts'
 
 let world: World
@@ -27,7 +27,7 @@ async function run(
     onError = 'stopWorkflow',
     credential = world.credential,
   }: { items?: object[]; onError?: string; credential?: Credential } = {},
-): Promise<{ output: Json[]; error: { message: string; description?: string | null } | undefined }> {
+): Promise<{ output: Json[]; paired: number[]; error: Execution['error'] }> {
   const path = randomUUID()
   const workflow = inARow('Acts', [
     {
@@ -57,7 +57,8 @@ async function run(
   try {
     await world.n8n.callWebhook(path, { items })
     const [execution] = await world.executions(id, 1)
-    return { output: execution!.output.Tocsin ?? [], error: execution!.error }
+    const { output, paired, error } = execution!
+    return { output: output.Tocsin ?? [], paired: paired.Tocsin ?? [], error }
   } finally {
     await world.n8n.forget(id)
   }
@@ -141,10 +142,11 @@ describe('incidents', () => {
     const incidents = [await openIncident(), await openIncident()]
     const items = incidents.map(({ id }) => ({ id }))
     const incident = byId('={{ $json.id }}')
-    const step = async (operation: string) =>
-      (await run({ operation, incident, note: `By n8n: ${operation}` }, { items })).output.map(
-        ({ id, status }) => [id, status],
-      )
+    const step = async (operation: string) => {
+      const { output, paired } = await run({ operation, incident, note: `By n8n: ${operation}` }, { items })
+      expect(paired).toEqual([0, 1])
+      return output.map(({ id, status }) => [id, status])
+    }
     const all = (status: string) => incidents.map(({ id }) => [id, status])
 
     expect(await step('acknowledge')).toEqual(all('acknowledged'))

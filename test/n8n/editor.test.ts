@@ -70,6 +70,14 @@ describe.skipIf(program === undefined)('the editor', () => {
     await page.locator('[data-node-name="Tocsin Trigger"]').first().dblclick()
     await page.getByText('Incident Opened').first().waitFor()
     await picture('trigger')
+    await page.keyboard.press('Escape')
+  })
+
+  test('the node after it knows the fields of a message before one has come', async () => {
+    await page.locator('[data-node-name="Opened?"]').first().dblclick()
+    await page.getByText('webhookId').first().waitFor()
+    await page.getByText('incident', { exact: true }).first().waitFor()
+    await picture('fields')
   })
 
   async function allIconsAreDrawn() {

@@ -20,6 +20,8 @@ export interface Execution {
   mode: string
   /** What each node put out, by its name. */
   output: Record<string, Json[]>
+  /** From which item of the node before each of them comes. */
+  paired: Record<string, number[]>
   /** What went wrong, where something did. */
   error: { message: string; description?: string | null } | undefined
 }
@@ -260,19 +262,17 @@ async function call(url: string, method: string, body: unknown, headers: Record<
 
 function readExecution({ id, status, mode, data }: Json): Execution {
   const { runData = {}, error } = data?.resultData ?? {}
+  const items = Object.entries(runData as Record<string, Json[]>).map(([node, runs]): [string, Json[]] => [
+    node,
+    runs.flatMap((run) => Object.values<Json[]>(run.data ?? {}).flat(2)).filter((item) => item !== null),
+  ])
   return {
     id: String(id),
     status,
     mode,
-    output: Object.fromEntries(
-      Object.entries(runData as Record<string, Json[]>).map(([node, runs]) => [
-        node,
-        runs.flatMap((run) =>
-          Object.values((run.data ?? {}) as Json).flatMap((outputs: Json) =>
-            outputs.flatMap((items: Json) => (items ?? []).map(({ json }: Json) => json)),
-          ),
-        ),
-      ]),
+    output: Object.fromEntries(items.map(([node, all]) => [node, all.map(({ json }) => json)])),
+    paired: Object.fromEntries(
+      items.map(([node, all]) => [node, all.map(({ pairedItem }) => pairedItem?.item)]),
     ),
     error: error && { message: error.message, description: error.description },
   }
