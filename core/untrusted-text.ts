@@ -1,3 +1,5 @@
+import { stripVTControlCharacters } from 'node:util'
+
 /**
  * Text of strangers made fit for readers, human or model: without characters nobody sees (controls, terminal
  * sequences, bidi marks, zero-width and tag characters), with what looks like a secret masked, cut to `most` UTF-16
@@ -5,10 +7,7 @@
  * twice it changes nothing more. What is stored keeps everything; this is for showing.
  */
 export function cleanText(text: string, most: number): string {
-  const seen = text
-    .slice(0, MOST_READ)
-    .toWellFormed()
-    .replace(TERMINAL_SEQUENCE, '')
+  const seen = stripVTControlCharacters(text.slice(0, MOST_READ).toWellFormed())
     .replace(LINE_END, '\n')
     .replaceAll('\t', ' ')
     .replace(UNSEEN, '')
@@ -23,9 +22,6 @@ export function cleanLine(text: string, most: number): string {
 const MOST_READ = 100_000
 const MASK = '[masked]'
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: terminal sequences begin with one
-const TERMINAL_SEQUENCE =
-  /\u001b\][^\u0007\u001b]{0,1000}(?:\u0007|\u001b\\)|[\u001b\u009b][[\]()#;?]*(?:\d{0,4}(?:;\d{0,4}){0,16})?[\dA-PR-TZcf-ntqry=><~]/g
 const LINE_END = /\r\n|[\r\u0085\u2028\u2029]/g
 /** Controls but the line feed, format and private characters, and all that Unicode says to ignore when drawing. */
 const UNSEEN = /[^\P{Cc}\n]|[\p{Cf}\p{Co}\p{Default_Ignorable_Code_Point}]/gu

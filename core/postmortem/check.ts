@@ -19,7 +19,7 @@ import {
 import { unescapeMarkdown } from './page.ts'
 import { CAPITALS, JOINED, KINDS, OPENERS } from './plain-words.ts'
 
-const MOST_TEXT = 200_000
+const MOST_TEXT = 100_000
 const MOST_FLAGGED = 200
 
 /**
@@ -80,7 +80,7 @@ function labelsOf(markdown: string): Map<string, string> {
   return new Map(Array.from(markdown.matchAll(EVIDENCE_LINE), ([, label, id]) => [label!, id!]))
 }
 
-const EVIDENCE_LINE = /^\s*[-*]\s+(E\d{1,4}):[^`\n]{0,40}`([^`\n]{1,100})`/gm
+const EVIDENCE_LINE = /^[ \t]{0,20}[-*][ \t]{1,20}(E\d{1,4}):[^`\n]{0,40}`([^`\n]{1,100})`/gm
 const MARK = /\[(E\d{1,4})\]/g
 const QUOTED = '\uE000'
 
@@ -115,7 +115,7 @@ function readLine(line: string): Sentence[] {
   const bare = line
     .replaceAll(QUOTED, '')
     .replace(/^(\s*[-*]\s+)E\d{1,4}:/, '$1')
-    .replace(/“([^”]*)”|(?<!\\)`([^`]+)`|(?<![\p{L}\p{N}])"([^"]+)"/gu, keep)
+    .replace(/“([^“”]*)”|(?<!\\)`([^`]+)`|(?<![\p{L}\p{N}])"([^"]+)"/gu, keep)
     .replace(/^\s*(?:#{1,6}|>|(?:[-*+]|\d{1,3}[.)])(?:\s+\[[ xX]\])?)\s+/, '')
   // A row of a table is one statement: its marks stand in a cell of their own.
   const isRow = /^\s*\|/.test(bare)
@@ -224,10 +224,12 @@ const judgeTimes: Judge = ({ text }, { values, known }) => {
     const day = `${match[1]}-${match[2]}-${match[3]}`
     if (!hasTime(known.all, (time) => time.startsWith(day))) return `Nothing in the facts happened on ${day}.`
   }
-  for (const [said, day, month] of text.matchAll(NAMED_DAY)) {
-    const date = namedDay(day!, month!)
-    if (!hasTime(known.all, (time) => time.slice(5, 10) === date))
-      return `Nothing in the facts happened on ${said.trim()}.`
+  for (const { 0: said, groups = {} } of text.matchAll(NAMED_DAY)) {
+    const month = String(MONTHS.indexOf((groups.month ?? groups.first)!.slice(0, 3)) + 1).padStart(2, '0')
+    const day = (groups.day ?? groups.second)!.padStart(2, '0')
+    const date = `${groups.year ?? ''}-${month}-${day}`
+    if (!hasTime(known.all, (time) => time.slice(0, 10).endsWith(date)))
+      return `Nothing in the facts happened on ${said}.`
   }
   for (const match of text.matchAll(CLOCK)) {
     const [said, date, hours, minutes, seconds, half] = match
@@ -243,10 +245,6 @@ const judgeTimes: Judge = ({ text }, { values, known }) => {
     if (!isKnown) return `The time ${said.trim()} is not what the facts say here.`
   }
   return null
-}
-
-function namedDay(day: string | undefined, month: string | undefined): string {
-  return `${String(MONTHS.indexOf((month ?? '').slice(0, 3).toLowerCase()) + 1).padStart(2, '0')}-${(day ?? '').padStart(2, '0')}`
 }
 
 function hasTime({ times }: Values, fits: (time: string) => boolean): boolean {
@@ -270,20 +268,22 @@ const judgeDurations: Judge = ({ text }, { values }) => {
 }
 
 const judgeNumbers: Judge = ({ text, marks }, { values, known }) => {
-  let rest = withoutTimes(text)
-  for (const { from, to } of durationsIn(rest)) rest = blank(rest, from, to)
+  const plain = withoutTimes(text)
+  const rest = blankOut(plain, durationsIn(plain))
+  const counted: { from: number; to: number }[] = []
   for (const match of rest.matchAll(COUNTED)) {
     const [said, digits, word, noun] = match
     const number =
       digits === undefined ? NUMBER_WORDS.indexOf(word!.toLowerCase()) : Number(digits.replaceAll(',', ''))
-    const what = whatIsCounted(singular(noun!.toLowerCase()), rest, match.index, match.index + said.length)
+    const place = { from: match.index, to: match.index + said.length }
+    const what = whatIsCounted(singular(noun!.toLowerCase()), rest, place.from, place.to)
     const allowed = known.counts.get(what)
     if (allowed === undefined) continue
     const isOfOthers = what === 'time fired' && marks.length > 0 && !values.numbers.has(number)
     if (!allowed.has(number) || isOfOthers) return `The facts do not count ${said.trim()} here.`
-    rest = blank(rest, match.index, match.index + said.length)
+    counted.push(place)
   }
-  for (const [said, digits] of rest.matchAll(NUMBER)) {
+  for (const [said, digits] of blankOut(rest, counted).matchAll(NUMBER)) {
     const number = Number(digits!.replaceAll(',', ''))
     if (!values.numbers.has(number)) return `The number ${said.trim()} is not among the facts.`
   }
@@ -311,7 +311,7 @@ const COUNTED = new RegExp(
   String.raw`(?<![\w.-])(?:(\d[\d,]*)|(${NUMBER_WORDS.join('|')}))\s+(?:(?!of\b|more\b)\p{L}+\s+)?((?:${NOUNS})s?)\b`,
   'giu',
 )
-const NUMBER = /(?<![\p{L}\p{N}_.-])(-?\d[\d,]*(?:\.\d+)?)(?![\p{L}\p{N}_])\s?%?/gu
+const NUMBER = /(?<![\p{L}\p{N}_.@-])(-?\d[\d,]*(?:\.\d+)?)(?![\p{L}\p{N}_]|\.\d)\s?%?/gu
 
 /** Signals that fired are not those that still fire; times fired are not times reopened. */
 function whatIsCounted(noun: string, text: string, from: number, to: number): string {
@@ -359,9 +359,9 @@ function nameFault(
   after: string | undefined,
 ): string | null {
   const fault = `“${word}” is not a name among the facts.`
-  if (/^\d+(?:[.,]\d+)*(?:%|st|nd|rd|th)?$/.test(word) || durationsIn(word).length > 0) return null
+  if (/^\d+(?:,\d{3})*(?:\.\d+)?(?:%|st|nd|rd|th)?$/.test(word) || durationsIn(word).length > 0) return null
   const isIdentifier = /[._@/:-]/.test(word) || /\p{L}\p{N}|\p{N}\p{L}|\p{Ll}\p{Lu}/u.test(word)
-  if (isIdentifier) return JOINED.has(word.toLowerCase()) || CAPITALS.has(word) ? null : fault
+  if (isIdentifier) return isPlainWord(word) || CAPITALS.has(word) ? null : fault
   if (/^\p{Lu}/u.test(word)) {
     if (!isFirst) return CAPITALS.has(word) ? null : fault
     const next = after ?? ''
@@ -379,6 +379,13 @@ function nameFault(
   return null
 }
 
+/** Joined by dashes as English joins words, such as long-running. */
+function isPlainWord(word: string): boolean {
+  return JOINED.has(word.toLowerCase()) || PLAIN_END.test(word)
+}
+
+const PLAIN_END =
+  /^[\p{L}-]+-(?:\p{L}+ing|\p{L}+ed|able|free|term|wide|based|level|like|minute|second|hour|day|week)s?$/u
 const VERB =
   /^(?:\p{L}+ed|was|is|has|had|did|said|took|made|ran|went|saw|found|began|came|sent|broke|fell|rose|fixed|wrote|put|set|cut|hit)$/iu
 const THING = /^(?:services?|monitors?|teams?|databases?|clusters?|hosts?|servers?|queues?)$/i
@@ -408,6 +415,13 @@ function merge(all: readonly Values[]): Values {
   }
 }
 
-function blank(text: string, from: number, to: number): string {
-  return text.slice(0, from) + blanks(text.slice(from, to)) + text.slice(to)
+/** The text with these places, which follow one another, blank. */
+function blankOut(text: string, places: readonly { from: number; to: number }[]): string {
+  const parts: string[] = []
+  let at = 0
+  for (const { from, to } of places) {
+    parts.push(text.slice(at, from), blanks(text.slice(from, to)))
+    at = to
+  }
+  return parts.join('') + text.slice(at)
 }

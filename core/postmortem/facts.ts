@@ -1,33 +1,25 @@
-import type { ApiPostmortem, ApiPostmortemFacts } from '../api-types.ts'
+import type { ApiPostmortem } from '../api-types.ts'
 import { reference } from '../reference.ts'
-import type { EventData } from '../store/event.ts'
 import type { Story, StoryOccurrence } from '../store/story.ts'
-import { cleanLine } from '../untrusted-text.ts'
-import { called, clock, count, list, quote } from './words.ts'
+import {
+  actorOf,
+  dataOf,
+  type Entry,
+  ends,
+  eventIdsOf,
+  type Facts,
+  line,
+  MOST,
+  ms,
+  Reading,
+  type StoryEvent,
+  stillFiring,
+} from './reading.ts'
+import { timelineOf } from './timeline.ts'
+import { list, quote } from './words.ts'
 
 /** What can be said of an incident: its facts, its timeline, earlier incidents like it. */
 export type Findings = Pick<ApiPostmortem, 'incidentId' | 'reference' | 'facts' | 'timeline' | 'related'>
-
-type Facts = ApiPostmortemFacts
-type StoryEvent = Story['events'][number]
-type Entry = Story['timeline'][number]
-type Actor = Facts['actions'][number]['by']
-
-const MOST = {
-  title: 200,
-  name: 100,
-  note: 500,
-  frame: 200,
-  signals: 20,
-  actions: 40,
-  rows: 60,
-  measurements: 40,
-  errors: 5,
-  frames: 12,
-  pairs: 5,
-  related: 5,
-  cited: 3,
-}
 
 /** Reads the facts out of what is stored. Pure: the same story gives the same findings. */
 export function findFacts(story: Story): Findings {
@@ -95,7 +87,7 @@ export function findFacts(story: Story): Findings {
       firings: totals.occurrences,
       flaps: totals.occurrences - totals.signals,
       reopenings: incident.reopen_count,
-      inferredRecoveries: signals.filter((signal) => signal.recovery === 'inferred').length,
+      inferredRecoveries: bySignal(story).filter((all) => recoveryOf(lastOf(all)) === 'inferred').length,
       withoutTime: story.events.filter((event) => dataOf(event).flags?.includes('timeInferred')).length,
       notes: story.timeline.filter((entry) => entry.kind === 'note').length,
     },
@@ -111,110 +103,6 @@ export function findFacts(story: Story): Findings {
     facts,
     timeline,
     related: relatedOf(story),
-  }
-}
-
-/** The story with ways to find what vouches for what. */
-class Reading {
-  readonly story: Story
-  readonly day: string
-  readonly firing: number
-  readonly #events: ReadonlyMap<string, StoryEvent>
-  readonly #sources: ReadonlyMap<string, Story['sources'][number]>
-  readonly #cited = new Map<string, Facts['evidence'][number]>()
-
-  constructor(story: Story) {
-    const { incident } = story
-    this.story = story
-    this.day = incident.started_at
-    this.firing =
-      incident.firing_critical +
-      incident.firing_high +
-      incident.firing_medium +
-      incident.firing_low +
-      incident.firing_info
-    this.#events = new Map(story.events.map((event) => [event.id, event]))
-    this.#sources = new Map(story.sources.map((source) => [source.id, source]))
-  }
-
-  event(id: string | undefined): StoryEvent | undefined {
-    return id === undefined ? undefined : this.#events.get(id)
-  }
-
-  adapter(sourceId: string): string {
-    return this.#sources.get(sourceId)?.adapter ?? ''
-  }
-
-  sourceName(sourceId: string): string {
-    return line(this.#sources.get(sourceId)?.name ?? 'a deleted source', MOST.name)
-  }
-
-  /** Ids of the first of these that is there, to be cited. */
-  cite(...candidates: (StoryEvent | Entry | undefined)[]): string[] {
-    const found = candidates.find((candidate) => candidate !== undefined)
-    return found ? [this.#note(found)] : []
-  }
-
-  /** A timeline entry and the events behind it. */
-  citeEntry(entry: Entry | undefined): string[] {
-    if (!entry) return []
-    const events = eventsOf(this, entry)
-    return [entry, ...events].slice(0, MOST.cited).map((found) => this.#note(found))
-  }
-
-  evidence(): Facts['evidence'] {
-    return [...this.#cited.values()]
-  }
-
-  /** What made this occurrence fire. */
-  opening(o: StoryOccurrence): StoryEvent | undefined {
-    return this.#heard(o, o.fired_received_at, (event) => event.kind === 'fire' || event.kind === 'refresh')
-  }
-
-  /** What ended it: the sender's word, another alert of its group, or a person's. */
-  closing(o: StoryOccurrence): StoryEvent | Entry | undefined {
-    if (o.closed_by === 'manual')
-      return this.story.timeline.findLast((e) => e.kind === 'resolved' && e.at <= o.recovered_received_at!)
-    return (
-      this.#heard(o, o.recovered_received_at, (event) => event.kind === 'recover') ??
-      this.#heard(o, o.recovered_received_at, () => true) ??
-      this.story.events.find(
-        (event) => event.source_id === o.source_id && event.received_at === o.recovered_received_at,
-      )
-    )
-  }
-
-  /** The sender's time, not before the incident was known here (matching.md A). */
-  acknowledgedAt(entry: Entry): string {
-    const event = this.event(eventIdsOf(entry)[0])
-    const { acknowledged_at: last, detected_at: detectedAt } = this.story.incident
-    const isLast = this.story.timeline.findLast((e) => e.kind === 'acknowledged') === entry
-    if (isLast && last !== null) return last
-    if (!event || dataOf(event).flags?.includes('timeInferred')) return entry.at
-    return event.event_time > detectedAt ? event.event_time : detectedAt
-  }
-
-  #heard(
-    o: StoryOccurrence,
-    at: string | null,
-    fits: (event: StoryEvent) => boolean,
-  ): StoryEvent | undefined {
-    return this.story.events.find(
-      (event) => event.signal_id === o.signal_id && event.received_at === at && fits(event),
-    )
-  }
-
-  #note(found: StoryEvent | Entry): string {
-    if (!this.#cited.has(found.id)) {
-      const isEvent = 'received_at' in found
-      this.#cited.set(found.id, {
-        id: found.id,
-        kind: isEvent ? 'event' : 'timeline',
-        at: isEvent ? found.received_at : found.at,
-        text: isEvent ? eventText(this, found) : changeText(this, found),
-      })
-    }
-    return found.id
   }
 }
 
@@ -293,37 +181,41 @@ function actionsOf(read: Reading): Facts['actions'] {
   }))
 }
 
-/** Our own words of a resolution by hand (matching.md H1). */
-function stillFiring(entry: Entry): number | null {
-  if (entry.kind !== 'resolved' || actorOf(entry).type !== 'key') return null
-  return Number(/ while (\d{1,9}) signals? still fired\.$/.exec(entry.text)?.[1] ?? 0)
-}
-
 // ---- signals ----
 
 function signalsOf(read: Reading): Facts['signals'] {
-  const bySignal = Map.groupBy(read.story.occurrences, (o) => o.signal_id)
-  return [...bySignal.entries()].slice(0, MOST.signals).map(([id, all]) => {
-    const first = all[0]!
-    const last = all.findLast((o) => o.recovered_at === null) ?? all.at(-1)!
-    const description = read.opening(first)?.description ?? null
-    const ended = all.filter((o) => o.recovered_at !== null && o.fired_at !== null)
-    return {
-      id,
-      title: line(first.title, MOST.title),
-      monitor: first.monitor_name === null ? null : line(first.monitor_name, MOST.name),
-      source: read.sourceName(first.source_id),
-      description: description === null ? null : line(description, MOST.title),
-      status: last.recovered_at === null ? 'firing' : last.closed_by === 'manual' ? 'manual' : 'recovered',
-      severity: SEVERITIES.find((severity) => all.some((o) => o.severity === severity)) ?? 'medium',
-      firedAt: first.fired_at!,
-      recoveredAt: last.recovered_at,
-      recovery: recoveryOf(last),
-      firings: all.length,
-      firingMs: ended.reduce((sum, o) => sum + Math.max(0, ms(o.recovered_at!) - ms(o.fired_at!)), 0),
-      evidenceIds: [...new Set([...read.cite(read.opening(first)), ...read.cite(read.closing(last))])],
-    }
-  })
+  return bySignal(read.story)
+    .slice(0, MOST.signals)
+    .map((all) => {
+      const first = all[0]!
+      const last = lastOf(all)
+      const description = read.opening(first)?.description ?? null
+      const ended = all.filter((o) => o.recovered_at !== null && o.fired_at !== null)
+      return {
+        id: first.signal_id,
+        title: line(first.title, MOST.title),
+        monitor: first.monitor_name === null ? null : line(first.monitor_name, MOST.name),
+        source: read.sourceName(first.source_id),
+        description: description === null ? null : line(description, MOST.title),
+        status: last.recovered_at === null ? 'firing' : last.closed_by === 'manual' ? 'manual' : 'recovered',
+        severity: SEVERITIES.find((severity) => all.some((o) => o.severity === severity)) ?? 'medium',
+        firedAt: first.fired_at!,
+        recoveredAt: last.recovered_at,
+        recovery: recoveryOf(last),
+        firings: all.length,
+        firingMs: ended.reduce((sum, o) => sum + Math.max(0, ms(o.recovered_at!) - ms(o.fired_at!)), 0),
+        evidenceIds: [...new Set([...read.cite(read.opening(first)), ...read.cite(read.closing(last))])],
+      }
+    })
+}
+
+/** The occurrences of each signal, in the order of its first. */
+function bySignal({ occurrences }: Story): StoryOccurrence[][] {
+  return [...Map.groupBy(occurrences, (o) => o.signal_id).values()]
+}
+
+function lastOf(all: readonly StoryOccurrence[]): StoryOccurrence {
+  return all.findLast((o) => o.recovered_at === null) ?? all.at(-1)!
 }
 
 const SEVERITIES = ['critical', 'high', 'medium', 'low', 'info'] as const
@@ -347,14 +239,15 @@ function measurementsOf(read: Reading, signals: Facts['signals']): Pick<Facts, '
     if (!first || !last) continue
     const error = read.adapter(first.source_id) === 'sentry' ? errorOf(read, signal, told) : null
     if (error !== null) errors.push(error)
-    measurements.push(...valuesOf(read, signal, first, error !== null))
-    if (last !== first) measurements.push(...valuesOf(read, signal, last, error !== null).filter(isValue))
+    const atFirst = valuesOf(read, signal, first, error !== null)
+    const atLast = last === first ? [] : valuesOf(read, signal, last, error !== null)
+    const changed = atLast.filter(
+      ({ kind, name, value }) =>
+        kind === 'value' && !atFirst.some((one) => one.name === name && one.value === value),
+    )
+    measurements.push(...atFirst, ...changed)
   }
   return { measurements: measurements.slice(0, MOST.measurements), errors: errors.slice(0, MOST.errors) }
-}
-
-function isValue({ kind }: Facts['measurements'][number]): boolean {
-  return kind === 'value'
 }
 
 function valuesOf(
@@ -488,162 +381,4 @@ function areSimilar(one: string, other: string): boolean {
 
 function wordsOf(title: string): Set<string> {
   return new Set(title.toLowerCase().match(/\p{L}{2,}/gu) ?? [])
-}
-
-// ---- the timeline ----
-
-/** What happened in order of hearing; repeats of what fires anyway are told once. */
-function timelineOf(read: Reading): ApiPostmortem['timeline'] {
-  const rows: (ApiPostmortem['timeline'][number] & { repeats: string | null; times: number })[] = []
-  for (const entries of byRequest(read.story.timeline)) {
-    const [entry] = entries
-    const events = eventsOf(read, entry!)
-    const repeats = entries.length === 1 ? repeatsOf(read, entry!, events) : null
-    const last = rows.at(-1)
-    if (repeats !== null && last?.repeats === repeats) {
-      last.times += 1
-      last.text = `${repeats} ${last.times} times, the last time at ${clock(entry!.at, read.day)}.`
-      continue
-    }
-    const told = entries.map((one) => rowText(read, one, eventsOf(read, one)))
-    const cited = entries.flatMap((one) =>
-      one.kind === 'context' && one.event_ids !== '[]'
-        ? citeEvents(read, eventsOf(read, one))
-        : read.citeEntry(one),
-    )
-    rows.push({
-      at: entry!.at,
-      text: repeats === null ? told.join(' ') : `${repeats}.`,
-      evidenceIds: [...new Set(cited)].slice(0, MOST.cited),
-      repeats,
-      times: 1,
-    })
-  }
-  const { kept, left, from } = ends(rows, MOST.rows)
-  const timeline = kept.map(({ at, text, evidenceIds }) => ({ at, text, evidenceIds }))
-  if (left > 0) {
-    const at = rows[from]!.at
-    timeline.splice(from, 0, {
-      at,
-      text: `${count(left, 'entry', 'entries')} left out here.`,
-      evidenceIds: [],
-    })
-  }
-  return timeline
-}
-
-/** Entries of one request stand together, what was said before what it led to. */
-function byRequest(entries: readonly Entry[]): Entry[][] {
-  const groups: Entry[][] = []
-  for (const entry of entries) {
-    const last = groups.at(-1)
-    if (entry.request_id === null || last?.[0]?.request_id !== entry.request_id) groups.push([entry])
-    else if (entry.kind === 'context') last.unshift(entry)
-    else last.push(entry)
-  }
-  return groups
-}
-
-function eventsOf(read: Reading, entry: Entry): StoryEvent[] {
-  return eventIdsOf(entry).flatMap((id) => read.event(id) ?? [])
-}
-
-/** What an entry says again of signals that fire anyway; null where it says anything new. */
-function repeatsOf(read: Reading, entry: Entry, events: readonly StoryEvent[]): string | null {
-  if (entry.kind !== 'context' || events.length === 0) return null
-  if (events.some((event) => event.outcome !== 'refreshed')) return null
-  const titles = events.slice(0, 3).map((event) => quote(event.title))
-  const more = events.length > 3 ? ` and ${events.length - 3} more` : ''
-  return `${called(read.sourceName(events[0]!.source_id))} said again that ${titles.join(', ')}${more} fires`
-}
-
-function rowText(read: Reading, entry: Entry, events: readonly StoryEvent[]): string {
-  if (entry.kind !== 'context' || events.length === 0) return changeText(read, entry)
-  const told = events.slice(0, 5).map((event) => eventWords(read, event))
-  const more = events.length > 5 ? `; ${events.length - 5} more` : ''
-  return `${called(read.sourceName(events[0]!.source_id))} reported ${told.join('; ')}${more}.`
-}
-
-function citeEvents(read: Reading, events: readonly StoryEvent[]): string[] {
-  return events.slice(0, MOST.cited).flatMap((event) => read.cite(event))
-}
-
-function eventText(read: Reading, event: StoryEvent): string {
-  return `${called(read.sourceName(event.source_id))} reported ${eventWords(read, event)}.`
-}
-
-function eventWords(read: Reading, event: StoryEvent): string {
-  const title = quote(event.title)
-  const since = dataOf(event).firedAt ?? event.event_time
-  const at =
-    Math.abs(ms(event.received_at) - ms(event.event_time)) < 1000 ? '' : clock(event.event_time, read.day)
-  switch (event.kind) {
-    case 'fire':
-      return `${title} firing (${event.severity})${at && `, since ${clock(since, read.day)}`}`
-    case 'refresh':
-      return `${title} still firing (${event.severity})`
-    case 'recover':
-      return `${title} recovered${at && ` at ${at}`}`
-    case 'ack':
-      return `${title} acknowledged${at && ` at ${at}`}`
-    default:
-      return `${title}${event.source_status === null ? '' : ` (${line(event.source_status, MOST.name)})`}`
-  }
-}
-
-function changeText(read: Reading, entry: Entry): string {
-  const by = actorOf(entry)
-  const { number } = read.story.incident
-  switch (entry.kind) {
-    case 'opened':
-      return by.type === 'key'
-        ? `${quote(by.name)} opened ${reference(number)}.`
-        : `${reference(number)} was opened.`
-    case 'acknowledged':
-      return by.type === 'key'
-        ? `${quote(by.name)} acknowledged it.`
-        : `It was acknowledged in ${called(by.name)}.`
-    case 'reopened':
-      return by.type === 'key' ? `${quote(by.name)} reopened it.` : `${reference(number)} was reopened.`
-    case 'resolved': {
-      if (by.type !== 'key') return `${reference(number)} was resolved: nothing fired any more.`
-      const firing = stillFiring(entry) ?? 0
-      return `${quote(by.name)} resolved it${firing > 0 ? ` while ${count(firing, 'signal')} still fired` : ''}.`
-    }
-    case 'note':
-      return `${quote(by.name)} noted: ${quote(entry.text)}${/[.!?]$/.test(entry.text) ? '' : '.'}`
-    default:
-      // Tocsin's own remarks, such as that a sender cut its list.
-      return line(entry.text, MOST.note)
-  }
-}
-
-// ---- helpers ----
-
-function actorOf(entry: Entry): Actor {
-  const { type, name } = JSON.parse(entry.actor) as Actor
-  return { type, name: line(name, MOST.name) }
-}
-
-function eventIdsOf(entry: Entry): string[] {
-  return JSON.parse(entry.event_ids) as string[]
-}
-
-function dataOf(event: StoryEvent): EventData {
-  return JSON.parse(event.data) as EventData
-}
-
-function line(text: string, most: number): string {
-  return cleanLine(text, most).replace(/[“”]/g, "'")
-}
-
-function ms(time: string): number {
-  return Date.parse(time)
-}
-
-/** The first two thirds and the last third of what may stay; `from` is where the rest was. */
-function ends<T>(items: readonly T[], most: number): { kept: T[]; left: number; from: number } {
-  const left = Math.max(0, items.length - most)
-  const from = left === 0 ? items.length : Math.ceil((most * 2) / 3)
-  return { kept: [...items.slice(0, from), ...items.slice(from + left)], left, from }
 }

@@ -150,11 +150,12 @@ function collectText(text: string, values: Values): void {
 // ---- forms of times ----
 
 export const DAY = /\b(\d{4})-(\d\d)-(\d\d)\b/g
-export const MONTHS = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec']
-const MONTH = `(?:${MONTHS.join('|')})[a-z]*`
+export const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
+const MONTH = `(?:${MONTHS.join('|')})[a-z]{0,6}`
+/** `1 July 2026`, `July 1st`. */
 export const NAMED_DAY = new RegExp(
-  String.raw`\b(?:(\d{1,2})(?:st|nd|rd|th)? (${MONTH})|${MONTH} \d{1,2})\b`,
-  'gi',
+  String.raw`\b(?:(?<day>\d{1,2})(?:st|nd|rd|th)? (?<month>${MONTH})|(?<first>${MONTH}) (?<second>\d{1,2})(?:st|nd|rd|th)?)\b(?:,? (?<year>\d{4})\b)?`,
+  'g',
 )
 export const CLOCK = /(?:\b(\d{4}-\d\d-\d\d)[T ])?\b(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d+)?)?(?: ?(am|pm)\b)?/gi
 export const UUID = /\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/gi

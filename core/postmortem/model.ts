@@ -84,9 +84,8 @@ function question(draft: Draft, boundary: string): string {
       return labels.get(value) ?? (ISO_TIME.test(value) ? dateTime(value) : value)
     if (Array.isArray(value)) return value.map((item) => readable(item, name))
     if (value === null || typeof value !== 'object') return value
-    return Object.fromEntries(
-      Object.entries(value).map(([key, member]) => [key.replace(/Ms$/, ''), readable(member, key)]),
-    )
+    const members = Object.entries(value).filter(([key]) => key !== 'id')
+    return Object.fromEntries(members.map(([key, member]) => [key.replace(/Ms$/, ''), readable(member, key)]))
   }
   const { evidence: _evidence, ...facts } = draft.facts
   const data = JSON.stringify(

@@ -7,8 +7,11 @@ export const CAPITALS = words(`
   September October November December Owner Due Answer Hypothesis TODO TBD Yes No
 `)
 
-/** Begin a sentence before a verb. */
+/** Begin a sentence before a verb or a name. */
 export const OPENERS = words(`
+  on in at by after before during since until while because as if from with without for to of under over between
+  later next however therefore thus so but and or also still yet instead meanwhile finally afterwards once only even
+  the a an no not our my your his her its their thanks see
   why how when where did does do was were has had is are can could may
   it this that these those they we he she you who what which nobody somebody everybody everyone anyone something nothing
   everything there all both each some many most several few one none another others here then

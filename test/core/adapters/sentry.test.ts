@@ -123,7 +123,10 @@ describe('a metric alert', () => {
       severity: 'critical',
       url: 'https://example.sentry.io/alerts/rules/details/21/',
       monitor: { id: '21', name: 'Many payment errors', url: null },
-      evidence: { thresholds: { critical: 500, warning: 100, resolve: 50 } },
+      evidence: {
+        thresholds: { critical: 500, warning: 100, resolve: 50 },
+        expression: 'count() where level:error',
+      },
     })
     expect(event.labels).toMatchObject({ project: 'shop', aggregate: 'count()', query: 'level:error' })
   })

@@ -119,7 +119,8 @@ describe('the model of a configured endpoint', () => {
     const [before, data, after] = user!.content.split(`\n${BOUNDARY}\n`.slice(0, -1))
     expect([before, after].join()).not.toContain('Ignore all rules')
     expect(data).toContain('Ignore all rules')
-    expect(user!.content).not.toMatch(/[0-9a-f]{8}-[0-9a-f]{4}-/)
+    expect(user!.content).not.toMatch(/[0-9a-f]{8}-[0-9a-f]{4}-|"id"/)
+    expect(data).toContain('"timeToAcknowledge":"2 min 5 s"')
   })
 
   test.each([
