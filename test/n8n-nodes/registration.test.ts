@@ -100,12 +100,12 @@ test('an endpoint that is gone is forgotten; nothing else is taken for that', as
 
 test('removes the endpoint; one that is gone, or never was, counts as removed', async () => {
   const { tocsin, node, endpoint } = await registered()
-  node.staticData.taken = ['m1 100']
+  node.staticData.taken = ['m1']
   const before = { ...node.staticData }
   await unregister(node.context)
   expect(tocsin.calls).toEqual([[`DELETE /projects/${PROJECT}/endpoints/${endpoint.id}`]])
   expect(tocsin.endpoints).toEqual([])
-  expect(node.staticData).toEqual({ taken: ['m1 100'] })
+  expect(node.staticData).toEqual({ taken: ['m1'] })
 
   Object.assign(node.staticData, before)
   await unregister(node.context)

@@ -68,7 +68,7 @@ export interface N8nProcess {
   dispose(): Promise<void>
 }
 
-const START_MS = 120_000
+const START_MS = 240_000
 /** n8n takes a while to end what runs. */
 const STOP_MS = 40_000
 

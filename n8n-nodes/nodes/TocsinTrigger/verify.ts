@@ -12,15 +12,8 @@ export interface Signed {
   rawBody: Buffer | undefined
 }
 
-/** Ids of a message that is what it claims to be. */
-export interface Verified {
-  id: string
-  /** Seconds; of the attempt, so that it is another one when a message is sent again. */
-  timestamp: string
-}
-
-/** Undefined unless one of the signatures holds for these very bytes, made with this secret, in the last five minutes. */
-export function verify({ headers, rawBody }: Signed, secret: string, nowMs: number): Verified | undefined {
+/** The message's id; undefined unless a signature holds for these very bytes, made with this secret, in the last five minutes. */
+export function verify({ headers, rawBody }: Signed, secret: string, nowMs: number): string | undefined {
   const id = single(headers['webhook-id'])
   const timestamp = single(headers['webhook-timestamp'])
   const signatures = single(headers['webhook-signature'])
@@ -32,7 +25,7 @@ export function verify({ headers, rawBody }: Signed, secret: string, nowMs: numb
   const expected = createHmac('sha256', key).update(`${id}.${timestamp}.`).update(rawBody).digest()
   // While a secret is rotated there is a signature for each.
   const holds = signatures.split(' ').some((signature) => isSame(signature, expected))
-  return holds ? { id, timestamp } : undefined
+  return holds ? id : undefined
 }
 
 function single(header: string | string[] | undefined): string | undefined {
