@@ -1,11 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import type { ApiMessageType } from '@tocsin/core'
 import { Webhook } from 'standardwebhooks'
 import { describe, expect, test } from 'vitest'
 import { messageBody, messageExample } from '../../ingest/message-schema.ts'
 import { TocsinTrigger } from '../../n8n-nodes/nodes/TocsinTrigger/TocsinTrigger.node.ts'
-import { inRepository } from '../support/child.ts'
 
 const secret = `whsec_${randomBytes(32).toString('base64')}`
 
@@ -82,25 +80,6 @@ describe.each([
     expect(messageBody(type).parse(message)).toEqual(message)
   })
 })
-
-test('what the editor shows before a message has come has the fields of a message', () => {
-  const shown = JSON.parse(readFileSync(inRepository(SHOWN), 'utf8'))
-  expect(shown).toEqual({
-    ...schemaOf({ webhookId: 'm1', ...messageExample('incident.opened') }),
-    version: 1,
-  })
-})
-
-const SHOWN = 'n8n-nodes/nodes/TocsinTrigger/__schema__/v1.0.0.json'
-
-/** The part of JSON Schema that n8n's editor knows. */
-function schemaOf(value: unknown): Record<string, unknown> {
-  if (value === null) return { type: 'null' }
-  if (Array.isArray(value)) return { type: 'array', ...(value.length > 0 && { items: schemaOf(value[0]) }) }
-  if (typeof value !== 'object') return { type: typeof value === 'number' ? 'integer' : typeof value }
-  const properties = Object.entries(value).map(([name, field]) => [name, schemaOf(field)])
-  return { type: 'object', properties: Object.fromEntries(properties) }
-}
 
 test('simplified, an incident is flat and short; a test stays as it is', async () => {
   const { items } = await deliver({ options: { simplify: true } })
