@@ -37,7 +37,7 @@ export async function tocsinApiTest(
   }
 
   const refusal = readRefusal(answer.statusCode, answer.body)
-  if (refusal) return refused(`${refusal.message}. ${refusal.description}`.replace('..', '.'))
+  if (refusal) return refused(`${refusal.message.replace(/\.?$/, '.')} ${refusal.description}`)
   const scopes = scopesOf(answer.body)
   if (!scopes) return refused(`Something other than Tocsin answers at ${baseUrl}. Check the Base URL.`)
   if (!scopes.includes(NEEDED) && !scopes.includes('admin')) {
