@@ -1,8 +1,15 @@
+import { createRequire } from 'node:module'
 import { defineConfig } from 'vitest/config'
 
+const fromNodes = createRequire(new URL('n8n-nodes/package.json', import.meta.url))
+
 export default defineConfig({
+  // What n8n itself loads; the modules it offers to bundlers name source maps it does not bring.
+  resolve: { alias: { 'n8n-workflow': fromNodes.resolve('n8n-workflow') } },
   test: {
     include: ['test/**/*.test.ts'],
+    // `npm run test:n8n` runs these.
+    exclude: ['test/n8n/**'],
     globalSetup: ['test/support/postgres-server.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,

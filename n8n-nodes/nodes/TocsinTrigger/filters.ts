@@ -1,0 +1,32 @@
+import type { IHookFunctions } from 'n8n-workflow'
+
+/** Which messages the endpoint gets, in the words of Tocsin's API. */
+export interface Filters {
+  events: string[]
+  severities: string[]
+  services: string[]
+  labels: Record<string, string>
+  sources: string[]
+  drills: boolean
+}
+
+interface Options {
+  severities?: string[]
+  services?: string
+  labels?: { label?: { name: string; value: string }[] }
+  sources?: string[]
+  drills?: boolean
+}
+
+/** From the node's parameters; what is not set filters nothing. */
+export function readFilters(context: IHookFunctions): Filters {
+  const { severities, services, labels, sources, drills } = context.getNodeParameter('options', {}) as Options
+  return {
+    events: context.getNodeParameter('events', []) as string[],
+    severities: severities ?? [],
+    services: (services ?? '').split(',').flatMap((service) => service.trim() || []),
+    labels: Object.fromEntries((labels?.label ?? []).map(({ name, value }) => [name, value])),
+    sources: sources ?? [],
+    drills: drills ?? false,
+  }
+}

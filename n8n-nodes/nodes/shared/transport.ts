@@ -1,0 +1,90 @@
+import {
+  type IDataObject,
+  type IExecuteSingleFunctions,
+  type IHookFunctions,
+  type IHttpRequestMethods,
+  type ILoadOptionsFunctions,
+  type IN8nHttpFullResponse,
+  type JsonObject,
+  NodeApiError,
+  NodeOperationError,
+} from 'n8n-workflow'
+import { readRefusal } from './answer.ts'
+
+export type TocsinContext = IHookFunctions | ILoadOptionsFunctions | IExecuteSingleFunctions
+
+const TIME_LIMIT_MS = 30_000
+
+interface Call {
+  method?: IHttpRequestMethods
+  /** Below /api/v1. */
+  path: string
+  qs?: IDataObject
+  body?: IDataObject
+}
+
+/** The base of the API, whether or not the address was pasted with a slash at its end. */
+export function apiUrl(baseUrl: string): string {
+  return `${baseUrl.trim().replace(/\/+$/, '')}/api/v1`
+}
+
+/** Calls the API with the node's credential. Throws NodeApiError with Tocsin's sentence on anything but a success. */
+export async function callTocsin<T>(context: TocsinContext, call: Call): Promise<T> {
+  const response = await request(context, call)
+  throwRefusal(context, response)
+  return response.body as T
+}
+
+/** The same; null where there is no such thing. */
+export async function callIfThere<T>(context: TocsinContext, call: Call): Promise<T | null> {
+  const response = await request(context, call)
+  if (isNotFound(response)) return null
+  throwRefusal(context, response)
+  return response.body as T
+}
+
+/** Throws NodeApiError with Tocsin's sentence where the answer is no success. */
+export function throwRefusal(
+  context: TocsinContext,
+  { statusCode, body }: IN8nHttpFullResponse,
+  itemIndex?: number,
+): void {
+  const refusal = readRefusal(statusCode, body)
+  if (!refusal) return
+  const answered = typeof body === 'object' ? (body as unknown as JsonObject) : { answer: String(body) }
+  throw new NodeApiError(context.getNode(), answered, {
+    ...refusal,
+    httpCode: String(statusCode),
+    ...(itemIndex !== undefined && { itemIndex }),
+  })
+}
+
+/** The project in a path: the one chosen, else the key's own. Throws NodeOperationError where the key opens several. */
+export async function projectId(context: TocsinContext, chosen: string): Promise<string> {
+  if (chosen !== '') return chosen
+  const { key } = await callTocsin<{ key: { projectId: string | null } }>(context, { path: '/me' })
+  if (key.projectId !== null) return key.projectId
+  throw new NodeOperationError(context.getNode(), 'Choose a project', {
+    description: 'The key of this credential opens all projects, so it does not say which one is meant.',
+  })
+}
+
+async function request(context: TocsinContext, { method = 'GET', path, qs, body }: Call) {
+  const { baseUrl } = await context.getCredentials<{ baseUrl: string }>('tocsinApi')
+  return (await context.helpers.httpRequestWithAuthentication.call(context, 'tocsinApi', {
+    method,
+    url: apiUrl(baseUrl) + path,
+    ...(qs && { qs }),
+    ...(body && { body }),
+    json: true,
+    timeout: TIME_LIMIT_MS,
+    returnFullResponse: true,
+    ignoreHttpStatusErrors: true,
+  })) as IN8nHttpFullResponse
+}
+
+/** Tocsin's own word for it: a 404 of some proxy says nothing about what is there. */
+function isNotFound({ statusCode, body }: IN8nHttpFullResponse): boolean {
+  const { error } = (body ?? {}) as { error?: { code?: string } }
+  return statusCode === 404 && error?.code === 'not_found'
+}

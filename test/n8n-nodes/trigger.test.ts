@@ -1,0 +1,138 @@
+import { randomBytes } from 'node:crypto'
+import type { ApiMessageType } from '@tocsin/core'
+import { Webhook } from 'standardwebhooks'
+import { describe, expect, test } from 'vitest'
+import { messageBody, messageExample } from '../../ingest/message-schema.ts'
+import { TocsinTrigger } from '../../n8n-nodes/nodes/TocsinTrigger/TocsinTrigger.node.ts'
+
+const secret = `whsec_${randomBytes(32).toString('base64')}`
+
+interface Delivery {
+  type?: ApiMessageType
+  id?: string
+  headers?: Record<string, string>
+  staticData?: Record<string, unknown>
+  options?: Record<string, unknown>
+  events?: string[]
+  withoutRawBody?: boolean
+}
+
+/** Delivers one message as Tocsin signs it. */
+async function deliver({
+  type = 'incident.opened',
+  id = 'm1',
+  headers = {},
+  staticData = { secret },
+  options = {},
+  events = [type],
+  withoutRawBody = false,
+}: Delivery = {}) {
+  const text = JSON.stringify(messageExample(type))
+  const at = new Date()
+  const refused: { status?: number; body?: unknown } = {}
+  const context = {
+    getWorkflowStaticData: () => staticData,
+    getRequestObject: () => ({ rawBody: withoutRawBody ? undefined : Buffer.from(text) }),
+    getHeaderData: () => ({
+      'webhook-id': id,
+      'webhook-timestamp': `${Math.floor(at.getTime() / 1000)}`,
+      'webhook-signature': new Webhook(secret).sign(id, at, text),
+      ...headers,
+    }),
+    getResponseObject: () => ({
+      status(status: number) {
+        refused.status = status
+        return this
+      },
+      json(body: unknown) {
+        refused.body = body
+      },
+    }),
+    getNodeParameter: (name: string, fallback: unknown) =>
+      name === 'events' ? events : (options[name.replace('options.', '')] ?? fallback),
+    logger: { warn: () => {} },
+  }
+  const result = await new TocsinTrigger().webhook.call(
+    context as unknown as ThisParameterType<TocsinTrigger['webhook']>,
+  )
+  return {
+    answer: result.webhookResponse,
+    items: result.workflowData?.[0]?.map(({ json }) => json),
+    refused,
+    staticData,
+  }
+}
+
+describe.each([
+  'incident.opened',
+  'incident.acknowledged',
+  'incident.resolved',
+  'incident.reopened',
+  'test',
+] as const)('%s', (type) => {
+  test('comes out in the shape of its published schema, with its id', async () => {
+    const { items, answer } = await deliver({ type })
+    expect(answer).toEqual({ ok: true })
+    expect(items).toHaveLength(1)
+    const { webhookId, ...message } = items![0]!
+    expect(webhookId).toBe('m1')
+    expect(message).toEqual(messageExample(type))
+    expect(messageBody(type).parse(message)).toEqual(message)
+  })
+})
+
+test('simplified, an incident is flat and short; a test stays as it is', async () => {
+  const { items } = await deliver({ options: { simplify: true } })
+  expect(items).toEqual([
+    {
+      webhookId: 'm1',
+      type: 'incident.opened',
+      timestamp: '2026-11-21T08:00:00.000Z',
+      monitor: 'Checkout',
+      id: expect.any(String),
+      reference: 'INC-042',
+      title: 'Checkout is down',
+      status: 'open',
+      severity: 'critical',
+      services: ['checkout'],
+      openedAt: '2026-11-21T08:00:00.000Z',
+      acknowledgedAt: null,
+      resolvedAt: null,
+      durationMs: null,
+    },
+  ])
+  const test = await deliver({ type: 'test', options: { simplify: true } })
+  expect(test.items).toEqual([{ webhookId: 'm1', ...messageExample('test') }])
+})
+
+test.each([
+  ['no secret is stored', { staticData: {} }],
+  ['another secret is stored', { staticData: { secret: `whsec_${randomBytes(32).toString('base64')}` } }],
+  ['n8n kept no bytes', { withoutRawBody: true }],
+  ['the signature is forged', { headers: { 'webhook-signature': 'v1,AAAA' } }],
+  ['it is old', { headers: { 'webhook-timestamp': '1600000000' } }],
+] as [string, Delivery][])('%s: 401, and nothing starts', async (_, delivery) => {
+  const { items, refused } = await deliver(delivery)
+  expect(items).toBeUndefined()
+  expect(refused).toMatchObject({ status: 401, body: { ok: false } })
+})
+
+test('a repeat is answered and dropped; a marked replay starts again', async () => {
+  const staticData = { secret, taken: ['m1'] }
+  expect(await deliver({ staticData })).toMatchObject({ answer: { ok: true, repeat: true } })
+  expect((await deliver({ staticData })).items).toBeUndefined()
+  const replay = await deliver({ staticData, headers: { 'tocsin-replay': 'true' } })
+  expect(replay.items).toHaveLength(1)
+})
+
+test('a message is noted only when n8n asks for the answer: by then its execution is stored', async () => {
+  const staticData: Record<string, unknown> = { secret }
+  const delivered = await deliver({ staticData })
+  expect(delivered.answer).toEqual({ ok: true })
+  expect(staticData.taken).toEqual(['m1'])
+
+  const other = { secret }
+  const context = { events: ['incident.resolved'], staticData: other }
+  expect((await deliver(context)).answer).toEqual({ ok: true, ignored: true })
+  expect(other).toEqual({ secret })
+})

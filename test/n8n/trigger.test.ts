@@ -1,0 +1,399 @@
+import { createHmac, randomUUID } from 'node:crypto'
+import type { ApiEndpoint, ApiIncident, ApiMessage, ApiMessageType } from '@tocsin/core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { messageBody } from '../../ingest/message-schema.ts'
+import { deliver, fromSentry } from '../demo/senders.ts'
+import type { SendingSource } from '../support/tocsin-process.ts'
+import { until } from '../support/until.ts'
+import type { Json } from './n8n-process.ts'
+import { openWorld, triggerAlone, type World } from './world.ts'
+
+let world: World
+let sentry: SendingSource
+
+beforeAll(async () => {
+  world = await openWorld()
+  sentry = await world.tocsin.createSource({ adapter: 'sentry' })
+})
+afterAll(() => world?.close())
+
+const project = () => `/projects/${world.tocsin.projectId}`
+const ago = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString()
+
+/** An incident by hand, for tests that do not care where it comes from. */
+async function openIncident(more: object = {}): Promise<ApiIncident> {
+  const body = { title: `Incident ${randomUUID()}`, ...more }
+  return (await world.tocsin.api<{ incident: ApiIncident }>('POST', `${project()}/incidents`, body)).incident
+}
+
+async function change(incident: ApiIncident, step: 'acknowledge' | 'resolve' | 'reopen') {
+  await world.tocsin.api('POST', `${project()}/incidents/${incident.id}/${step}`, {})
+}
+
+/** Runs with the trigger active, and leaves nothing behind. */
+async function withTrigger(
+  parameters: Record<string, unknown>,
+  run: (workflowId: string, endpoint: ApiEndpoint) => Promise<void>,
+) {
+  const id = await world.n8n.createWorkflow(triggerAlone(world.credential, parameters))
+  try {
+    await run(id, await world.activate(id))
+  } finally {
+    await world.n8n.forget(id)
+    await until('nothing is registered', async () => (await world.endpoints()).length === 0)
+  }
+}
+
+const items = async (workflowId: string, count: number): Promise<Json[]> =>
+  (await world.executions(workflowId, count)).flatMap(({ output }) => output['Tocsin Trigger'] ?? [])
+
+describe('the credential test', () => {
+  const check = async (data: { baseUrl: string; apiToken: string }) => {
+    const credential = await world.n8n.createCredential('tocsinApi', data)
+    return world.n8n.rest('POST', '/credentials/test', {
+      credentials: { ...credential, type: 'tocsinApi', data },
+    })
+  }
+
+  test('is glad of a good key', async () => {
+    const apiToken = await world.createKey(['incidents:read'])
+    expect(await check({ baseUrl: world.tocsin.address, apiToken })).toMatchObject({ status: 'OK' })
+  })
+
+  test('names a wrong key, a wrong address and a missing scope', async () => {
+    const { address } = world.tocsin
+    expect(await check({ baseUrl: address, apiToken: 'wrong' })).toMatchObject({
+      status: 'Error',
+      message: expect.stringMatching(/key that is unknown or has expired.* Put in one that is valid\.$/),
+    })
+    const apiToken = await world.createKey(['events:write'])
+    expect(await check({ baseUrl: address, apiToken })).toMatchObject({
+      status: 'Error',
+      message: expect.stringContaining('lacks the scope incidents:read'),
+    })
+    expect(await check({ baseUrl: 'http://127.0.0.1:9', apiToken })).toMatchObject({
+      status: 'Error',
+      message: expect.stringMatching(/^Nothing answers at http:\/\/127\.0\.0\.1:9 .*Check the Base URL/),
+    })
+    expect(await check({ baseUrl: world.n8n.address, apiToken })).toMatchObject({
+      status: 'Error',
+      message: expect.stringContaining('Something other than Tocsin answers'),
+    })
+  })
+})
+
+test('a signed Sentry request opens, a person acknowledges, Sentry resolves: one execution each, with the right item', async () => {
+  await withTrigger({}, async (workflow, endpoint) => {
+    expect(endpoint).toMatchObject({
+      url: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+\/webhook\/[^/]+\/webhook$/),
+      events: ['incident.opened', 'incident.acknowledged', 'incident.resolved'],
+      description: 'n8n: Hears of incidents',
+    })
+    const opened = await deliver(fromSentry(sentry, 'created', ago(4)))
+    expect(opened.status).toBe(200)
+    await items(workflow, 1)
+    await change(opened.body.incident as unknown as ApiIncident, 'acknowledge')
+    await items(workflow, 2)
+    await deliver(fromSentry(sentry, 'resolved', ago(1)))
+
+    const heard = await items(workflow, 3)
+    expect(heard.map(({ type, data }) => [type, data.sequence, data.incident.status])).toEqual([
+      ['incident.opened', 1, 'open'],
+      ['incident.acknowledged', 2, 'acknowledged'],
+      ['incident.resolved', 3, 'resolved'],
+    ])
+    for (const { webhookId, ...message } of heard) {
+      expect(webhookId).toMatch(/^[0-9a-f-]{36}$/)
+      expect(messageBody(message.type as ApiMessageType).parse(message)).toEqual(message)
+    }
+    const read = await world.tocsin.api<{ incident: ApiIncident }>(
+      'GET',
+      `${project()}/incidents/${opened.body.incident!.id}`,
+    )
+    expect(heard[2].data.incident).toEqual(read.incident)
+
+    const { messages } = await world.tocsin.api<{ messages: ApiMessage[] }>(
+      'GET',
+      `${project()}/endpoints/${endpoint.id}/messages`,
+    )
+    expect(messages.map(({ id }) => id).reverse()).toEqual(heard.map(({ webhookId }) => webhookId))
+    expect(await world.executions(workflow, 3)).toMatchObject([
+      { mode: 'webhook', status: 'success' },
+      { mode: 'webhook', status: 'success' },
+      { mode: 'webhook', status: 'success' },
+    ])
+  })
+})
+
+describe('what may not start the workflow', () => {
+  /** Signs as Tocsin does, but for what a test changes. */
+  async function post(
+    endpoint: ApiEndpoint,
+    {
+      id = randomUUID() as string,
+      at = Math.floor(Date.now() / 1000),
+      secret = endpoint.secret,
+      body = MESSAGE,
+      headers = {},
+    } = {},
+  ) {
+    const key = Buffer.from(secret.slice('whsec_'.length), 'base64')
+    const signature = createHmac('sha256', key).update(`${id}.${at}.${MESSAGE}`).digest('base64')
+    const response = await fetch(endpoint.url, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        'webhook-id': id,
+        'webhook-timestamp': `${at}`,
+        'webhook-signature': `v1,${signature}`,
+        ...headers,
+      },
+      body,
+    })
+    return { status: response.status, body: await response.text() }
+  }
+  const MESSAGE = JSON.stringify({
+    type: 'incident.opened',
+    timestamp: '2026-11-21T08:00:00.000Z',
+    data: { incident: { title: 'Ümlaut' } },
+  })
+
+  test('forged, altered, old and unsigned requests get a 401; a repeat is answered and dropped', async () => {
+    await withTrigger({}, async (workflow, endpoint) => {
+      const now = Math.floor(Date.now() / 1000)
+      const forged = `whsec_${Buffer.alloc(32).toString('base64')}`
+      expect((await post(endpoint, { secret: forged })).status).toBe(401)
+      expect((await post(endpoint, { body: MESSAGE.replace('Ü', 'U') })).status).toBe(401)
+      expect((await post(endpoint, { at: now - 310 })).status).toBe(401)
+      expect((await post(endpoint, { at: now + 320 })).status).toBe(401)
+      expect((await fetch(endpoint.url, { method: 'POST', body: MESSAGE })).status).toBe(401)
+
+      const id = randomUUID()
+      expect(await post(endpoint, { id })).toEqual({ status: 200, body: '{"ok":true}' })
+      expect(await post(endpoint, { id, at: now - 60 })).toEqual({
+        status: 200,
+        body: '{"ok":true,"repeat":true}',
+      })
+      // The last one stands for all before it: had they started anything, it would be there by now.
+      const last = randomUUID()
+      await post(endpoint, { id: last })
+      expect((await items(workflow, 2)).map(({ webhookId }) => webhookId)).toEqual([id, last])
+    })
+  })
+
+  test('a replay that someone asked for in Tocsin starts it again', async () => {
+    await withTrigger({}, async (workflow) => {
+      await openIncident()
+      const [{ webhookId }] = await items(workflow, 1)
+      await world.tocsin.api('POST', `${project()}/messages/${webhookId}/replay`, {})
+      expect((await items(workflow, 2)).map((item) => item.webhookId)).toEqual([webhookId, webhookId])
+    })
+  })
+
+  test('a test from Tocsin is taken, but starts only what asked for tests', async () => {
+    await withTrigger({}, async (workflow, endpoint) => {
+      await world.tocsin.api('POST', `${project()}/endpoints/${endpoint.id}/test`, {})
+      await until('the test arrived', async () => (await counters(endpoint)).delivered === 1)
+      await openIncident()
+      expect((await items(workflow, 1)).map(({ type }) => type)).toEqual(['incident.opened'])
+    })
+    await withTrigger({ events: ['test'] }, async (workflow, endpoint) => {
+      await world.tocsin.api('POST', `${project()}/endpoints/${endpoint.id}/test`, {})
+      const [item] = await items(workflow, 1)
+      const { webhookId: _, ...message } = item
+      expect(messageBody('test').parse(message)).toEqual(message)
+    })
+  })
+
+  test('once it is deactivated, its endpoint is gone and its address unknown', async () => {
+    let address = ''
+    await withTrigger({}, async (workflow, { url }) => {
+      address = url
+      await world.deactivate(workflow)
+      expect(await world.endpoints()).toEqual([])
+    })
+    expect((await fetch(address, { method: 'POST' })).status).toBe(404)
+  })
+})
+
+async function counters(endpoint: ApiEndpoint): Promise<ApiEndpoint['counters']> {
+  const path = `${project()}/endpoints/${endpoint.id}`
+  return (await world.tocsin.api<{ endpoint: ApiEndpoint }>('GET', path)).endpoint.counters
+}
+
+describe('what the trigger asks for', () => {
+  test('every option becomes a filter of the endpoint; simplify leaves the fields people ask for', async () => {
+    const options = {
+      project: { __rl: true, mode: 'id', value: world.tocsin.projectId },
+      severities: ['critical', 'high'],
+      services: 'checkout, payments',
+      labels: { label: [{ name: 'team', value: 'shop' }] },
+      sources: [sentry.id],
+      drills: true,
+    }
+    await withTrigger({ events: ['incident.reopened'], options }, async (_, endpoint) => {
+      expect(endpoint).toMatchObject({
+        events: ['incident.reopened'],
+        severities: ['critical', 'high'],
+        services: ['checkout', 'payments'],
+        labels: { team: 'shop' },
+        sources: [sentry.id],
+        drills: true,
+      })
+    })
+    await withTrigger({ options: { severities: ['critical'], simplify: true } }, async (workflow) => {
+      await openIncident({ severity: 'low' })
+      const { id, reference, title } = await openIncident({ severity: 'critical', services: ['checkout'] })
+      expect(await items(workflow, 1)).toEqual([
+        {
+          webhookId: expect.any(String),
+          type: 'incident.opened',
+          timestamp: expect.any(String),
+          monitor: null,
+          id,
+          reference,
+          title,
+          status: 'open',
+          severity: 'critical',
+          services: ['checkout'],
+          openedAt: expect.any(String),
+          acknowledgedAt: null,
+          resolvedAt: null,
+          durationMs: null,
+        },
+      ])
+    })
+  })
+
+  test('an edited event list registers again', async () => {
+    await withTrigger({ events: ['incident.opened'] }, async (workflow) => {
+      const edited = triggerAlone(world.credential, { events: ['incident.resolved'] })
+      const { nodes } = await world.n8n.api('GET', `/workflows/${workflow}`)
+      edited.nodes[0]!.webhookId = nodes[0].webhookId
+      await world.n8n.api('PUT', `/workflows/${workflow}`, {
+        ...edited,
+        settings: { saveDataSuccessExecution: 'all' },
+      })
+      await until('the endpoint has the new list', async () => {
+        const [endpoint] = await world.endpoints()
+        return endpoint?.events.join() === 'incident.resolved'
+      })
+      const incident = await openIncident()
+      await change(incident, 'resolve')
+      expect((await items(workflow, 1)).map(({ type }) => type)).toEqual(['incident.resolved'])
+      expect(await world.endpoints()).toHaveLength(1)
+    })
+  })
+
+  test('an endpoint that has our address already is taken over, its filters and its secret renewed', async () => {
+    const workflow = triggerAlone(world.credential, { events: ['incident.opened'] })
+    const url = `${world.n8n.address}/webhook/${workflow.nodes[0]!.webhookId}/webhook`
+    const orphan = { url, events: ['test'], severities: ['low'], drills: true, enabled: false }
+    const { endpoint, secret } = await world.tocsin.api<{ endpoint: ApiEndpoint; secret: string }>(
+      'POST',
+      `${project()}/endpoints`,
+      orphan,
+    )
+    const id = await world.n8n.createWorkflow(workflow)
+    await world.n8n.api('POST', `/workflows/${id}/activate`)
+    const taken = await until('it is taken over', async () =>
+      (await world.endpoints()).find((one) => one.enabled && one.secret !== secret),
+    )
+    expect(taken).toMatchObject({
+      id: endpoint.id,
+      events: ['incident.opened'],
+      severities: [],
+      drills: false,
+    })
+    await openIncident()
+    expect(await items(id, 1)).toHaveLength(1)
+    await world.deactivate(id)
+  })
+
+  test('the editor listens at an address of its own, registered and removed apart from the production one', async () => {
+    await withTrigger({ events: ['incident.opened'] }, async (workflow, production) => {
+      const listen = await world.n8n.rest('POST', `/workflows/${workflow}/run`, {
+        triggerToStartFrom: { name: 'Tocsin Trigger' },
+      })
+      expect(listen).toEqual({ waitingForWebhook: true })
+      const [test] = (await world.endpoints()).filter(({ id }) => id !== production.id)
+      expect(test!.url).toBe(production.url.replace('/webhook/', '/webhook-test/'))
+      expect(test!.secret).not.toBe(production.secret)
+
+      const { id } = await openIncident()
+      const heard = await world.executions(workflow, 2)
+      expect(heard.map(({ mode }) => mode).toSorted()).toEqual(['manual', 'webhook'])
+      for (const { output } of heard) {
+        expect(output['Tocsin Trigger']).toMatchObject([{ data: { incident: { id } } }])
+      }
+      await until('only the production address is left', async () => (await world.endpoints()).length === 1)
+      expect((await world.endpoints())[0]!.id).toBe(production.id)
+    })
+  })
+
+  test('a key that may not create endpoints: the activation says which scope is missing', async () => {
+    const credential = await world.n8n.createCredential('tocsinApi', {
+      baseUrl: world.tocsin.address,
+      apiToken: await world.createKey(['incidents:read']),
+    })
+    const id = await world.n8n.createWorkflow(triggerAlone(credential))
+    await world.n8n.api('POST', `/workflows/${id}/activate`)
+    // It tries several times first.
+    await until(
+      'n8n says why',
+      async () => {
+        const status = await world.n8n.rest('GET', `/workflows/${id}/publication-status`)
+        return JSON.stringify(status).includes('lacks the scope endpoints:write')
+      },
+      { withinMs: 60_000, everyMs: 500 },
+    )
+    await world.n8n.forget(id)
+  })
+})
+
+describe('over time', () => {
+  test('a restart of Tocsin and one of n8n keep an active workflow working, with the same endpoint', async () => {
+    await withTrigger({}, async (workflow, endpoint) => {
+      await world.tocsin.restart()
+      const incident = await openIncident()
+      await items(workflow, 1)
+
+      await world.n8n.stop()
+      await world.n8n.start()
+      await change(incident, 'acknowledge')
+      expect((await items(workflow, 2)).map(({ type }) => type)).toEqual([
+        'incident.opened',
+        'incident.acknowledged',
+      ])
+      expect((await world.endpoints()).map(({ id }) => id)).toEqual([endpoint.id])
+    })
+  })
+
+  test('what happens while n8n is down is heard when it is back, in order, once', async () => {
+    await withTrigger({}, async (workflow, endpoint) => {
+      // Tries again after 10, 20, 40 seconds, where the default waits five minutes.
+      await world.tocsin.api('PATCH', `${project()}/endpoints/${endpoint.id}`, { policy: 'uptimera-30m' })
+      await world.n8n.stop()
+      const incident = await openIncident()
+      await change(incident, 'acknowledge')
+      await change(incident, 'resolve')
+      await until('Tocsin has tried', async () => (await counters(endpoint)).attempts > 0)
+
+      await world.n8n.start()
+      const heard = await until(
+        'all is heard',
+        async () => {
+          const ended = await world.n8n.executions(workflow)
+          return ended.length >= 3 && ended
+        },
+        { withinMs: 400_000, everyMs: 250 },
+      )
+      expect(heard.flatMap(({ output }) => output['Tocsin Trigger']!).map(({ type }) => type)).toEqual([
+        'incident.opened',
+        'incident.acknowledged',
+        'incident.resolved',
+      ])
+      expect(await counters(endpoint)).toMatchObject({ pending: 0, delivered: 3, failed: 0 })
+    })
+  })
+})

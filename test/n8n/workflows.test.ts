@@ -1,0 +1,415 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import type { ApiIncident, ApiTimelineEntry } from '@tocsin/core'
+import pg from 'pg'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { inRepository } from '../support/child.ts'
+import { freshDatabase } from '../support/databases.ts'
+import { until } from '../support/until.ts'
+import { openMailServer } from './mail-server.ts'
+import type { Credential, Json, Workflow } from './n8n-process.ts'
+import type { Answer, OutsideRequest } from './outside.ts'
+import { openWorld, type World } from './world.ts'
+
+/** Every ready workflow as it is published: nothing is changed but that its nodes get credentials. */
+
+const FOLDER = inRepository('n8n-nodes/workflows')
+const HOSTS = [
+  'slack.com',
+  'api.github.com',
+  'api.linear.app',
+  'example.atlassian.net',
+  'api.statuspage.io',
+  'api.notion.com',
+  'api.openai.com',
+]
+
+let world: World
+const tried = new Set<string>()
+
+beforeAll(async () => {
+  world = await openWorld(HOSTS)
+})
+afterAll(() => world?.close())
+
+const project = () => `/projects/${world.tocsin.projectId}`
+
+async function openIncident(more: object = {}): Promise<ApiIncident> {
+  const body = { title: 'Checkout is down', severity: 'critical', services: ['checkout'], ...more }
+  return (await world.tocsin.api<{ incident: ApiIncident }>('POST', `${project()}/incidents`, body)).incident
+}
+
+async function change(incident: ApiIncident, step: 'acknowledge' | 'resolve') {
+  await world.tocsin.api('POST', `${project()}/incidents/${incident.id}/${step}`, {})
+}
+
+async function read(incident: ApiIncident): Promise<ApiIncident> {
+  return (await world.tocsin.api<{ incident: ApiIncident }>('GET', `${project()}/incidents/${incident.id}`))
+    .incident
+}
+
+/** Plays a service for one test, and answers what it has been asked since. */
+function play(host: string, answer: Answer): () => OutsideRequest[] {
+  const from = world.outside.received.length
+  world.outside.play(host, answer)
+  return () => world.outside.received.slice(from)
+}
+
+/** Imports a workflow, gives its nodes these credentials, and activates it for one test. */
+async function activate(
+  file: string,
+  credentials: Record<string, Record<string, unknown>> = {},
+): Promise<string> {
+  tried.add(`${file}.json`)
+  const workflow = JSON.parse(readFileSync(`${FOLDER}/${file}.json`, 'utf8')) as Workflow
+  const made: Record<string, Credential> = { tocsinApi: world.credential }
+  for (const [type, data] of Object.entries(credentials))
+    made[type] = await world.n8n.createCredential(type, data)
+  for (const node of workflow.nodes) {
+    const type = credentialOf(node)
+    if (type) node.credentials = { [type]: made[type]! }
+  }
+  const id = await world.n8n.createWorkflow(workflow)
+  onTestFinished(() => world.n8n.forget(id))
+  if (workflow.nodes.some(({ type }) => type.endsWith('tocsinTrigger'))) await world.activate(id)
+  else await world.n8n.api('POST', `/workflows/${id}/activate`)
+  return id
+}
+
+function credentialOf({ type, parameters }: Workflow['nodes'][number]): string | undefined {
+  if (type.startsWith('n8n-nodes-tocsin.')) return 'tocsinApi'
+  if (type.endsWith('.httpRequest'))
+    return (parameters.nodeCredentialType ?? parameters.genericAuthType) as string
+  const types: Record<string, string> = {
+    slack: 'slackApi',
+    github: 'githubApi',
+    linear: 'linearApi',
+    jira: 'jiraSoftwareCloudApi',
+    emailSend: 'smtp',
+    postgres: 'postgres',
+    webhook: 'httpHeaderAuth',
+    lmChatOpenAi: 'openAiApi',
+  }
+  return types[type.split('.').at(-1)!]
+}
+
+/** Waits for the executions of a workflow, all of which have to succeed. */
+async function succeeded(workflowId: string, count: number) {
+  const executions = await world.executions(workflowId, count)
+  expect(executions.map(({ status, error }) => [status, error])).toEqual(
+    executions.map(() => ['success', undefined]),
+  )
+  return executions
+}
+
+test('Slack: the button of the message acknowledges, the end is told', async () => {
+  const asked = play('slack.com', () => ({ ok: true, channel: 'C1', ts: '1.2', message: {} }))
+  const workflow = await activate('slack-acknowledge', { slackApi: { accessToken: 'xoxb-1' } })
+  const incident = await openIncident()
+  const [message] = await until('the message is posted', () => asked().length === 1 && asked())
+  expect(message).toMatchObject({
+    method: 'POST',
+    path: '/api/chat.postMessage',
+    headers: { authorization: 'Bearer xoxb-1' },
+  })
+  const text = JSON.stringify(message!.body)
+  expect(text).toContain(`*critical* ${incident.reference} Checkout is down`)
+
+  const button = (message!.body as Json).blocks.find(({ type }: Json) => type === 'actions').elements[0]
+  expect(button.text.text).toBe('Acknowledge')
+  expect((await read(incident)).status).toBe('open')
+  // Previews of chats are told apart from people by this header.
+  const person = { headers: { 'User-Agent': 'Mozilla/5.0 (X11; Linux x86_64) Chrome/150.0.0.0' } }
+  // The message is out a moment before n8n waits for the click: until then it answers 409.
+  await until('the click is taken', async () => (await fetch(button.url, person)).status === 200)
+  await until('it is acknowledged', async () => (await read(incident)).status === 'acknowledged')
+
+  await change(incident, 'resolve')
+  await succeeded(workflow, 2)
+  expect(JSON.stringify(asked()[1]!.body)).toContain(
+    `Resolved after 0 min: ${incident.reference} Checkout is down`,
+  )
+})
+
+test('GitHub: an issue with labels, and the duration as a comment', async () => {
+  const asked = play('api.github.com', ({ method, path }) => {
+    if (method === 'GET') return [{ number: 7 }]
+    return path.endsWith('/issues') ? { number: 7 } : { id: 1 }
+  })
+  const workflow = await activate('github-issue', {
+    githubApi: { server: 'https://api.github.com', user: 'me', accessToken: 'ghp' },
+  })
+  const incident = await openIncident()
+  await succeeded(workflow, 1)
+  await change(incident, 'resolve')
+  await succeeded(workflow, 2)
+  const issues = '/repos/your-organisation/your-repository/issues'
+  expect(asked().map(({ method, path, body }) => [method, path.split('?')[0], body])).toEqual([
+    [
+      'POST',
+      issues,
+      {
+        title: `[${incident.reference}] Checkout is down`,
+        body: expect.stringContaining('Severity critical'),
+        labels: ['checkout', 'critical', incident.reference],
+        assignees: [],
+      },
+    ],
+    ['GET', issues, expect.anything()],
+    ['POST', `${issues}/7/comments`, { body: 'Resolved after 0 min.' }],
+  ])
+  expect(asked()[1]!.path).toContain(`labels=${incident.reference}`)
+})
+
+test('Linear: an issue with labels, made where they are missing, and the duration as a comment', async () => {
+  const asked = play('api.linear.app', ({ body }) => {
+    const { query } = body as { query: string }
+    if (query.includes('issueLabels('))
+      return { data: { issueLabels: { nodes: [{ id: 'L-critical', name: 'critical' }] } } }
+    if (query.includes('issueLabelCreate'))
+      return { data: { l0: { issueLabel: { id: 'L-0' } }, l1: { issueLabel: { id: 'L-1' } } } }
+    if (query.includes('issueCreate')) return { data: { issueCreate: { issue: { id: 'I-1' } } } }
+    if (query.includes('issues(')) return { data: { issues: { nodes: [{ id: 'I-1' }] } } }
+    return { data: { commentCreate: { success: true, comment: { id: 'C-1' } } } }
+  })
+  const workflow = await activate('linear-issue', { linearApi: { apiKey: 'lin' } })
+  const incident = await openIncident()
+  await succeeded(workflow, 1)
+  await change(incident, 'resolve')
+  await succeeded(workflow, 2)
+  const bodies = asked().map(({ body }) => body as Json)
+  expect(bodies[0].variables).toEqual({ names: ['checkout', 'critical', incident.reference] })
+  expect(bodies[1].query).toBe(
+    `mutation { l0: issueLabelCreate(input: { name: "checkout" }) { issueLabel { id } } l1: issueLabelCreate(input: { name: "${incident.reference}" }) { issueLabel { id } } }`,
+  )
+  expect(bodies[2].variables.input).toMatchObject({
+    title: `[${incident.reference}] Checkout is down`,
+    labelIds: ['L-critical', 'L-0', 'L-1'],
+  })
+  expect(bodies[3].variables).toEqual({ reference: incident.reference })
+  expect(JSON.stringify(bodies[4])).toContain('Resolved after 0 min.')
+})
+
+test('Jira: a ticket with labels, and the duration as a comment', async () => {
+  const asked = play('example.atlassian.net', ({ method, path }) => {
+    if (path.endsWith('/issuetype')) return [{ id: '10001', name: 'Bug' }]
+    if (path.includes('search')) return { issues: [{ id: '1', key: 'OPS-1' }], total: 1 }
+    return method === 'POST' ? { id: '1', key: 'OPS-1' } : { id: '1', key: 'OPS-1', fields: {} }
+  })
+  const workflow = await activate('jira-ticket', {
+    jiraSoftwareCloudApi: { email: 'me@example.com', apiToken: 'j', domain: 'https://example.atlassian.net' },
+  })
+  const incident = await openIncident({ services: ['the checkout'] })
+  await succeeded(workflow, 1)
+  await change(incident, 'resolve')
+  await succeeded(workflow, 2)
+  const created = asked().find(({ method, path }) => method === 'POST' && path.endsWith('/issue'))!
+  expect((created.body as Json).fields).toMatchObject({
+    summary: `[${incident.reference}] Checkout is down`,
+    labels: ['the-checkout', 'critical', incident.reference],
+    project: { id: '10000' },
+  })
+  const searched = asked().find(({ path }) => path.includes('search'))!
+  expect(decodeURIComponent(searched.path) + JSON.stringify(searched.body)).toContain(incident.reference)
+  const comment = asked().find(({ path }) => path.endsWith('/issue/OPS-1/comment'))!
+  expect(JSON.stringify(comment.body)).toContain('Resolved after 0 min.')
+})
+
+test('e-mail: one for every step', async () => {
+  const server = await openMailServer()
+  onTestFinished(server.close)
+  const workflow = await activate('email', {
+    smtp: {
+      host: '127.0.0.1',
+      port: server.port,
+      secure: false,
+      disableStartTls: true,
+      user: '',
+      password: '',
+    },
+  })
+  const incident = await openIncident()
+  await change(incident, 'acknowledge')
+  await change(incident, 'resolve')
+  await succeeded(workflow, 3)
+  const subjects = server.mails.map((mail) => /^Subject: (.*)$/m.exec(mail)?.[1])
+  expect(subjects.toSorted()).toEqual([
+    `[acknowledged] ${incident.reference} Checkout is down`,
+    `[open] ${incident.reference} Checkout is down`,
+    `[resolved] ${incident.reference} Checkout is down`,
+  ])
+  expect(server.mails[0]).toContain('Services: checkout')
+})
+
+test('SQL: a row for every incident, kept up to date', async () => {
+  const database = await freshDatabase('postgres')
+  onTestFinished(() => database.dispose())
+  const { username, password, hostname, port, pathname } = new URL(database.url)
+  const workflow = await activate('sql-rows', {
+    postgres: {
+      host: hostname,
+      port: Number(port),
+      database: pathname.slice(1),
+      user: username,
+      password,
+      ssl: 'disable',
+    },
+  })
+  const incident = await openIncident({ title: "Robert'); DROP TABLE incidents;--" })
+  await succeeded(workflow, 1)
+  await change(incident, 'resolve')
+  await succeeded(workflow, 2)
+
+  const client = new pg.Client({ connectionString: database.url })
+  await client.connect()
+  const { rows } = await client.query('select * from incidents')
+  await client.end()
+  expect(rows).toMatchObject([
+    {
+      id: incident.id,
+      reference: incident.reference,
+      title: incident.title,
+      status: 'resolved',
+      severity: 'critical',
+    },
+  ])
+})
+
+test('status page: opened, moved on, ended, and no title of an alert on it', async () => {
+  const pages: Json[] = []
+  const asked = play('api.statuspage.io', ({ method, body }) => {
+    if (method === 'GET') return [{ id: 'other', name: '[INC-000] Older' }, ...pages]
+    if (method === 'POST') pages.push({ id: 'p1', name: (body as Json).incident.name })
+    return { id: 'p1' }
+  })
+  const workflow = await activate('status-page', {
+    httpHeaderAuth: { name: 'Authorization', value: 'OAuth 1' },
+  })
+  const incident = await openIncident()
+  await succeeded(workflow, 1)
+  await change(incident, 'acknowledge')
+  await succeeded(workflow, 2)
+  await change(incident, 'resolve')
+  await succeeded(workflow, 3)
+  const base = '/v1/pages/YOUR-PAGE-ID/incidents'
+  expect(
+    asked()
+      .filter(({ method }) => method !== 'GET')
+      .map(({ method, path, body }) => [method, path, (body as Json).incident]),
+  ).toEqual([
+    [
+      'POST',
+      base,
+      {
+        name: `[${incident.reference}] Trouble with checkout`,
+        status: 'investigating',
+        body: 'We are looking into it.',
+      },
+    ],
+    ['PATCH', `${base}/p1`, { status: 'identified', body: 'Someone is on it.' }],
+    ['PATCH', `${base}/p1`, { status: 'resolved', body: 'It is over.' }],
+  ])
+  expect(asked()[0]!.headers.authorization).toBe('OAuth 1')
+})
+
+test('Notion: the postmortem becomes a page when it is over', async () => {
+  const asked = play('api.notion.com', () => ({ object: 'page', id: 'n1' }))
+  const workflow = await activate('postmortem-to-notion', { notionApi: { apiKey: 'ntn' } })
+  const incident = await openIncident()
+  await change(incident, 'resolve')
+  await succeeded(workflow, 1)
+  const [page] = asked()
+  expect(page).toMatchObject({
+    method: 'POST',
+    path: '/v1/pages',
+    headers: { authorization: 'Bearer ntn' },
+  })
+  const { properties, children } = page!.body as Json
+  expect(properties.title.title[0].text.content).toBe(`Postmortem of ${incident.reference}: Checkout is down`)
+  const blocks = children.map((block: Json) => [block.type, block[block.type].rich_text[0].text.content])
+  expect(blocks).toContainEqual(['heading_2', 'Timeline'])
+  expect(blocks.flat().join('\n')).toContain(incident.reference)
+  expect(blocks.length).toBeLessThanOrEqual(100)
+})
+
+test('deploys: 423 with the incidents while a critical one is open, else 200; nothing without the key', async () => {
+  await activate('block-deploys', { httpHeaderAuth: { name: 'X-Deploy-Key', value: 'letmein' } })
+  const ask = async (key = 'letmein') => {
+    const response = await fetch(`${world.n8n.address}/webhook/deploy-gate`, {
+      headers: { 'X-Deploy-Key': key },
+    })
+    return {
+      status: response.status,
+      body: response.status === 200 || response.status === 423 ? await response.json() : null,
+    }
+  }
+  await until('the gate answers', async () => (await ask()).status !== 404)
+  const { incidents } = await world.tocsin.api<{ incidents: ApiIncident[] }>(
+    'GET',
+    `${project()}/incidents?status=open,acknowledged`,
+  )
+  for (const incident of incidents) await change(incident, 'resolve')
+
+  expect(await ask()).toEqual({ status: 200, body: { allowed: true, incidents: [] } })
+  expect((await ask('wrong')).status).toBe(403)
+  await openIncident({ severity: 'low' })
+  const critical = await openIncident()
+  const second = await openIncident()
+  expect(await ask()).toEqual({
+    status: 423,
+    body: { allowed: false, incidents: [second.reference, critical.reference] },
+  })
+})
+
+test('AI triage: an agent uses Tocsin as its tool, and can write to this incident only', async () => {
+  const call = (name: string, args: object) => ({
+    role: 'assistant',
+    content: null,
+    tool_calls: [
+      { id: `call_${name}`, type: 'function', function: { name, arguments: JSON.stringify(args) } },
+    ],
+  })
+  const turns = [
+    call('Read_the_incident', {}),
+    call('List_other_incidents', { since: '2020-01-01T00:00:00Z' }),
+    call('Add_a_note', { text: 'Looks like the database.' }),
+    { role: 'assistant', content: 'Done.' },
+  ]
+  const asked = play('api.openai.com', () => ({
+    id: 'c1',
+    object: 'chat.completion',
+    created: 1,
+    model: 'gpt-4.1-mini',
+    choices: [{ index: 0, message: turns.shift(), finish_reason: turns.length ? 'tool_calls' : 'stop' }],
+    usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 },
+  }))
+  const workflow = await activate('ai-triage', { openAiApi: { apiKey: 'sk-test' } })
+  const incident = await openIncident()
+  await succeeded(workflow, 1)
+
+  const { timeline } = await world.tocsin.api<{ timeline: ApiTimelineEntry[] }>(
+    'GET',
+    `${project()}/incidents/${incident.id}/timeline`,
+  )
+  expect(timeline.at(-1)).toMatchObject({ kind: 'note', text: 'Looks like the database.' })
+  const bodies = asked().map(({ body }) => body as Json)
+  const tools = bodies[0].tools.map(({ function: tool }: Json) => [
+    tool.name,
+    Object.keys(tool.parameters.properties),
+  ])
+  expect(Object.fromEntries(tools)).toEqual({
+    Read_the_incident: [],
+    List_other_incidents: ['since'],
+    Add_a_note: ['text'],
+  })
+  const said = JSON.stringify(bodies.at(-1).messages)
+  expect(said).toContain(incident.reference)
+  expect(said).toContain('Looks like the database.')
+})
+
+test('every workflow of the folder was tried', () => {
+  expect([...tried].sort()).toEqual(readdirSync(FOLDER).sort())
+})
+
+test('nothing asked for a host that nobody plays', () => {
+  expect(world.outside.refused).toEqual([])
+})
