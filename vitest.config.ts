@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import { defineConfig } from 'vitest/config'
+import { configDefaults, defineConfig } from 'vitest/config'
 
 const fromNodes = createRequire(new URL('n8n-nodes/package.json', import.meta.url))
 
@@ -9,7 +9,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     // `npm run test:n8n` runs these.
-    exclude: ['test/n8n/**'],
+    exclude: [...configDefaults.exclude, 'test/n8n/**'],
     globalSetup: ['test/support/postgres-server.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
