@@ -8,7 +8,13 @@ import type { HookRequest, SourceSettings } from '../../../core/types.ts'
 import { hookRequest, noSettings, payloadsOf } from './payload.ts'
 
 const SECRET = 'a secret of a source'
-const context = { id: 'test-1', at: '2026-07-01T12:00:00.000Z', secret: SECRET, settings: noSettings }
+const context = {
+  id: 'test-1',
+  at: '2026-07-01T12:00:00.000Z',
+  secret: SECRET,
+  projectId: '11111111-1111-4111-8111-111111111111',
+  settings: noSettings,
+}
 
 function sent(
   adapter: Adapter,
