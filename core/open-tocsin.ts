@@ -28,6 +28,7 @@ import { beginOnce } from './use-cases/idempotency.ts'
 import * as incidents from './use-cases/incidents.ts'
 import * as keys from './use-cases/keys.ts'
 import * as messages from './use-cases/messages.ts'
+import { previewSource } from './use-cases/preview.ts'
 import * as projects from './use-cases/projects.ts'
 import * as requests from './use-cases/requests.ts'
 import * as sources from './use-cases/sources.ts'
@@ -189,6 +190,8 @@ function useCases(core: Core, caller: Caller): Tocsin {
     deleteSource: (project, source) => sources.deleteSource(core, caller, project, source),
     rotateSource: (project, source, input) => sources.rotateSource(core, caller, project, source, input),
     testSource: (project, source) => sources.testSource(core, caller, project, source),
+
+    previewSource: (project, input) => previewSource(core, caller, project, input),
 
     listRequests: (project, query) => requests.listRequests(core, caller, project, query),
     getRequest: (project, request) => requests.getRequest(core, caller, project, request),

@@ -3,7 +3,8 @@ import { BlockList, isIPv6 } from 'node:net'
 import { ZodError } from 'zod'
 import type { Adapter } from './adapters/adapter.ts'
 import { findHeaderFault, readBody } from './adapters/read-body.ts'
-import { adapterBySlug, readerOf } from './adapters/registry.ts'
+import { readerOf } from './adapters/reader.ts'
+import { adapterBySlug } from './adapters/registry.ts'
 import { CONFIG_CHANGED, type Command, type ReceiveCommand, type ReceiveResult } from './commands.ts'
 import type { Directory, KnownProject, KnownSource } from './directory.ts'
 import { type ErrorCode, TocsinError } from './errors.ts'
@@ -724,7 +725,7 @@ function withRequestId(error: TocsinError, requestId: string): TocsinError {
 }
 
 /** The first problem of a body: which field, and what about it. Never the value. */
-function explain(error: ZodError): string {
+export function explain(error: ZodError): string {
   const issue = error.issues[0]
   if (!issue) return 'it cannot be read.'
   const field = issue.path.map(String).join('.').slice(0, 100)

@@ -12,6 +12,8 @@ import type {
   ApiMessage,
   ApiMessageQuery,
   ApiPage,
+  ApiPreview,
+  ApiPreviewInput,
   ApiProject,
   ApiProjectInput,
   ApiProjectPatch,
@@ -66,6 +68,9 @@ export interface Tocsin {
     incidentId: string | null
     answers: ApiReceived[]
   }>
+
+  /** What a body would be read as, and what would come of it now. Stores nothing. */
+  previewSource(project: string, input: ApiPreviewInput): Promise<ApiPreview>
 
   listRequests(
     project: string,

@@ -1,7 +1,6 @@
 import type { Adapter } from './adapter.ts'
 import { alertmanager } from './alertmanager.ts'
 import { betterstack } from './betterstack.ts'
-import { isObject } from './clean.ts'
 import { cloudevents } from './cloudevents.ts'
 import { datadog } from './datadog.ts'
 import { generic } from './generic.ts'
@@ -38,15 +37,4 @@ const BY_SLUG = new Map(adapters.map((adapter) => [adapter.slug, adapter]))
 /** The adapter of that name in addresses and settings; undefined where there is none. */
 export function adapterBySlug(slug: string): Adapter | undefined {
   return BY_SLUG.get(slug)
-}
-
-/**
- * Who reads a body that came to this source: as a rule its own adapter. Tools are set up for one another's addresses:
- * a body of Alertmanager's on a runframe source, and, at the short address, a title and nothing of the source's own tool.
- */
-export function readerOf(adapter: Adapter, body: unknown, atShortAddress: boolean): Adapter {
-  if (!isObject(body)) return adapter
-  if (adapter === runframe && Array.isArray(body.alerts)) return alertmanager
-  if (!atShortAddress || adapter.marks === null || typeof body.title !== 'string') return adapter
-  return adapter.marks.some((name) => Object.hasOwn(body, name)) ? adapter : runframe
 }

@@ -427,7 +427,7 @@ function aad(credentialId: string): string {
   return `source_credential/${credentialId}/sealed`
 }
 
-function adapterOf(slug: string): Adapter {
+export function adapterOf(slug: string): Adapter {
   const adapter = adapterBySlug(slug)
   if (adapter) return adapter
   const known = adapters.map((a) => a.slug).join(', ')

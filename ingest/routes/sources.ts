@@ -3,6 +3,8 @@ import { defineRoute } from '../define-route.ts'
 import {
   nextCursor,
   Page,
+  Preview,
+  PreviewInput,
   Received,
   RotateInput,
   Source,
@@ -74,6 +76,18 @@ export const sourceRoutes = [
     scope: 'sources:write',
     status: 204,
     run: (tocsin, { params }) => tocsin.deleteSource(params.project, params.source),
+  }),
+  defineRoute({
+    id: 'previewSource',
+    method: 'post',
+    path: '/projects/:project/sources/preview',
+    tag: 'Sources',
+    summary: 'Ask what a body would be read as and what would come of it; stores nothing',
+    scope: 'sources:read',
+    body: PreviewInput,
+    status: 200,
+    answer: Preview,
+    run: (tocsin, { params, body }) => tocsin.previewSource(params.project, body),
   }),
   defineRoute({
     id: 'rotateSource',

@@ -7,7 +7,7 @@ import { serve } from './serve.ts'
 import { stubTocsin } from './stub-tocsin.ts'
 
 const document = openApiDocument(operations)
-const METHODS = ['get', 'post', 'put', 'patch', 'delete']
+const METHODS = ['get', 'post', 'put', 'patch', 'delete', 'options']
 
 interface Layer {
   route?: { path: string; methods: Record<string, boolean> }
@@ -86,6 +86,7 @@ describe.each(operations)('$method $path', (operation) => {
 const BODIES: Record<string, unknown> = {
   '/projects': { name: 'a' },
   '/projects/:project/sources': { adapter: 'generic' },
+  '/projects/:project/sources/preview': { adapter: 'generic', sample: { title: 'Down' } },
   '/projects/:project/incidents': { title: 'Down' },
   '/projects/:project/incidents/:incident/notes': { text: 'Looking.' },
   '/projects/:project/endpoints': { url: 'https://example.com/webhooks' },
