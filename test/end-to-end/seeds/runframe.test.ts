@@ -75,7 +75,8 @@ describe.runIf(curl)('its curl lines work as pasted', () => {
       '{"title": "{{event.title}}", "description": "{{event.culprit}}", "severity": "{{event.level}}"}',
     ],
   ])('its %s sample, at the address of a source of any tool', async (adapter, text) => {
-    const own = (await tocsin.createSource({ adapter, address: 'token' })).url
+    const own = (await tocsin.createSource({ adapter, address: 'token', settings: { grouping: 'signal' } }))
+      .url
     const short = `${tocsin.address}/webhooks/${own.split('/').at(-1)}`
     for (const target of [url, short]) {
       const { status, body } = await paste(line(target, text))
