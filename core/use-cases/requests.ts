@@ -179,7 +179,9 @@ function toApi(row: ListedRow): ApiRequest {
 
 function readUtf8(body: Buffer): string | null {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(body)
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(body)
+    // Text is what people and other programs can take in.
+    return text.includes('\0') ? null : text
   } catch {
     return null
   }

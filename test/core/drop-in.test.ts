@@ -195,6 +195,18 @@ describe.each(databaseKinds)('the address of a drop-in adapter on %s', (kind) =>
       expect(request.message).toContain('defaults')
     })
 
+    test('a body that is no text is kept as its bytes', async () => {
+      const project = await t.project()
+      const source = await project.source('grafana-irm')
+      const body = Buffer.from('{"a":1}', 'utf16le').toString()
+      const { requestId } = await post('grafana-irm', body, { authorization: `Bearer ${source.secret}` })
+      const { request } = await t.admin.getRequest(project.id, requestId)
+      expect([request.bodyEncoding, Buffer.from(request.body ?? '', 'base64').toString()]).toEqual([
+        'base64',
+        body,
+      ])
+    })
+
     test('reads a body of the wrong size as none', async () => {
       const project = await t.project()
       const source = await project.source('grafana-irm')
