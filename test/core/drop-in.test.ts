@@ -163,6 +163,24 @@ describe.each(databaseKinds)('the address of a drop-in adapter on %s', (kind) =>
       expect(await codeOf(post('pagerduty-events', '{broken'))).toMatch(/^malformed_body/)
     })
 
+    test('keeps the body for a replay, and shows it without the key', async () => {
+      const project = await t.project()
+      const source = await project.source('pagerduty-events')
+      const accepted = await event(source, { dedup_key: 'kept' })
+      expect(await codeOf(event(source, { dedup_key: 'x'.repeat(300) }))).toMatch(/^invalid_payload/)
+      const shown = await Promise.all(
+        (await project.requests()).map(async ({ id }) => t.admin.getRequest(project.id, id)),
+      )
+      expect(shown).toHaveLength(2)
+      for (const { request } of shown) {
+        expect(request.body).toContain('"routing_key":"********","event_action":"trigger"')
+        expect(JSON.stringify(request)).not.toContain(source.secret)
+      }
+      expect(await t.admin.replayRequest(project.id, accepted.requestId, {})).toMatchObject({
+        duplicate: true,
+      })
+    })
+
     test('does not let two projects share what alone tells the source', async () => {
       const [one, two] = [await t.project(), await t.project()]
       const source = await one.source('pagerduty-events')
