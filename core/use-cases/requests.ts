@@ -155,7 +155,11 @@ export async function replayRequest(
     receivedAt: row.received_at,
     ip: null,
   }
-  const { requestId: _, ...answer } = await core.receive(
+  const {
+    requestId: _,
+    echo: __,
+    ...answer
+  } = await core.receive(
     request,
     { kind: 'project', projectId, adapter: '', sourceId: row.source_id },
     undefined,

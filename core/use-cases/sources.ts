@@ -227,7 +227,8 @@ export async function testSource(
     const test = adapter.testRequest(kind, { id, at, secret, projectId, settings })
     if (!test) continue
     const { request, address } = hookRequestOf(row, secret, test, core.now().toISOString())
-    answers.push(await core.receive(request, address, undefined, { drill: true }))
+    const { echo: _, ...answer } = await core.receive(request, address, undefined, { drill: true })
+    answers.push(answer)
   }
   const incident = answers[0]?.incident ?? null
   return {
