@@ -144,7 +144,7 @@ function toEvent(
   rawBody: Buffer,
 ): AlertEvent {
   const type = cleanText(said.type, LIMITS.word) ?? ''
-  const isIncident = said.data.type === 'incident' || said.data.type === 'incident_reference'
+  const isIncident = said.data.type === 'incident'
   const other = isObject(said.data.incident) ? said.data.incident : null
   const incident = Incident.parse(isIncident ? said.data : (other ?? {}))
   const kind = (isIncident && KINDS.get(type)) || 'info'
