@@ -19,6 +19,7 @@ import { all, insertRows, run, statement, updateRows, type Work } from '../store
 import type { Caller, ReceiveAddress } from '../tocsin.ts'
 import type { AddressKind, HookRequest, SourceSettings } from '../types.ts'
 import { allow, type Core, can, change, cutPage, readPage } from './core.ts'
+import { resolveIncident } from './incidents.ts'
 import { configChanged, projectRow } from './projects.ts'
 
 const MASKED = '********'
@@ -203,7 +204,10 @@ export async function rotateSource(
   return row.address === 'token' ? { source } : { source, secret }
 }
 
-/** Sends a request as the tool would, through the real path, as a drill that opens and recovers (N3). */
+/**
+ * Sends a request as the tool would, through the real path, as a drill that opens and recovers (N3). Where the tool never
+ * says that it is over, the drill is resolved as by a person.
+ */
 export async function testSource(
   core: Core,
   caller: Caller,
@@ -231,6 +235,10 @@ export async function testSource(
     answers.push(answer)
   }
   const incident = answers[0]?.incident ?? null
+  if (incident && adapter.says.resolves === null) {
+    const person: Caller = { ...caller, scopes: ['incidents:write'] }
+    await resolveIncident(core, person, projectId, incident.id, { note: 'The test is over.' })
+  }
   return {
     success: incident !== null,
     reference: incident?.reference ?? null,
