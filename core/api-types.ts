@@ -113,7 +113,17 @@ export interface ApiSourceHealth {
   successRate30d: number | null
   lastRequestAt: string | null
   lastSuccessAt: string | null
-  lastErrors: { at: string; code: string; message: string; requestId: string }[]
+  lastErrors: { at: string; code: string; message: string; diagnosis: string | null; requestId: string }[]
+  /** How many requests in a row, up to the last one, were accepted, and how many were refused: one of them is 0. */
+  successStreak: number
+  failureStreak: number
+  /** Alerts that began to fire and that ended, of the last 30 days, without drills. */
+  opened30d: number
+  recovered30d: number
+  /** Status words that no table knows, of the last 30 days, newest first: their events open and resolve nothing. */
+  unknownStatusWords: { word: string; count: number; lastAt: string }[]
+  /** What its owner may want to mend, in sentences. */
+  notes: string[]
 }
 
 export interface ApiSource {
@@ -146,6 +156,8 @@ export interface ApiSourceInput {
   address?: 'project' | 'token'
   secret?: string
   settings?: ApiSourceSettingsInput
+  /** Answers an id to reveal the credential by instead of the credential, for callers that must not see it. */
+  reveal?: boolean
 }
 
 export interface ApiSourcePatch {
@@ -197,7 +209,61 @@ export interface ApiRotateInput {
   overlapMinutes?: number
   /** A secret made by the sender; generated where absent. */
   secret?: string
+  /** As at the creation. */
+  reveal?: boolean
 }
+
+/** A credential just made, to be seen once by someone with `secrets:read`. */
+export interface ApiReveal {
+  id: string
+  /** Ten minutes after it was made. */
+  expiresAt: string
+}
+
+/** What a reveal shows. */
+export interface ApiCredential {
+  sourceId: string
+  adapter: string
+  name: string
+  url: string
+  /** Null where the address itself is the credential. */
+  secret: string | null
+}
+
+/** Whether a project receives webhooks, and where tools would send them. */
+export interface ApiIngestion {
+  projectId: string
+  projectName: string
+  plan: ApiPlan
+  /** Whether the plan has webhooks. */
+  inPlan: boolean
+  /** The plan has them and the project's own switch is on. */
+  enabled: boolean
+  /** Base of every address. */
+  publicUrl: string
+  /** One per tool, whether there is a source for it or not; `{token}` stands for the token of a source. */
+  addresses: { adapter: string; name: string; address: 'project' | 'token'; url: string }[]
+}
+
+/** One call of an assistant's tool. */
+export interface ApiToolCall {
+  id: string
+  at: string
+  /** Null where no project was found for it. */
+  projectId: string | null
+  caller: { keyId: string; name: string }
+  tool: string
+  /** As given, without what may be a secret. */
+  arguments: Record<string, unknown>
+  /** `ok`, or the code of the error. */
+  outcome: string
+  durationMs: number
+}
+
+export type ApiToolCallInput = Pick<
+  ApiToolCall,
+  'projectId' | 'tool' | 'arguments' | 'outcome' | 'durationMs'
+>
 
 export interface ApiIncidentSummary {
   id: string
@@ -230,6 +296,8 @@ export interface ApiSignal {
   source: { id: string; adapter: string; name: string }
   firedAt: string
   recoveredAt: string | null
+  /** Milliseconds it fired; null while it does. */
+  durationMs: number | null
 }
 
 export interface ApiIncident {
@@ -289,6 +357,30 @@ export interface ApiIncidentQuery {
   cursor?: string
 }
 
+/** Which incidents to measure; `exclude` leaves out those known late, or with a time the sender did not give. */
+export interface ApiMetricsQuery {
+  severity?: ApiSeverity[]
+  service?: string[]
+  /** Source ids or adapter slugs. */
+  source?: string[]
+  since?: string
+  until?: string
+  exclude?: ('late' | 'timeInferred')[]
+}
+
+export interface ApiMetrics {
+  /** Mean milliseconds from detection to the first acknowledgement, of those acknowledged; null without any. */
+  mttaMs: number | null
+  /** Mean milliseconds incidents were open, over all their stretches, of those resolved; null without any. */
+  mttrMs: number | null
+  /** Incidents measured; drills never are. */
+  incidents: number
+  /** Those of them that nobody acknowledged. */
+  unacknowledged: number
+  /** Incidents that match but were left out, drills among them. */
+  excluded: number
+}
+
 export interface ApiEvent {
   id: string
   externalId: string | null
@@ -317,6 +409,8 @@ export interface ApiEvent {
     stackTrace?: string[]
     values?: Record<string, string | number>
     thresholds?: Record<string, string | number>
+    /** The query or condition of the alert's rule. */
+    expression?: string
     links?: { text: string; href: string }[]
   } | null
   duplicateCount: number
@@ -349,6 +443,10 @@ export interface ApiRequest {
   reason: string | null
   /** A sentence for the owner of the source. */
   message: string | null
+  /** The rule that decided; null where the request was refused. */
+  rule: string | null
+  /** What may be wrong with a refused request; null where its message says all that can be told. */
+  diagnosis: string | null
   deliveryKey: string | null
   incidentId: string | null
   bodySize: number
@@ -466,7 +564,7 @@ export interface ApiMessage {
   sequence: number | null
   status: 'pending' | 'delivered' | 'failed'
   /** Why it failed for good. */
-  reason: 'attempts' | 'gone' | 'circuit_open' | null
+  reason: 'attempts' | 'gone' | 'circuit_open' | 'restored' | null
   createdAt: string
   /** Null where it is done, or waits for the one before it. */
   nextAttemptAt: string | null
@@ -476,6 +574,10 @@ export interface ApiMessage {
 
 export interface ApiMessageQuery {
   status?: ApiMessage['status'][]
+  type?: ApiMessageType[]
+  /** Made at or after, and at or before. */
+  since?: string
+  until?: string
   limit?: number
   cursor?: string
 }
@@ -497,4 +599,161 @@ export interface ApiReplayRange {
   since?: string
   until?: string
   status?: ('delivered' | 'failed')[]
+}
+
+// ---- post-mortems ----
+
+export type ApiPostmortemTemplate = 'standard' | 'brief' | 'five_whys'
+export type ApiPostmortemAudience = 'internal' | 'customer'
+
+export interface ApiPostmortemInput {
+  template?: ApiPostmortemTemplate
+  audience?: ApiPostmortemAudience
+  /** Drafts and answers, stores nothing (`revision` is null). Needs incidents:read only; storing needs incidents:write. */
+  dryRun?: boolean
+}
+
+/**
+ * What can be said of an incident, from its stored events and timeline alone. `evidenceIds` are ids of events or of
+ * timeline entries. Lists are bounded; `counts` tell of everything. With audience `customer`, nothing here names a
+ * person, host, label, alert or release.
+ */
+export interface ApiPostmortemFacts {
+  title: string
+  status: ApiIncidentStatus
+  severity: ApiSeverity
+  drill: boolean
+  services: string[]
+  /** Whether a sender said that customers are affected. */
+  customerImpact: boolean
+  /** The earliest firing, by the senders' clocks. */
+  startedAt: string
+  /** The first word of it that arrived. */
+  detectedAt: string
+  /** The first acknowledgement, also of an earlier open stretch. */
+  acknowledgedAt: string | null
+  /** Null while it is open. */
+  resolvedAt: string | null
+  timeToDetectMs: number
+  timeToAcknowledgeMs: number | null
+  /** Sum over the open stretches; null while it is open. */
+  timeToResolveMs: number | null
+  /** What vouches for the members above, by their names. */
+  evidenceIds: {
+    severity: string[]
+    services: string[]
+    customerImpact: string[]
+    startedAt: string[]
+    detectedAt: string[]
+    acknowledgedAt: string[]
+    resolvedAt: string[]
+  }
+  /** One unless it was reopened. */
+  stretches: {
+    startedAt: string
+    /** Null: open. */
+    resolvedAt: string | null
+    /** Null: open, or moved by events that came late. */
+    durationMs: number | null
+    resolution: 'recovered' | 'by_hand' | null
+    evidenceIds: string[]
+  }[]
+  /** What people, tools and Tocsin did, oldest first. */
+  actions: {
+    at: string
+    kind: 'opened' | 'acknowledged' | 'resolved' | 'reopened' | 'note'
+    by: { type: 'source' | 'key' | 'system'; name: string }
+    /** Text of a note. */
+    text: string | null
+    /** How many signals still fired at a resolution by hand. */
+    stillFiring: number | null
+    evidenceIds: string[]
+  }[]
+  signals: {
+    id: string
+    title: string
+    monitor: string | null
+    source: string
+    /** What its first alert said besides its title. */
+    description: string | null
+    status: ApiSignal['status']
+    severity: ApiSeverity
+    firedAt: string
+    recoveredAt: string | null
+    /** Whose word the last recovery is: the sender's, our inference, or a person's; null while it fires. */
+    recovery: 'reported' | 'inferred' | 'by_hand' | null
+    /** How often it fired in this incident. */
+    firings: number
+    /** Sum of its ended firings. */
+    firingMs: number
+    evidenceIds: string[]
+  }[]
+  sources: { id: string; adapter: string; name: string; events: number; evidenceIds: string[] }[]
+  counts: {
+    events: number
+    requests: number
+    /** Repeats of events, which changed nothing. */
+    duplicates: number
+    signals: number
+    firing: number
+    firings: number
+    /** Firings beyond the first of each signal. */
+    flaps: number
+    reopenings: number
+    /** Last recoveries that no sender reported. */
+    inferredRecoveries: number
+    /** Events whose sender gave no usable time, of those looked at. */
+    withoutTime: number
+    notes: number
+  }
+  /** Values and thresholds as the senders gave them, first and last of each signal. */
+  measurements: {
+    at: string
+    signal: string
+    kind: 'value' | 'threshold' | 'expression'
+    name: string
+    value: string | number
+    evidenceIds: string[]
+  }[]
+  /** What error trackers said. */
+  errors: {
+    title: string
+    culprit: string | null
+    /** Innermost frame first. */
+    stackTrace: string[]
+    count: number | null
+    users: number | null
+    firstSeenAt: string | null
+    lastSeenAt: string | null
+    release: string | null
+    environment: string | null
+    evidenceIds: string[]
+  }[]
+  /** Signals of this incident that fired together before, with the earlier incidents. */
+  coFiring: { signals: [string, string]; times: number; references: string[] }[]
+  /** Every id cited above, and what stands there. */
+  evidence: { id: string; kind: 'event' | 'timeline'; at: string; text: string }[]
+}
+
+export interface ApiPostmortem {
+  incidentId: string
+  reference: string
+  /** Null: a draft that is not stored. */
+  revision: number | null
+  template: ApiPostmortemTemplate
+  audience: ApiPostmortemAudience
+  markdown: string
+  /** tocsin: the deterministic draft; model: prose by the configured model, checked; person: written through the API. */
+  generatedBy: 'tocsin' | 'model' | 'person'
+  /** Why the model's text was not used; null where it was, or where none is configured. */
+  fallbackReason: string | null
+  createdAt: string
+  /** Name of the key it was made with; null where it is not stored. */
+  createdBy: string | null
+  facts: ApiPostmortemFacts
+  timeline: { at: string; text: string; evidenceIds: string[] }[]
+  gaps: { section: string; question: string }[]
+  related: { id: string; reference: string; title: string; why: string }[]
+  /** Sentences whose times, numbers or names are not among the facts. */
+  unsupported: { text: string; why: string }[]
 }

@@ -7,6 +7,7 @@ import { Outbox } from './outbox.ts'
 import type { OutboxEndpoint } from './store/outbox.ts'
 import { loadProjects, loadRequests, savePicture } from './store/picture.ts'
 import type { HookRequestTable } from './store/schema.ts'
+import { countRequests, type RequestTally } from './store/source-health.ts'
 import { insertRows, updateRows, type Work } from './store/statement.ts'
 import type { Settled } from './store/writer.ts'
 
@@ -23,6 +24,8 @@ export interface ReceiveCommand {
   endpoints: readonly OutboxEndpoint[]
   /** Its row in the request log, made once the decision is known. */
   row: (decision: RequestDecision, now: string) => Insertable<HookRequestTable>
+  /** What it says of its source's health, once the decision is known. */
+  tally: (decision: RequestDecision) => RequestTally
   /** A replay has its row already: `parked` rows take the new outcome, accepted ones stay as they are. */
   replayOf: 'parked' | 'accepted' | null
 }
@@ -105,7 +108,8 @@ export function* receiveTogether(
   )
   const rows: Insertable<HookRequestTable>[] = []
   const replayed: Partial<Insertable<HookRequestTable>>[] = []
-  const settled = commands.map(({ input, configVersion, row, replayOf }): Settled<ReceiveResult> => {
+  const tallies = new Map<string, RequestTally>()
+  const settled = commands.map(({ input, configVersion, row, tally, replayOf }): Settled<ReceiveResult> => {
     const project = projects.get(input.projectId)
     // Deleted since: authenticating again gives the answer of an unknown address.
     if (!project) return { value: CONFIG_CHANGED }
@@ -117,7 +121,10 @@ export function* receiveTogether(
     }
     const decision = decideRequest(picture, input, context)
     outbox.note()
-    if (replayOf === null) rows.push(row(decision, context.now))
+    if (replayOf === null) {
+      rows.push(row(decision, context.now))
+      tallies.set(input.requestId, tally(decision))
+    }
     if (replayOf === 'parked') replayed.push(outcomeOf(row(decision, context.now)))
     return { value: { decision, incident: decision.incident && answerOf(decision.incident) } }
   })
@@ -130,6 +137,7 @@ export function* receiveTogether(
   yield* savePicture(picture)
   yield* insertRows('hook_request', rows.map(withEvents))
   yield* updateRows('hook_request', replayed.map(withEvents), ['project_id', 'id'])
+  yield* countRequests(rows, tallies)
   if ((yield* outbox.save(context)) > 0) onMessages()
   return settled
 }
@@ -156,7 +164,19 @@ function answerOf({ id, number, title, severity, status, url }: IncidentAnswer):
 
 /** What a replay changes of its row: the request itself stays as it was received. */
 function outcomeOf(row: Insertable<HookRequestTable>): Partial<Insertable<HookRequestTable>> {
-  const { project_id, id, status, outcome, reason, message, delivery_key, incident_id, slot_at, slot_kind } =
-    row
-  return { project_id, id, status, outcome, reason, message, delivery_key, incident_id, slot_at, slot_kind }
+  const { project_id, id, status, outcome, reason, message, rule } = row
+  const { delivery_key, incident_id, slot_at, slot_kind } = row
+  return {
+    project_id,
+    id,
+    status,
+    outcome,
+    reason,
+    message,
+    rule,
+    delivery_key,
+    incident_id,
+    slot_at,
+    slot_kind,
+  }
 }

@@ -131,6 +131,11 @@ export class Directory {
     return project
   }
 
+  /** Some project that is in memory; undefined where none is. */
+  anyKnown(): KnownProject | undefined {
+    return this.#projects.values().next().value
+  }
+
   /** The projects that have a credential with this hash (see store/secrets.ts); perhaps from memory, unless `fresh`. */
   async projectsOf(hash: string, fresh = false): Promise<KnownProject[]> {
     let ids = fresh ? undefined : this.#byHash.get(hash)

@@ -7,6 +7,7 @@ export { RETRY_POLICIES } from './delivery/retry-policy.ts'
 export type { TargetRules } from './delivery/targets.ts'
 export { type ErrorCode, TocsinError } from './errors.ts'
 export { openTocsin } from './open-tocsin.ts'
+export { backupDatabase, type Restored, restoreDatabase } from './store/backup.ts'
 export { MESSAGE_TYPES } from './store/outbox.ts'
 export type {
   Caller,
@@ -31,6 +32,7 @@ export {
   SEVERITIES,
   type Severity,
 } from './types.ts'
+export { cleanText } from './untrusted-text.ts'
 
 import { adapters } from './adapters/registry.ts'
 

@@ -10,7 +10,9 @@ import { createIds, newProjectId } from './ids.ts'
 import { resolveWhenDue } from './matcher/human.ts'
 import { Picture } from './matcher/picture.ts'
 import type { MatchContext } from './matcher/state.ts'
+import { createModel } from './postmortem/model.ts'
 import { createReceive } from './receive.ts'
+import { forgetOld } from './retention.ts'
 import { dueIncidents, incidentsByIds } from './store/incident.ts'
 import { migrate } from './store/migrate.ts'
 import { migrations } from './store/migrations/index.ts'
@@ -20,7 +22,7 @@ import { keyCheck, newSecret } from './store/secrets.ts'
 import { all, insertRows, statement } from './store/statement.ts'
 import { createWriter } from './store/writer.ts'
 import type { Caller, OpenedTocsin, OpenOptions, Tocsin } from './tocsin.ts'
-import { SCOPES } from './types.ts'
+import * as audit from './use-cases/audit.ts'
 import type { Core } from './use-cases/core.ts'
 import { change, saveDecision } from './use-cases/core.ts'
 import * as endpoints from './use-cases/endpoints.ts'
@@ -28,6 +30,8 @@ import { beginOnce } from './use-cases/idempotency.ts'
 import * as incidents from './use-cases/incidents.ts'
 import * as keys from './use-cases/keys.ts'
 import * as messages from './use-cases/messages.ts'
+import { getMetrics } from './use-cases/metrics.ts'
+import * as postmortems from './use-cases/postmortems.ts'
 import { previewSource } from './use-cases/preview.ts'
 import * as projects from './use-cases/projects.ts'
 import * as requests from './use-cases/requests.ts'
@@ -35,6 +39,8 @@ import * as sources from './use-cases/sources.ts'
 
 /** How often timed transitions are looked for. */
 const DUE_EVERY_MS = 1000
+/** How often what is kept no longer is deleted. */
+const FORGET_EVERY_MS = 60_000
 
 /** Opens the database, brings it up to date, makes what the first start needs, and offers the use-cases. */
 export async function openTocsin(options: OpenOptions): Promise<OpenedTocsin> {
@@ -86,6 +92,7 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
     authenticateKey: (key) => keys.authenticateKey({ database, now }, key),
     newId,
     log,
+    strangerDelayMs: options.strangerDelayMs,
   })
   const core: Core = {
     database,
@@ -101,17 +108,20 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
     context,
     targets,
     resolve,
+    model: options.model ? createModel(options.model, () => randomBytes(16).toString('hex')) : null,
     onMessages,
   }
 
   const patient = patientOn(database)
   const { firstStart, defaultProjectId } = await firstStartOf(core, options.adminKey)
   const isWorker = options.role !== 'ingest'
-  const stopDue = isWorker ? startDue(core, log) : async () => {}
+  const stopDue = isWorker ? every(DUE_EVERY_MS, () => resolveDue(core), log) : async () => {}
+  const stopForgetting = isWorker ? every(FORGET_EVERY_MS, () => forgetOld(core), log) : async () => {}
   if (isWorker) {
     worker = createWorker({
       database,
       change: (run) => change(core, run),
+      isBusy: queue.isBusy,
       secretKey: options.secretKey,
       sender: createSender({ rules: targets, resolve, now: () => now().getTime() }),
       log,
@@ -129,7 +139,7 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
     receive: (request, address, refusal) => receive(request, address, refusal),
     isReady: () => database.ping(),
     async close() {
-      await stopDue()
+      await Promise.all([stopDue(), stopForgetting()])
       await worker?.stop()
       await writer.close()
       await database.close()
@@ -183,12 +193,15 @@ function useCases(core: Core, caller: Caller): Tocsin {
     updateProject: (project, patch) => projects.updateProject(core, caller, project, patch),
     deleteProject: (project) => projects.deleteProject(core, caller, project),
 
+    getIngestion: (project) => sources.getIngestion(core, caller, project),
+
     createSource: (project, input) => sources.createSource(core, caller, project, input),
     listSources: (project, page) => sources.listSources(core, caller, project, page),
     getSource: (project, source) => sources.getSource(core, caller, project, source),
     updateSource: (project, source, patch) => sources.updateSource(core, caller, project, source, patch),
     deleteSource: (project, source) => sources.deleteSource(core, caller, project, source),
     rotateSource: (project, source, input) => sources.rotateSource(core, caller, project, source, input),
+    revealSecret: (project, reveal) => sources.revealSecret(core, caller, project, reveal),
     testSource: (project, source) => sources.testSource(core, caller, project, source),
 
     previewSource: (project, input) => previewSource(core, caller, project, input),
@@ -213,6 +226,14 @@ function useCases(core: Core, caller: Caller): Tocsin {
       incidents.reopenIncident(core, caller, project, incident, input),
     addNote: (project, incident, input) => incidents.addIncidentNote(core, caller, project, incident, input),
 
+    draftPostmortem: (project, incident, input) =>
+      postmortems.draftPostmortem(core, caller, project, incident, input),
+    getPostmortem: (project, incident, query) =>
+      postmortems.getPostmortem(core, caller, project, incident, query),
+    savePostmortem: (project, incident, input) =>
+      postmortems.savePostmortem(core, caller, project, incident, input),
+    getMetrics: (project, query) => getMetrics(core, caller, project, query),
+
     createEndpoint: (project, input) => endpoints.createEndpoint(core, caller, project, input),
     listEndpoints: (project, page) => endpoints.listEndpoints(core, caller, project, page),
     getEndpoint: (project, endpoint) => endpoints.getEndpoint(core, caller, project, endpoint),
@@ -231,6 +252,9 @@ function useCases(core: Core, caller: Caller): Tocsin {
     createKey: (project, input) => keys.createKey(core, caller, project, input),
     listKeys: (project, page) => keys.listKeys(core, caller, project, page),
     deleteKey: (project, key) => keys.deleteKey(core, caller, project, key),
+
+    recordToolCall: (input) => audit.recordToolCall(core, caller, input),
+    listToolCalls: (project, page) => audit.listToolCalls(core, caller, project, page),
   }
 }
 
@@ -295,25 +319,28 @@ async function firstStartOf(
   }
 }
 
-/** A key given by setting is valid from this start on. */
+/**
+ * A key given by setting is valid from this start on. It names no scope but `admin`, which implies the others; so an
+ * assistant that is given it still sees no secrets.
+ */
 async function ensureAdminKey(core: Core, secret: string | undefined): Promise<void> {
   if (secret === undefined) return
-  const row = keys.keyRow(core, { name: 'admin', scopes: [...SCOPES], projectId: null, secret })
+  const row = keys.keyRow(core, { name: 'admin', scopes: ['admin'], projectId: null, secret })
   await change(core, function* () {
     yield* insertRows('api_key', [row], { onConflict: { do: 'ignore', columns: ['hash'] } })
   })
 }
 
-// ---- timed transitions ----
+// ---- by the clock ----
 
-/** Resolves incidents whose grace has ended. Answers how to stop. */
-function startDue(core: Core, log: OpenOptions['log'] & {}): () => Promise<void> {
-  let running: Promise<void> = Promise.resolve()
+/** Runs a work again and again, one run at a time. Answers how to stop. */
+function every(ms: number, work: () => Promise<unknown>, log: OpenOptions['log'] & {}): () => Promise<void> {
+  let running: Promise<unknown> = Promise.resolve()
   const timer = setInterval(() => {
     running = running
-      .then(() => resolveDue(core))
-      .catch((error: unknown) => log('warn', 'timed transitions wait', { error: String(error) }))
-  }, DUE_EVERY_MS)
+      .then(work)
+      .catch((error: unknown) => log('warn', 'work by the clock waits', { error: String(error) }))
+  }, ms)
   timer.unref()
   return async () => {
     clearInterval(timer)

@@ -71,8 +71,10 @@ export class Outbox {
     if (heard.length === 0) return 0
 
     const incidentIds = [...new Set(heard.map((one) => one.incidentId))]
-    const [signals, waiting] = yield* together(
+    const bySource = endpoints.some(({ filters }) => filters.sources.length > 0)
+    const [signals, members, waiting] = yield* together(
       all(shownSignals, { ids: incidentIds, most: MOST_SIGNALS }),
+      all(sourcesOfIncidents, { ids: bySource ? incidentIds : [] }),
       waitingLanes(
         endpoints.map((endpoint) => endpoint.id),
         incidentIds,
@@ -80,7 +82,7 @@ export class Outbox {
     )
     const withSources = heard.map((one) => ({
       ...one,
-      sources: signals.filter((row) => row.incident_id === one.incidentId).map((row) => row.source_id),
+      sources: members.filter((row) => row.incident_id === one.incidentId).map((row) => row.source_id),
     }))
     const bodies = new Map<string, string>()
     const rows = messagesFor(withSources, endpoints).map(({ endpoint, transition, type, reopened }) => {
@@ -177,6 +179,16 @@ function* endpointsFor(
   const unknown = ids.filter((id) => projects.get(id)?.endpoints === undefined)
   return unknown.length === 0 ? known : [...known, ...(yield* endpointsOfProjects(unknown))]
 }
+
+/** All of them: of the signals only some are shown. */
+const sourcesOfIncidents = statement<{ ids: string[] }, { incident_id: string; source_id: string }>((db, p) =>
+  db
+    .selectFrom('occurrence')
+    .select(['incident_id', 'source_id'])
+    .distinct()
+    .where(isAnyOf<string | null>('incident_id', p.list('ids')))
+    .$narrowType<{ incident_id: string }>(),
+)
 
 /** The newest occurrence of each signal in these incidents, firing ones first; at most so many of each. */
 const shownSignals = statement<{ ids: string[]; most: number }, LatestOccurrence>((db, p) => {

@@ -1,30 +1,35 @@
 import { hash } from 'node:crypto'
 import { BlockList, isIPv6 } from 'node:net'
+import type { Insertable } from 'kysely'
 import { ZodError } from 'zod'
 import type { Adapter } from './adapters/adapter.ts'
 import { findHeaderFault, readBody } from './adapters/read-body.ts'
 import { readerOf } from './adapters/reader.ts'
 import { adapterBySlug } from './adapters/registry.ts'
 import { CONFIG_CHANGED, type Command, type ReceiveCommand, type ReceiveResult } from './commands.ts'
+import { diagnoseRefusal, diagnoseStranger } from './diagnose.ts'
 import type { Directory, KnownProject, KnownSource } from './directory.ts'
 import { type ErrorCode, TocsinError } from './errors.ts'
 import type { RequestDecision } from './matcher/decide-request.ts'
 import { hourlyLimit } from './matcher/limit.ts'
 import { RULES } from './matcher/rules.ts'
 import { normalise } from './normalise.ts'
-import { NO_SETTINGS } from './policy.ts'
 import { reference } from './reference.ts'
 import { hookRequestRow, type LoggedRequest, trimUnauthorized } from './store/hook-request.ts'
+import type { HookRequestTable } from './store/schema.ts'
 import { hashDropIn, hashToken } from './store/secrets.ts'
-import { insertRows } from './store/statement.ts'
+import { countRequests } from './store/source-health.ts'
+import { insertRows, type Work } from './store/statement.ts'
 import type { Writer } from './store/writer.ts'
+import { tallyOf } from './tally.ts'
 import type { Caller, Log, ReceiveAddress, Received } from './tocsin.ts'
 import type { HookRequest, ParsedRequest } from './types.ts'
 
 /** How often a request is authenticated anew because the configuration changed meanwhile. */
 const MOST_TRIES = 5
 /** Rejections waiting to be logged; beyond that a flood of strangers is not worth the disk. */
-const MOST_PENDING_REJECTIONS = 100
+const MOST_STRANGERS = 100
+const MOST_STRANGER_BYTES = 8 * 1024 * 1024
 
 const STATUS: Partial<Record<ErrorCode, number>> = {
   malformed_body: 400,
@@ -63,14 +68,17 @@ export function createReceive({
   authenticateKey,
   newId,
   log,
+  strangerDelayMs = 250,
 }: {
   directory: Directory
   writer: Writer<Command, unknown>
   authenticateKey: (key: string) => Promise<Caller | undefined>
   newId: () => string
   log: Log
+  /** How long rejections of strangers wait to be stored together. */
+  strangerDelayMs?: number | undefined
 }): Receive {
-  let pendingRejections = 0
+  const strangers: Parameters<typeof storeStranger>[] = []
 
   return async function receive(...call) {
     try {
@@ -145,8 +153,8 @@ export function createReceive({
       return refuseWithoutSource(request, address, project, requestId)
     }
 
-    if (!project) adapterBySlug(address.adapter ?? 'generic')?.verify(request, 'no such project', NO_SETTINGS)
-    else logStranger(request, address, project, requestId, refusal)
+    if (project) logStranger(request, address, project, requestId, refusal)
+    else await pretend(request, address)
     // A signature cannot be checked over a body that was cut off; what refuses it is the same for everybody.
     throw withRequestId(refusal ?? unauthorized(), requestId)
   }
@@ -212,6 +220,15 @@ export function createReceive({
     }
     if (asked) logStranger(request, address, asked, requestId, refusal)
     throw withRequestId(refusal ?? unauthorized(), requestId)
+  }
+
+  /** The work a known project makes, on any other: how long a refusal takes must not tell which ones there are. */
+  async function pretend(request: HookRequest, address: ReceiveAddress): Promise<void> {
+    const decoy = directory.anyKnown()
+    if (!decoy) return
+    await vouchedFor(request, address, decoy)
+    const fresh = await directory.fresh(decoy.id)
+    if (fresh) await vouchedFor(request, address, fresh)
   }
 
   /** The first source whose credential verifies owns the request. */
@@ -291,21 +308,46 @@ export function createReceive({
     throw withRequestId(error, requestId)
   }
 
-  /** The owner sees that something knocked, not what it said; the answer does not wait, so that time tells nothing. */
-  function logStranger(
+  /**
+   * The owner sees that something knocked and what may be wrong with it, not what it said. Strangers are stored some
+   * together and some time later: neither this answer nor the next one tells by its time that there was something to store.
+   */
+  function logStranger(...stranger: Parameters<typeof storeStranger>): void {
+    const held = strangers.reduce((bytes, [{ rawBody }]) => bytes + rawBody.length, 0)
+    if (strangers.length >= MOST_STRANGERS || held > MOST_STRANGER_BYTES) return
+    strangers.push(stranger)
+    if (strangers.length > 1) return
+    const store = async () => {
+      for (const one of strangers.splice(0)) {
+        storeStranger(...one).catch((error: unknown) =>
+          log('warn', 'a rejection was not logged', { error: String(error) }),
+        )
+        // Whoever knocks properly comes in between.
+        await new Promise(setImmediate)
+      }
+    }
+    if (strangerDelayMs === 0) setImmediate(store)
+    else setTimeout(store, strangerDelayMs).unref()
+  }
+
+  async function storeStranger(
     request: HookRequest,
     address: ReceiveAddress,
     project: KnownProject,
     requestId: string,
     refusal: TocsinError | undefined,
-  ): void {
-    const asked = project.sources.filter((source) =>
+  ): Promise<void> {
+    const named = project.sources.filter((source) =>
       address.kind === 'token' ? source.address === 'token' : source.adapter.slug === address.adapter,
     )
-    const named = address.kind !== 'token' && asked.find((source) => source.id === address.sourceId)
-    const source = named || asked[0]
-    if (!source || pendingRejections >= MOST_PENDING_REJECTIONS) return
-    pendingRejections += 1
+    const { source, text } = diagnoseStranger(request, {
+      sources: project.sources,
+      asked: (address.kind !== 'token' && named.find((one) => one.id === address.sourceId)) || named[0],
+      adapter: address.adapter,
+      token: address.kind === 'token' ? address.token : null,
+      isWhole: refusal === undefined,
+    })
+    if (!source) return
     const row = hookRequestRow(request, {
       ...nothingLogged(requestId, project, source),
       status: refusal ? (STATUS[refusal.code] ?? 400) : 401,
@@ -314,20 +356,22 @@ export function createReceive({
       message: refusal
         ? `${refusal.message} Whether a credential of this source vouches for it could not be checked.`
         : 'No credential of this source vouches for the request.',
+      diagnosis: text,
       keep: 'nothing',
     })
-    writer
-      .submit({
-        kind: 'work',
-        *run() {
-          yield* insertRows('hook_request', [row])
-          yield* trimUnauthorized(source.id)
-        },
-      })
-      .catch((error: unknown) => log('warn', 'a rejection was not logged', { error: String(error) }))
-      .finally(() => {
-        pendingRejections -= 1
-      })
+    await insertAlone(row, () => trimUnauthorized(source.id))
+  }
+
+  /** A request that changes nothing but the log and the health of its source. */
+  function insertAlone(row: Insertable<HookRequestTable>, then?: () => Work<unknown>): Promise<unknown> {
+    return writer.submit({
+      kind: 'work',
+      *run() {
+        yield* insertRows('hook_request', [row])
+        yield* countRequests([row])
+        if (then) yield* then()
+      },
+    })
   }
 
   // ---- accept and parse ----
@@ -396,14 +440,10 @@ export function createReceive({
       outcome: 'rejected',
       reason: error.code,
       message: error.message,
+      diagnosis: source && diagnoseRefusal(error.code, request, source),
       keep: 'start',
     })
-    await writer.submit({
-      kind: 'work',
-      *run() {
-        yield* insertRows('hook_request', [row])
-      },
-    })
+    await insertAlone(row)
   }
 
   /** Our own fault: the body is kept, to be replayed once we are mended. */
@@ -430,12 +470,7 @@ export function createReceive({
         message: 'Tocsin could not handle this body. It is kept and can be replayed.',
         keep: 'all',
       })
-      await writer.submit({
-        kind: 'work',
-        *run() {
-          yield* insertRows('hook_request', [row])
-        },
-      })
+      await insertAlone(row)
     }
     throw new TocsinError(
       'unavailable',
@@ -514,9 +549,7 @@ export function createReceive({
         const refused = decision.retryAfterSeconds !== null
         const parked = decision.outcome === 'parked'
         return hookRequestRow(request, {
-          id: requestId,
-          projectId: project.id,
-          sourceId: source.id,
+          ...nothingLogged(requestId, project, source),
           status: refused ? 429 : 200,
           outcome: decision.outcome,
           reason: refused ? 'rate_limited' : parsed.filtered !== null ? 'filtered' : null,
@@ -526,6 +559,7 @@ export function createReceive({
               decision.hint ??
               whyDuplicate(decision) ??
               (bodyNotRead ? BODY_NOT_READ : null)),
+          rule: decision.events.find(({ outcome }) => outcome === decision.outcome)?.rule ?? null,
           // D7: what was not accepted leaves no mark.
           deliveryKey: parked || decision.outcome === 'filtered' ? null : (delivery?.key ?? null),
           incidentId: decision.incident?.id ?? null,
@@ -535,6 +569,7 @@ export function createReceive({
           keep: bodyNotRead ? 'start' : 'all',
         })
       },
+      tally: (decision) => tallyOf(events, decision, source.adapter),
     }
   }
 }
@@ -676,13 +711,24 @@ function nothingLogged(
   source: KnownSource | null,
 ): Pick<
   LoggedRequest,
-  'id' | 'projectId' | 'sourceId' | 'deliveryKey' | 'incidentId' | 'slotAt' | 'slotKind' | 'drill'
+  | 'id'
+  | 'projectId'
+  | 'sourceId'
+  | 'rule'
+  | 'diagnosis'
+  | 'deliveryKey'
+  | 'incidentId'
+  | 'slotAt'
+  | 'slotKind'
+  | 'drill'
 > {
   return {
     id,
     projectId: project.id,
     sourceId: source?.id ?? null,
     drill: false,
+    rule: null,
+    diagnosis: null,
     deliveryKey: null,
     incidentId: null,
     slotAt: null,

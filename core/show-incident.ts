@@ -67,5 +67,11 @@ export function signalToApi(row: LatestOccurrence): ApiSignal {
     source: { id: row.source_id, adapter: row.adapter, name: row.source_name },
     firedAt: row.fired_at,
     recoveredAt: row.recovered_at,
+    durationMs: row.recovered_at === null ? null : durationMs(row.fired_at, row.recovered_at),
   }
+}
+
+/** A recovery by another clock may lie before the start it ends. */
+function durationMs(firedAt: string, recoveredAt: string): number {
+  return Math.max(0, Date.parse(recoveredAt) - Date.parse(firedAt))
 }

@@ -1,5 +1,6 @@
 import type {
   ApiAttempt,
+  ApiCredential,
   ApiEndpoint,
   ApiEndpointInput,
   ApiEndpointPatch,
@@ -7,11 +8,16 @@ import type {
   ApiIncident,
   ApiIncidentInput,
   ApiIncidentQuery,
+  ApiIngestion,
   ApiKey,
   ApiKeyInput,
   ApiMessage,
   ApiMessageQuery,
+  ApiMetrics,
+  ApiMetricsQuery,
   ApiPage,
+  ApiPostmortem,
+  ApiPostmortemInput,
   ApiPreview,
   ApiPreviewInput,
   ApiProject,
@@ -22,6 +28,7 @@ import type {
   ApiRequest,
   ApiRequestDetail,
   ApiRequestQuery,
+  ApiReveal,
   ApiRotateInput,
   ApiScope,
   ApiSignal,
@@ -29,9 +36,12 @@ import type {
   ApiSourceInput,
   ApiSourcePatch,
   ApiTimelineEntry,
+  ApiToolCall,
+  ApiToolCallInput,
 } from './api-types.ts'
 import type { Resolve, TargetRules } from './delivery/targets.ts'
 import type { TocsinError } from './errors.ts'
+import type { ModelSettings } from './postmortem/model.ts'
 import type { HookRequest, Plan } from './types.ts'
 
 /**
@@ -48,7 +58,12 @@ export interface Tocsin {
   updateProject(project: string, patch: ApiProjectPatch): Promise<{ project: ApiProject }>
   deleteProject(project: string): Promise<void>
 
-  createSource(project: string, input: ApiSourceInput): Promise<{ source: ApiSource; secret?: string }>
+  getIngestion(project: string): Promise<{ ingestion: ApiIngestion }>
+
+  createSource(
+    project: string,
+    input: ApiSourceInput,
+  ): Promise<{ source: ApiSource; secret?: string; reveal?: ApiReveal }>
   listSources(project: string, page: ApiPage): Promise<{ sources: ApiSource[]; nextCursor: string | null }>
   getSource(project: string, source: string): Promise<{ source: ApiSource }>
   updateSource(project: string, source: string, patch: ApiSourcePatch): Promise<{ source: ApiSource }>
@@ -57,7 +72,9 @@ export interface Tocsin {
     project: string,
     source: string,
     input: ApiRotateInput,
-  ): Promise<{ source: ApiSource; secret?: string }>
+  ): Promise<{ source: ApiSource; secret?: string; reveal?: ApiReveal }>
+  /** Shows a credential that was made with `reveal`, once; `not_found` afterwards, and after ten minutes. */
+  revealSecret(project: string, reveal: string): Promise<{ credential: ApiCredential }>
   /** Sends a request through the real path as a drill that opens and recovers. */
   testSource(
     project: string,
@@ -118,6 +135,26 @@ export interface Tocsin {
   ): Promise<{ incident: ApiIncident }>
   addNote(project: string, incident: string, input: { text: string }): Promise<{ entry: ApiTimelineEntry }>
 
+  /** Drafts from the stored facts, and stores the draft as a new revision unless it is a dry run. */
+  draftPostmortem(
+    project: string,
+    incident: string,
+    input: ApiPostmortemInput,
+  ): Promise<{ postmortem: ApiPostmortem }>
+  /** The latest revision unless told; `not_found` where there is none. */
+  getPostmortem(
+    project: string,
+    incident: string,
+    query: { revision?: number },
+  ): Promise<{ postmortem: ApiPostmortem }>
+  /** Stores a person's text as a new revision; what the facts do not support is flagged, not refused. */
+  savePostmortem(
+    project: string,
+    incident: string,
+    input: { markdown: string },
+  ): Promise<{ postmortem: ApiPostmortem }>
+  getMetrics(project: string, query: ApiMetricsQuery): Promise<ApiMetrics>
+
   /** The URL a project has already answers that endpoint, unchanged, without a secret. */
   createEndpoint(
     project: string,
@@ -155,6 +192,14 @@ export interface Tocsin {
   createKey(project: string, input: ApiKeyInput): Promise<{ key: ApiKey; secret: string }>
   listKeys(project: string, page: ApiPage): Promise<{ keys: ApiKey[]; nextCursor: string | null }>
   deleteKey(project: string, key: string): Promise<void>
+
+  /** Any key may record its own calls. */
+  recordToolCall(input: ApiToolCallInput): Promise<void>
+  /** Newest first, of the last 90 days; with those of no project for keys of all projects. */
+  listToolCalls(
+    project: string,
+    page: ApiPage,
+  ): Promise<{ toolCalls: ApiToolCall[]; nextCursor: string | null }>
 }
 
 /** Who is calling: an API key, or the process itself. */
@@ -229,12 +274,16 @@ export interface OpenOptions {
   commitIntervalMs?: number
   /** Changes that may share a commit; default 256. */
   mostPerCommit?: number
+  /** How long rejections of strangers wait to be stored together; default 250. */
+  strangerDelayMs?: number
   /** `ingest` sends nothing and keeps no time; default `all`. */
   role?: 'all' | 'ingest' | 'worker'
   /** Where outgoing webhooks may go besides public addresses; default nowhere. */
   targets?: TargetRules
   /** Looks up host names; default by DNS. */
   resolve?: Resolve
+  /** Writes prose of post-mortems; default none. */
+  model?: ModelSettings
   now?: () => Date
   log?: Log
 }

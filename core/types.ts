@@ -60,9 +60,11 @@ export interface Monitor {
 export interface Evidence {
   /** Innermost frame first, at most 50, each at most 200 characters. */
   stackTrace?: string[]
-  /** Measured values by name (Grafana's `values`, Sentry's counts, users, release, environment, first and last seen). */
+  /** Measured values by name (Grafana's `values`, Sentry's counts, users, culprit, release, environment, first and last seen). */
   values?: Record<string, string | number>
   thresholds?: Record<string, string | number>
+  /** The query or condition of the alert's rule. */
+  expression?: string
   links?: { text: string; href: string }[]
 }
 

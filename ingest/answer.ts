@@ -32,8 +32,22 @@ export function answerJson(res: ServerResponse, status: number, body: unknown, h
 }
 
 export function answerJsonText(res: ServerResponse, status: number, text: string, headers?: Headers): void {
+  answerText(res, status, 'application/json', text, headers)
+}
+
+export function answerMarkdown(res: ServerResponse, status: number, text: string): void {
+  answerText(res, status, 'text/markdown', text)
+}
+
+function answerText(
+  res: ServerResponse,
+  status: number,
+  type: string,
+  text: string,
+  headers?: Headers,
+): void {
   res.writeHead(status, {
-    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Type': `${type}; charset=utf-8`,
     'Content-Length': Buffer.byteLength(text),
     'Cache-Control': 'no-store',
     'X-Content-Type-Options': 'nosniff',

@@ -1,5 +1,6 @@
 import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http'
 import { type Log, type OpenedTocsin, TocsinError } from '@tocsin/core'
+import { mcpHandler } from '@tocsin/mcp-server'
 import express, { type Express } from 'express'
 import helmet from 'helmet'
 import { answerError, answerJson } from './answer.ts'
@@ -7,6 +8,7 @@ import type { Config } from './config.ts'
 import { routeOperations } from './define-route.ts'
 import { apiErrorHandler } from './error-handler.ts'
 import { openApiDocument } from './openapi.ts'
+import { auditRoutes } from './routes/audit.ts'
 import { endpointRoutes } from './routes/endpoints.ts'
 import { healthRoutes } from './routes/health.ts'
 import { incidentRoutes } from './routes/incidents.ts'
@@ -14,6 +16,8 @@ import { keyRoutes } from './routes/keys.ts'
 import { meRoutes } from './routes/me.ts'
 import { messageSchemaRoutes } from './routes/message-schemas.ts'
 import { messageRoutes } from './routes/messages.ts'
+import { metricsRoutes } from './routes/metrics.ts'
+import { postmortemRoutes } from './routes/postmortems.ts'
 import { projectRoutes } from './routes/projects.ts'
 import { requestRoutes } from './routes/requests.ts'
 import { sourceRoutes } from './routes/sources.ts'
@@ -23,6 +27,8 @@ export interface AppOptions {
   tocsin: OpenedTocsin
   config: Pick<Config, 'trustProxy'>
   log: Log
+  /** Names it may be called by at /mcp, besides loopback ones. */
+  hosts?: readonly string[]
   /** Turns `/readyz` off before the process stops. */
   isStopping?: () => boolean
   now?: () => Date
@@ -34,14 +40,17 @@ export const operations = [
   ...sourceRoutes,
   ...requestRoutes,
   ...incidentRoutes,
+  ...postmortemRoutes,
+  ...metricsRoutes,
   ...endpointRoutes,
   ...messageRoutes,
   ...keyRoutes,
   ...meRoutes,
+  ...auditRoutes,
 ]
 
 /** The whole HTTP side of one open Tocsin, not yet listening. */
-export function createApp({ tocsin, config, log, isStopping, now }: AppOptions): Express {
+export function createApp({ tocsin, config, log, hosts, isStopping, now }: AppOptions): Express {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -61,6 +70,16 @@ export function createApp({ tocsin, config, log, isStopping, now }: AppOptions):
     }),
   )
   app.use(healthRoutes(tocsin, isStopping ?? (() => false)))
+
+  const mcp = mcpHandler({
+    authenticate: async (key) => {
+      const caller = await tocsin.authenticateKey(key)
+      return caller && tocsin.actingAs(caller)
+    },
+    hosts: hosts ?? [],
+    log,
+  })
+  app.use('/mcp', (req, res, next) => (req.path === '/' ? mcp(req, res) : next()))
 
   const document = openApiDocument(operations)
   app.get('/api/v1/openapi.json', (_req, res) => answerJson(res, 200, document))

@@ -24,8 +24,12 @@ export interface Config {
   defaultPlan: Plan
   /** Addresses of proxies whose X-Forwarded-For is believed. */
   trustProxy: string[]
+  /** Names it may be called by besides its public one, without ports. */
+  allowedHosts: string[]
   /** Networks that outgoing webhooks may reach besides public addresses. */
   allowPrivateTargets: string[]
+  /** Writes the prose of post-mortems; null: nothing leaves the house. */
+  model: { baseUrl: string; model: string; apiKey: string | null } | null
   role: Role
   logLevel: LogLevel
 }
@@ -57,7 +61,11 @@ export const SETTINGS = {
   TOCSIN_SECRET_KEY: { example: '"$(openssl rand -base64 32)"', read: readSecretKey },
   TOCSIN_DEFAULT_PLAN: { example: 'unlimited', read: oneOf(PLANS) },
   TOCSIN_TRUST_PROXY: { example: '10.0.0.0/8,192.168.1.5/32', read: readTrustedProxies },
+  TOCSIN_ALLOWED_HOSTS: { example: 'tocsin,192.168.1.5', read: readHosts },
   TOCSIN_ALLOW_PRIVATE_TARGETS: { example: '192.168.1.0/24', read: readNetworks },
+  TOCSIN_LLM_BASE_URL: { example: 'http://127.0.0.1:11434/v1', read: readModelUrl },
+  TOCSIN_LLM_MODEL: { example: 'llama3.3', read: readModelName },
+  TOCSIN_LLM_API_KEY: { example: '"$(cat key)"', read: readModelKey },
   TOCSIN_ROLE: { example: 'all', read: oneOf(ROLES) },
   TOCSIN_LOG_LEVEL: { example: 'info', read: oneOf(LOG_LEVELS) },
 } satisfies Record<string, Setting<unknown>>
@@ -77,7 +85,9 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     secretKey: value('TOCSIN_SECRET_KEY') ?? null,
     defaultPlan: value('TOCSIN_DEFAULT_PLAN') ?? 'unlimited',
     trustProxy: value('TOCSIN_TRUST_PROXY') ?? [],
+    allowedHosts: value('TOCSIN_ALLOWED_HOSTS') ?? [],
     allowPrivateTargets: value('TOCSIN_ALLOW_PRIVATE_TARGETS') ?? [],
+    model: modelOf(value('TOCSIN_LLM_BASE_URL'), value('TOCSIN_LLM_MODEL'), value('TOCSIN_LLM_API_KEY')),
     role: value('TOCSIN_ROLE') ?? 'all',
     logLevel: value('TOCSIN_LOG_LEVEL') ?? 'info',
   }
@@ -89,6 +99,25 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     )
   }
   return config
+}
+
+/** Both or none: a model without an address, or an address without a model, is a slip. */
+function modelOf(
+  baseUrl: string | undefined,
+  model: string | undefined,
+  apiKey: string | undefined,
+): Config['model'] {
+  if (baseUrl !== undefined && model !== undefined) return { baseUrl, model, apiKey: apiKey ?? null }
+  if (baseUrl === undefined && model === undefined && apiKey === undefined) return null
+  const missing = baseUrl === undefined ? 'TOCSIN_LLM_BASE_URL' : 'TOCSIN_LLM_MODEL'
+  const given = [
+    ...(baseUrl === undefined ? [] : ['TOCSIN_LLM_BASE_URL']),
+    ...(model === undefined ? [] : ['TOCSIN_LLM_MODEL']),
+    ...(apiKey === undefined ? [] : ['TOCSIN_LLM_API_KEY']),
+  ].join(' and ')
+  throw new ConfigError(
+    `${missing} is not set, but ${given} is: post-mortems are written by a model where both its address and its name are known; for example ${missing}=${SETTINGS[missing].example}`,
+  )
 }
 
 /** Whether this database is a file of this machine. */
@@ -150,6 +179,28 @@ function readPublicUrl(text: string): string {
   return url.href.replace(/\/+$/, '')
 }
 
+/** A key in an address would end up in messages of errors. */
+function readModelUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
+    throw new Problem('must be a whole address that starts with https:// or http://')
+  }
+  if (url.username || url.password || url.search || url.hash) {
+    throw new Problem('must be an address without user, query or #; the key goes into TOCSIN_LLM_API_KEY')
+  }
+  return url.href.replace(/\/+$/, '')
+}
+
+function readModelName(text: string): string {
+  if (!/^\S{1,200}$/.test(text)) throw new Problem('must be the name of a model, without spaces')
+  return text
+}
+
+function readModelKey(text: string): string {
+  if (!/^[\x21-\x7e]+$/.test(text)) throw new Problem('may hold only visible ASCII characters')
+  return text
+}
+
 function readAdminKey(text: string): string {
   if (text.length < 24) throw new Problem(`has ${text.length} characters, but needs at least 24`)
   if (!/^[\x21-\x7e]+$/.test(text)) throw new Problem('may hold only visible ASCII characters')
@@ -173,6 +224,17 @@ function readTrustedProxies(text: string): string[] {
   const everyone = networks.find((network) => network.endsWith('/0'))
   if (everyone) throw new Problem(`has ${everyone}, which would let every sender choose its own address`)
   return networks
+}
+
+function readHosts(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim().toLowerCase())
+    .filter((part) => part !== '')
+    .map((part) => {
+      if (/^([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])$/.test(part)) return part
+      throw new Problem(`has ${quoted(part)}, but must be a comma list of host names without ports`)
+    })
 }
 
 function readNetworks(text: string): string[] {

@@ -37,6 +37,19 @@ export function openDataDir(config: Config): Buffer {
   return makeKeyFile(keyFile, config.dataDir)
 }
 
+/** The secret key of the settings, else of the key file, which is not made. Throws ConfigError where there is neither. */
+export function existingSecretKey(config: Config): Buffer {
+  const keyFile = join(config.dataDir, KEY_FILE)
+  if (config.secretKey !== null) return config.secretKey
+  if (!existsSync(keyFile)) {
+    throw new ConfigError(
+      `There is no key: put the file ${KEY_FILE} of the backed-up installation into ${config.dataDir}, or set TOCSIN_SECRET_KEY.`,
+    )
+  }
+  refuseReadableByOthers(keyFile)
+  return readKeyFile(keyFile)
+}
+
 /** The file behind a `sqlite:` address; undefined where there is none on disk. */
 function databaseFile(databaseUrl: string): string | undefined {
   const path = databaseUrl.slice('sqlite:'.length)

@@ -10,7 +10,7 @@ import {
 } from '@tocsin/core'
 import { type Request, type Response, Router } from 'express'
 import { z } from 'zod'
-import { answerJson, answerJsonText, answerMethodNotAllowed, newRequestId } from './answer.ts'
+import { answerJson, answerJsonText, answerMarkdown, answerMethodNotAllowed, newRequestId } from './answer.ts'
 import { checkInput, queryReader } from './check-input.ts'
 import { idempotencyKeyOf, runOnce } from './idempotency.ts'
 import { collectBody, queryOf, readHeaders } from './read-body.ts'
@@ -50,6 +50,8 @@ interface Route<
   answer?: Answer
   /** Where an answer may have another status than usual. */
   statusOf?(answer: z.output<Answer>): 200 | 201
+  /** Answered instead where the query says `format=markdown`. */
+  markdownOf?(answer: z.output<Answer>): string
   run(
     tocsin: Tocsin,
     input: { params: Record<ParamOf<Path>, string>; query: z.output<Query>; body: z.output<Body> },
@@ -62,10 +64,12 @@ export interface Operation extends RouteText {
   query: z.ZodObject
   body: z.ZodObject | undefined
   answer: z.ZodType | undefined
-  /** It may also answer 200, where what it makes was there already. */
+  /** It may also answer 200, where it made nothing. */
   isIdempotent: boolean
   /** Status of this answer. */
   statusOf(answer: unknown): number
+  /** Undefined where its answers are JSON only. */
+  markdownOf: ((answer: unknown) => string) | undefined
   /** Checks what came in and runs. Throws `invalid_request`. */
   run(
     tocsin: Tocsin,
@@ -93,6 +97,7 @@ export function defineRoute<
     answer: route.answer,
     isIdempotent: route.statusOf !== undefined,
     statusOf: (answer) => route.statusOf?.(answer as z.output<Answer>) ?? route.status,
+    markdownOf: route.markdownOf && ((answer) => route.markdownOf!(answer as z.output<Answer>)),
     run: async (tocsin, input) =>
       route.run(tocsin, {
         params: input.params as Record<ParamOf<Path>, string>,
@@ -152,6 +157,8 @@ async function answer(
   if (key === undefined) {
     const result = await run()
     if (operation.status === 204) res.status(204).end()
+    else if (operation.markdownOf && queryOf(req).get('format') === 'markdown')
+      answerMarkdown(res, operation.statusOf(result), operation.markdownOf(result))
     else answerJson(res, operation.statusOf(result), result)
     return
   }

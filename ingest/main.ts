@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs'
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
-import { type AddressInfo, isIPv6 } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { type OpenedTocsin, type OpenOptions, openTocsin, TocsinError } from '@tocsin/core'
 import { answerError, answerJson } from './answer.ts'
 import { createApp, createServer } from './app.ts'
 import { type Config, ConfigError, readConfig } from './config.ts'
 import { openDataDir } from './data-dir.ts'
 import { openLog } from './log.ts'
-import { isLoopback } from './networks.ts'
+import { isLoopback, reachable } from './networks.ts'
 import { startUpText } from './start-up-text.ts'
 import { stopSignalHandler } from './stop-signal.ts'
 import { makeStoppable } from './stoppable.ts'
@@ -51,6 +51,7 @@ async function start(): Promise<void> {
     // Who can only be reached from this machine may reach it, too: a local n8n is the common receiver.
     targets: { allow: config.allowPrivateTargets, loopback: isLoopback(config.host) },
     ...(config.adminKey !== null && { adminKey: config.adminKey }),
+    ...(config.model !== null && { model: config.model }),
     log,
   })
   const stop = async () => {
@@ -67,7 +68,8 @@ async function start(): Promise<void> {
   process.on('SIGINT', onSignal)
 
   const tocsin = await opening
-  answer = createApp({ tocsin, config, log, isStopping: stoppable.isStopping })
+  const hosts = [...config.allowedHosts, new URL(publicUrl).hostname, reachable(config.host)]
+  answer = createApp({ tocsin, config, hosts, log, isStopping: stoppable.isStopping })
   process.stdout.write(startUpText(tocsin, { localUrl, publicUrl }))
 }
 
@@ -103,13 +105,6 @@ function listen(server: Server, { host, port }: Config): Promise<string> {
       resolve(`http://${reachable(host)}:${chosen}`)
     })
   })
-}
-
-/** "Every address of this machine" is no address to go to. */
-function reachable(host: string): string {
-  if (host === '0.0.0.0') return '127.0.0.1'
-  if (host === '::') return '[::1]'
-  return isIPv6(host) ? `[${host}]` : host
 }
 
 function listenError(error: Error, host: string, port: number): Error {

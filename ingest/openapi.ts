@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { ANSWERED_CODES } from './answer.ts'
 import type { Operation } from './define-route.ts'
 import { methodsOf, type WebhookAddress, webhookAddresses } from './routes/webhooks.ts'
-import { Received } from './schemas.ts'
+import { MessageSchemaList, Received } from './schemas.ts'
 import { dropInExamples } from './webhook-examples.ts'
 
 const ReceivedWithId = z.object({ ...Received.shape, requestId: z.string() }).meta({ id: 'ReceivedWebhook' })
@@ -47,8 +47,18 @@ export function openApiDocument(operations: readonly Operation[]): OpenApiDocume
     'get',
     describeFixed('readOpenApi', 'Read this document', 'An OpenAPI 3.1 document'),
   )
+  add('/api/v1/schemas', 'get', {
+    ...describeFixed(
+      'listMessageSchemas',
+      'List the types of messages and when each is sent',
+      'All of them',
+      jsonSchema(MessageSchemaList, 'output', schemas),
+    ),
+    tags: ['Messages'],
+  })
   add('/api/v1/schemas/{type}.json', 'get', {
     ...describeFixed('readMessageSchema', 'Read the JSON Schema of a type of message', 'With an example'),
+    tags: ['Messages'],
     parameters: pathParameters('/:type'),
   })
   add('/healthz', 'get', describeFixed('isAlive', 'Ask whether the process is alive', 'It is'))
@@ -79,12 +89,15 @@ export function openApiDocument(operations: readonly Operation[]): OpenApiDocume
 const TAGS = [
   { name: 'Webhooks', description: 'Where monitoring tools send to' },
   { name: 'Incidents', description: 'What people work on' },
+  { name: 'Post-mortems', description: 'What happened, each fact with its evidence' },
   { name: 'Sources', description: 'Monitoring tools that may send, each with its credential and settings' },
   { name: 'Requests', description: 'The log of webhooks received' },
   { name: 'Endpoints', description: 'Where every change of an incident goes, signed' },
+  { name: 'Metrics', description: 'Times to acknowledge and to resolve' },
   { name: 'Messages', description: 'What was sent there, with every attempt' },
   { name: 'Projects', description: 'Tenants: each with its own sources, incidents, keys and policy' },
   { name: 'Keys', description: 'Who may call this API and for what' },
+  { name: 'Audit', description: 'What assistants have called' },
   { name: 'Process', description: 'For load balancers and machines' },
 ]
 
@@ -98,6 +111,7 @@ const PARAMETERS: Record<string, string> = {
   type: 'Such as `incident.opened`',
   key: 'Id of the key',
   plugin: 'Such as `grafana-irm-app`',
+  reveal: 'Id of the reveal, from the answer that made the credential',
   projectId: 'Id of the project',
   adapter: 'The tool that sends, such as `generic`, `sentry` or `grafana`',
   token: 'The credential of the source',
@@ -256,7 +270,8 @@ const RECEIVED_EXAMPLE = {
 }
 
 function describeOperation(operation: Operation, schemas: Record<string, unknown>): Json {
-  const { id, method, path, tag, summary, scope, query, body, answer, status, isIdempotent } = operation
+  const { id, method, path, tag, summary, scope, query, body, answer, status, isIdempotent, markdownOf } =
+    operation
   const named = path.includes(':') ? [404] : []
   const wrong = [400, ...(body ? [413, 415] : []), ...(method === 'get' ? [] : [409])]
 
@@ -279,12 +294,17 @@ function describeOperation(operation: Operation, schemas: Record<string, unknown
     responses: {
       [status]: {
         description: status === 204 ? 'Done' : status === 201 ? 'Created' : 'As asked',
-        ...(answer && { content: json(jsonSchema(answer, 'output', schemas)) }),
+        ...(answer && {
+          content: {
+            ...json(jsonSchema(answer, 'output', schemas)),
+            ...(markdownOf && { 'text/markdown': { schema: { type: 'string' } } }),
+          },
+        }),
       },
       ...(isIdempotent &&
         answer && {
           200: {
-            description: 'Was there already; nothing changed',
+            description: 'Nothing was made: it was there already, or it is a dry run',
             content: json(jsonSchema(answer, 'output', schemas)),
           },
         }),
@@ -293,13 +313,18 @@ function describeOperation(operation: Operation, schemas: Record<string, unknown
   }
 }
 
-function describeFixed(operationId: string, summary: string, description: string): Json {
+function describeFixed(
+  operationId: string,
+  summary: string,
+  description: string,
+  schema: unknown = { type: 'object' },
+): Json {
   return {
     tags: ['Process'],
     summary,
     operationId,
     security: [],
-    responses: { 200: { description, content: json({ type: 'object' }) } },
+    responses: { 200: { description, content: json(schema) } },
   }
 }
 

@@ -1,5 +1,6 @@
 import {
   type ApiAttempt,
+  type ApiCredential,
   type ApiEndpoint,
   type ApiEndpointInput,
   type ApiEndpointPatch,
@@ -7,11 +8,17 @@ import {
   type ApiIncident,
   type ApiIncidentInput,
   type ApiIncidentQuery,
+  type ApiIngestion,
   type ApiKey,
   type ApiKeyInput,
   type ApiMessage,
   type ApiMessageQuery,
+  type ApiMetrics,
+  type ApiMetricsQuery,
   type ApiPage,
+  type ApiPostmortem,
+  type ApiPostmortemFacts,
+  type ApiPostmortemInput,
   type ApiPreview,
   type ApiPreviewInput,
   type ApiProject,
@@ -22,12 +29,15 @@ import {
   type ApiRequest,
   type ApiRequestDetail,
   type ApiRequestQuery,
+  type ApiReveal,
   type ApiRotateInput,
   type ApiSignal,
   type ApiSource,
   type ApiSourceInput,
   type ApiSourcePatch,
   type ApiTimelineEntry,
+  type ApiToolCall,
+  type ApiToolCallInput,
   adapterSlugs,
   MESSAGE_TYPES,
   OUTCOMES,
@@ -187,13 +197,27 @@ export const Source = z
       })
       .describe('What holds after source, project and adapter have spoken'),
     health: z.object({
-      successRate24h: z.number().nullable(),
+      successRate24h: z.number().nullable().describe('Share of accepted requests, 0 to 1; by whole hours'),
       successRate30d: z.number().nullable(),
       lastRequestAt: time.nullable(),
       lastSuccessAt: time.nullable(),
       lastErrors: z.array(
-        z.object({ at: time, code: z.string(), message: z.string(), requestId: z.string() }),
+        z.object({
+          at: time,
+          code: z.string(),
+          message: z.string(),
+          diagnosis: z.string().nullable().describe('What may be wrong'),
+          requestId: z.string(),
+        }),
       ),
+      successStreak: z.number().describe('Accepted in a row, up to the last request'),
+      failureStreak: z.number().describe('Refused in a row, up to the last request'),
+      opened30d: z.number().describe('Alerts that began to fire, without drills'),
+      recovered30d: z.number().describe('Alerts that ended, without drills'),
+      unknownStatusWords: z
+        .array(z.object({ word: z.string(), count: z.number(), lastAt: time }))
+        .describe('Of the last 30 days; their events open and resolve nothing'),
+      notes: z.array(z.string()).describe('What its owner may want to mend'),
     }),
     setup: z.array(z.object({ step: z.string() })),
     createdAt: time,
@@ -201,6 +225,12 @@ export const Source = z
   .meta({ id: 'Source' }) satisfies z.ZodType<ApiSource>
 
 const secretIn = z.string().min(1).max(500)
+const reveal = z
+  .boolean()
+  .optional()
+  .describe(
+    'Answers an id to reveal the credential by, once and within ten minutes, instead of the credential',
+  )
 
 export const SourceInput = z.strictObject({
   adapter: z.enum(adapterSlugs),
@@ -208,6 +238,7 @@ export const SourceInput = z.strictObject({
   address: Address.optional(),
   secret: secretIn.optional().describe('One that the sender made; generated where absent'),
   settings: SourceSettingsInput.optional(),
+  reveal,
 }) satisfies z.ZodType<ApiSourceInput>
 
 export const SourcePatch = z.strictObject({
@@ -265,9 +296,37 @@ export const Preview = z
 export const RotateInput = z.strictObject({
   overlapMinutes: minutes.optional().describe('How long the old credential stays valid'),
   secret: secretIn.optional().describe('One that the sender made; generated where absent'),
+  reveal,
 }) satisfies z.ZodType<ApiRotateInput>
 
+export const Reveal = z.object({ id: z.string(), expiresAt: time }) satisfies z.ZodType<ApiReveal>
+
+export const Credential = z
+  .object({
+    sourceId: z.string(),
+    adapter: z.string(),
+    name: z.string(),
+    url: z.string(),
+    secret: z.string().nullable().describe('Null where the address itself is the credential'),
+  })
+  .meta({ id: 'Credential' }) satisfies z.ZodType<ApiCredential>
+
+export const Ingestion = z
+  .object({
+    projectId: z.string(),
+    projectName: z.string(),
+    plan: Plan,
+    inPlan: z.boolean().describe('Whether the plan has webhooks'),
+    enabled: z.boolean().describe("The plan has them and the project's own switch is on"),
+    publicUrl: z.string().describe('Base of every address'),
+    addresses: z
+      .array(z.object({ adapter: z.string(), name: z.string(), address: Address, url: z.string() }))
+      .describe('One per tool; `{token}` stands for the token of a source'),
+  })
+  .meta({ id: 'Ingestion' }) satisfies z.ZodType<ApiIngestion>
+
 export const SourceTestInput = z.strictObject({})
+export const RevealInput = z.strictObject({})
 
 export const Received = z
   .object({
@@ -304,6 +363,7 @@ export const Signal = z
     source: z.object({ id: z.string(), adapter: z.string(), name: z.string() }),
     firedAt: time,
     recoveredAt: time.nullable(),
+    durationMs: z.number().nullable().describe('How long it fired; null while it does'),
   })
   .meta({ id: 'Signal' }) satisfies z.ZodType<ApiSignal>
 
@@ -360,6 +420,25 @@ export const IncidentQuery = z.strictObject({
   ...Page.shape,
 }) satisfies z.ZodType<ApiIncidentQuery>
 
+export const MetricsQuery = z.strictObject({
+  ...IncidentQuery.pick({ severity: true, service: true, source: true, since: true, until: true }).shape,
+  exclude: z
+    .array(z.enum(['late', 'timeInferred']))
+    .min(1)
+    .optional()
+    .describe('Leaves out incidents heard of after their end, or with a time their sender did not give'),
+}) satisfies z.ZodType<ApiMetricsQuery>
+
+export const Metrics = z
+  .object({
+    mttaMs: z.number().nullable().describe('Mean time from detection to the first acknowledgement'),
+    mttrMs: z.number().nullable().describe('Mean time incidents were open, of those resolved'),
+    incidents: z.number().describe('Measured; drills never are'),
+    unacknowledged: z.number().describe('Those of them that nobody acknowledged'),
+    excluded: z.number().describe('Left out, drills among them'),
+  })
+  .meta({ id: 'Metrics' }) satisfies z.ZodType<ApiMetrics>
+
 export const NoteInput = z.strictObject({ note: z.string().trim().min(1).max(20_000).optional() })
 export const TextInput = z.strictObject({ text: z.string().trim().min(1).max(20_000) })
 
@@ -393,6 +472,7 @@ export const Event = z
         stackTrace: z.array(z.string()).optional(),
         values: numbers.optional(),
         thresholds: numbers.optional(),
+        expression: z.string().optional().describe("The query or condition of the alert's rule"),
         links: z.array(z.object({ text: z.string(), href: z.string() })).optional(),
       })
       .nullable(),
@@ -438,6 +518,8 @@ const requestFields = {
   outcome: Outcome,
   reason: z.string().nullable(),
   message: z.string().nullable().describe('A sentence for the owner of the source'),
+  rule: z.string().nullable().describe('The rule that decided'),
+  diagnosis: z.string().nullable().describe('What may be wrong with a refused request'),
   deliveryKey: z.string().nullable(),
   incidentId: z.string().nullable(),
   bodySize: z.number(),
@@ -560,7 +642,10 @@ export const Message = z
     incidentId: z.string().nullable(),
     sequence: z.number().nullable().describe("Number among the incident's transitions"),
     status: z.enum(['pending', 'delivered', 'failed']),
-    reason: z.enum(['attempts', 'gone', 'circuit_open']).nullable().describe('Why it failed for good'),
+    reason: z
+      .enum(['attempts', 'gone', 'circuit_open', 'restored'])
+      .nullable()
+      .describe('Why it failed for good; restored: it waited when a backup was made that has been restored'),
     createdAt: time,
     nextAttemptAt: time.nullable().describe('Null where it is done, or waits for the one before it'),
     requestBody: z.string(),
@@ -572,8 +657,21 @@ export const MessageQuery = z.strictObject({
     .array(z.enum(['pending', 'delivered', 'failed']))
     .min(1)
     .optional(),
+  type: z.array(MessageType).min(1).optional(),
+  since: timeIn.optional().describe('Made at or after'),
+  until: timeIn.optional().describe('Made at or before'),
   ...Page.shape,
 }) satisfies z.ZodType<ApiMessageQuery>
+
+export const MessageSchemaList = z.object({
+  schemas: z.array(
+    z.object({
+      type: MessageType,
+      description: z.string().describe('When it is sent'),
+      url: z.string().describe('Address of its JSON Schema, which holds an example'),
+    }),
+  ),
+})
 
 export const Attempt = z
   .object({
@@ -594,3 +692,193 @@ export const ReplayRange = z.strictObject({
     .min(1)
     .optional(),
 }) satisfies z.ZodType<ApiReplayRange>
+
+export const ToolCall = z
+  .object({
+    id: z.string(),
+    at: time,
+    projectId: z.string().nullable().describe('Null where no project was found for it'),
+    caller: z.object({ keyId: z.string(), name: z.string() }),
+    tool: z.string(),
+    arguments: z.record(z.string(), z.unknown()).describe('As given, without what may be a secret'),
+    outcome: z.string().describe('`ok`, or the code of the error'),
+    durationMs: z.number(),
+  })
+  .meta({ id: 'ToolCall' }) satisfies z.ZodType<ApiToolCall>
+
+export const ToolCallInput = z.strictObject({
+  projectId: id.nullable(),
+  tool: z.string().min(1).max(100),
+  arguments: z
+    .record(z.string(), z.unknown())
+    .refine((value) => JSON.stringify(value).length <= 10_000, 'may hold at most 10,000 characters of JSON'),
+  outcome: z.string().min(1).max(100),
+  durationMs: z.int().min(0),
+}) satisfies z.ZodType<ApiToolCallInput>
+
+const Template = z.enum(['standard', 'brief', 'five_whys'])
+const Audience = z.enum(['internal', 'customer'])
+
+export const PostmortemInput = z.strictObject({
+  template: Template.optional().describe('`standard` unless told'),
+  audience: Audience.optional().describe(
+    '`internal` unless told; for `customer` nothing names hosts, labels, alerts or people',
+  ),
+  dryRun: z.boolean().optional().describe('Drafts and answers, stores nothing'),
+}) satisfies z.ZodType<ApiPostmortemInput>
+
+export const PostmortemRevision = z.strictObject({
+  markdown: z
+    .string()
+    .max(100_000)
+    .refine((text) => text.trim() !== '', 'may not be empty'),
+})
+
+export const PostmortemQuery = z.strictObject({
+  revision: z.int().min(1).optional().describe('The latest unless told'),
+  format: z.enum(['json', 'markdown']).optional().describe('`json` unless told'),
+})
+
+const evidenceIds = z.array(z.string()).describe('Ids of events or timeline entries')
+const ms = z.number().describe('Milliseconds')
+
+const PostmortemFacts = z
+  .object({
+    title: z.string(),
+    status: IncidentStatus,
+    severity: Severity,
+    drill: z.boolean(),
+    services: z.array(z.string()),
+    customerImpact: z.boolean().describe('Whether a sender said that customers are affected'),
+    startedAt: time.describe("The earliest firing, by the senders' clocks"),
+    detectedAt: time.describe('The first word of it that arrived'),
+    acknowledgedAt: time.nullable(),
+    resolvedAt: time.nullable(),
+    timeToDetectMs: ms,
+    timeToAcknowledgeMs: ms.nullable(),
+    timeToResolveMs: ms.nullable().describe('Milliseconds over all open stretches; null while open'),
+    evidenceIds: z
+      .object({
+        severity: evidenceIds,
+        services: evidenceIds,
+        customerImpact: evidenceIds,
+        startedAt: evidenceIds,
+        detectedAt: evidenceIds,
+        acknowledgedAt: evidenceIds,
+        resolvedAt: evidenceIds,
+      })
+      .describe('What vouches for the members of these names'),
+    stretches: z.array(
+      z.object({
+        startedAt: time,
+        resolvedAt: time.nullable(),
+        durationMs: ms.nullable().describe('Null: open, or moved by events that came late'),
+        resolution: z.enum(['recovered', 'by_hand']).nullable(),
+        evidenceIds,
+      }),
+    ),
+    actions: z.array(
+      z.object({
+        at: time,
+        kind: z.enum(['opened', 'acknowledged', 'resolved', 'reopened', 'note']),
+        by: z.object({ type: z.enum(['source', 'key', 'system']), name: z.string() }),
+        text: z.string().nullable().describe('Of a note'),
+        stillFiring: z.number().nullable().describe('Signals that fired on at a resolution by hand'),
+        evidenceIds,
+      }),
+    ),
+    signals: z.array(
+      z.object({
+        id: z.string(),
+        title: z.string(),
+        monitor: z.string().nullable(),
+        source: z.string(),
+        description: z.string().nullable().describe('What its first alert said besides its title'),
+        status: z.enum(['firing', 'recovered', 'manual', 'stale']),
+        severity: Severity,
+        firedAt: time,
+        recoveredAt: time.nullable(),
+        recovery: z.enum(['reported', 'inferred', 'by_hand']).nullable(),
+        firings: z.number(),
+        firingMs: ms,
+        evidenceIds,
+      }),
+    ),
+    sources: z.array(
+      z.object({ id: z.string(), adapter: z.string(), name: z.string(), events: z.number(), evidenceIds }),
+    ),
+    counts: z.object({
+      events: z.number(),
+      requests: z.number(),
+      duplicates: z.number().describe('Repeats of events, which changed nothing'),
+      signals: z.number(),
+      firing: z.number(),
+      firings: z.number(),
+      flaps: z.number().describe('Firings beyond the first of each signal'),
+      reopenings: z.number(),
+      inferredRecoveries: z.number().describe('Last recoveries that no sender reported'),
+      withoutTime: z.number().describe('Events whose sender gave no usable time'),
+      notes: z.number(),
+    }),
+    measurements: z.array(
+      z.object({
+        at: time,
+        signal: z.string(),
+        kind: z.enum(['value', 'threshold', 'expression']),
+        name: z.string(),
+        value: z.union([z.string(), z.number()]),
+        evidenceIds,
+      }),
+    ),
+    errors: z.array(
+      z.object({
+        title: z.string(),
+        culprit: z.string().nullable(),
+        stackTrace: z.array(z.string()).describe('Innermost frame first'),
+        count: z.number().nullable(),
+        users: z.number().nullable(),
+        firstSeenAt: time.nullable(),
+        lastSeenAt: time.nullable(),
+        release: z.string().nullable(),
+        environment: z.string().nullable(),
+        evidenceIds,
+      }),
+    ),
+    coFiring: z
+      .array(
+        z.object({
+          signals: z.tuple([z.string(), z.string()]),
+          times: z.number(),
+          references: z.array(z.string()),
+        }),
+      )
+      .describe('Signals that fired together in earlier incidents'),
+    evidence: z
+      .array(z.object({ id: z.string(), kind: z.enum(['event', 'timeline']), at: time, text: z.string() }))
+      .describe('Every id cited above, and what stands there'),
+  })
+  .meta({ id: 'PostmortemFacts' }) satisfies z.ZodType<ApiPostmortemFacts>
+
+export const Postmortem = z
+  .object({
+    incidentId: z.string(),
+    reference: z.string(),
+    revision: z.number().nullable().describe('Null: a draft that is not stored'),
+    template: Template,
+    audience: Audience,
+    markdown: z.string(),
+    generatedBy: z.enum(['tocsin', 'model', 'person']),
+    fallbackReason: z.string().nullable().describe("Why the configured model's text was not used"),
+    createdAt: time,
+    createdBy: z.string().nullable(),
+    facts: PostmortemFacts,
+    timeline: z.array(z.object({ at: time, text: z.string(), evidenceIds })),
+    gaps: z
+      .array(z.object({ section: z.string(), question: z.string() }))
+      .describe('What the records cannot know'),
+    related: z.array(z.object({ id: z.string(), reference: z.string(), title: z.string(), why: z.string() })),
+    unsupported: z
+      .array(z.object({ text: z.string(), why: z.string() }))
+      .describe('Sentences whose times, numbers or names are not among the facts'),
+  })
+  .meta({ id: 'Postmortem' }) satisfies z.ZodType<ApiPostmortem>

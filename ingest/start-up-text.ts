@@ -15,6 +15,13 @@ export function startUpText(
     // The local address, since it works here whether or not a proxy stands before it yet.
     const webhook = `${localUrl}/api/v1/webhooks/${defaultProjectId}/generic`
     lines.push('Open an incident:', '', curlLine(webhook, firstStart?.sourceSecret), '')
+    const variables = variablesLine({
+      TOCSIN_URL: localUrl,
+      TOCSIN_PROJECT: defaultProjectId,
+      TOCSIN_API_KEY: firstStart?.adminKey,
+      TOCSIN_SECRET: firstStart?.sourceSecret,
+    })
+    lines.push('For the commands of the README:', '', variables, '')
   }
   return `${lines.join('\n')}\n`
 }
@@ -25,4 +32,10 @@ function curlLine(url: string, secret: string | undefined): string {
     `curl -X POST ${url} -H 'Content-Type: application/json' -H ${header} ` +
     `-d '{"title":"Checkout is down","severity":"high"}'`
   )
+}
+
+/** Sets shell variables; leaves out what this start does not know. */
+function variablesLine(values: Record<string, string | null | undefined>): string {
+  const known = Object.entries(values).filter(([, value]) => value != null)
+  return ['export', ...known.map(([name, value]) => `${name}=${value}`)].join(' ')
 }

@@ -31,6 +31,11 @@ export interface Adapter {
   readonly secretMember?: string
   /** Generated secrets are as the tool's own field takes them: 32 hex digits. Absent: 43 characters. */
   readonly secretForm?: 'hex32'
+  /**
+   * Status words it knows that only inform, in lower case; `…*` stands for all that begin so. Any other word of an
+   * info event is shown to the owner as unknown (matching.md N2).
+   */
+  readonly informs?: readonly string[]
   /** Headers that carry a credential: one that arrives twice is refused before `verify` is asked. */
   credentialHeaders(settings: SourceSettings): readonly string[]
   /**

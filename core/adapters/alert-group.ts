@@ -200,12 +200,24 @@ function evidence(alert: Alert, base: string | null): Evidence | null {
     { text: 'Image', href: cleanUrl(alert.imageURL, base) },
   ].filter((link): link is { text: string; href: string } => link.href !== null)
 
+  const expression = expressionOf(alert)
+
   const found: Evidence = {
     ...(values && { values }),
     ...(thresholds && { thresholds }),
+    ...(expression !== null && { expression }),
     ...(links.length > 0 && { links }),
   }
   return Object.keys(found).length > 0 ? found : null
+}
+
+/** Prometheus links to the graph of the rule's expression; other rules may carry it as an annotation. */
+function expressionOf({ annotations, generatorURL }: Alert): string | null {
+  const told = firstText(LIMITS.metadataText, annotations.expression, annotations.expr, annotations.query)
+  if (told !== null) return told
+  if (typeof generatorURL !== 'string' || generatorURL.length > LIMITS.url || !URL.canParse(generatorURL))
+    return null
+  return cleanText(new URL(generatorURL).searchParams.get('g0.expr'), LIMITS.metadataText)
 }
 
 /** The members with a value one can cite; undefined where there is none. */

@@ -49,6 +49,7 @@ export const betterstack: Adapter = {
   name: 'Better Stack',
   defaults: { address: 'token', grouping: 'project', reopenWindowMinutes: 5 },
   marks: ['data', 'attributes', 'started_at'],
+  informs: ['*'],
 
   credentialHeaders: () => ['authorization', 'x-webhook-secret'],
 

@@ -50,6 +50,7 @@ export const grafana: Adapter = {
   slug: 'grafana',
   name: 'Grafana',
   defaults: { address: 'project', grouping: 'project', reopenWindowMinutes: 5 },
+  informs: ['no_data', 'paused', 'pending'],
   methods: ['PUT'],
   marks: ['alerts', 'ruleId', 'evalMatches'],
 

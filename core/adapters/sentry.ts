@@ -173,6 +173,7 @@ export const sentry: Adapter = {
   name: 'Sentry',
   defaults: { address: 'project', grouping: 'project', reopenWindowMinutes: 5 },
   marks: ['data', 'installation', 'event', 'project_slug', 'triggering_rules'],
+  informs: ['*'],
 
   credentialHeaders: () => ['sentry-hook-signature'],
 
@@ -276,6 +277,7 @@ function readIssue(hook: Hook): Reading {
   const { issue } = data
   const status = readStatus(hook.action, hook.settings.statusWords, ISSUE_ACTIONS)
   const values = presentValues({
+    culprit: issue.culprit,
     count: issue.count,
     userCount: issue.userCount,
     firstSeen: issue.firstSeen,
@@ -376,6 +378,7 @@ function readMetricAlert(hook: Hook): Reading {
   const eventTime = readTime(bodyTime)
   const isFire = status.kind === 'fire'
   const thresholds = rule === null ? undefined : thresholdsOf(rule.triggers, rule.resolve_threshold)
+  const expression = rule?.aggregate && [rule.aggregate, rule.query].filter(Boolean).join(' where ')
 
   const event = newEvent({
     kind: status.kind,
@@ -402,7 +405,10 @@ function readMetricAlert(hook: Hook): Reading {
       query: rule?.query,
       environment: rule?.environment,
     }),
-    evidence: thresholds ? { thresholds } : null,
+    evidence:
+      thresholds || expression
+        ? { ...(thresholds && { thresholds }), ...(expression && { expression }) }
+        : null,
   })
   return { event, projects }
 }
@@ -450,7 +456,7 @@ function eventOf(
   if (signalKey === null) throw missingIssue()
 
   const frames = stackTrace(event)
-  const values = presentValues({ release, environment })
+  const values = presentValues({ culprit: event.culprit, release, environment })
   const evidence: Evidence = {
     ...(frames.length > 0 && { stackTrace: frames }),
     ...(values && { values }),

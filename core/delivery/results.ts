@@ -5,9 +5,10 @@ import {
   insertMessages,
   lockMessages,
   type MessageRow,
+  type NewMessage,
   saveMessages,
 } from '../store/message.ts'
-import type { AttemptTable, MessageTable } from '../store/schema.ts'
+import type { AttemptTable } from '../store/schema.ts'
 import { all, insertRows, isAnyOf, run, statement, updateRows, type Work } from '../store/statement.ts'
 import { disabledBody } from './message-body.ts'
 import {
@@ -104,11 +105,11 @@ export function* storeResults(
     outcomes.filter((o) => messages.has(o.messageId)).map((o) => attemptRow(o, context)),
   )
   yield* saveMessages([...changed.values()], context.now)
-  yield* updateRows('endpoint', [...endpoints.values()].map(endpointState))
-  for (const endpoint of disabled) {
-    if (endpoint.reason === 'gone') yield* failAllPending(endpoint.id, 'gone')
-    yield* tellOthers(endpoints.get(endpoint.id)!, context)
+  for (const { id, reason } of disabled) {
+    if (reason === 'gone') endpoints.get(id)!.failed += yield* failAllPending(id, 'gone')
   }
+  yield* updateRows('endpoint', [...endpoints.values()].map(endpointState))
+  for (const { id } of disabled) yield* tellOthers(endpoints.get(id)!, context)
   return { disabled, warned }
 }
 
@@ -155,7 +156,8 @@ function judge(
 ): DisabledReason | 'warn' | null {
   const policy = endpoint.policy as RetryPolicyName
   const ok = isSuccess(outcome)
-  const breaker = afterAttempt(JSON.parse(endpoint.breaker) as Breaker, ok, outcome.endedAt)
+  const before = JSON.parse(endpoint.breaker) as Breaker
+  const breaker = afterAttempt(before, ok, outcome.endedAt, outcome.random)
   endpoint.breaker = JSON.stringify(breaker)
   endpoint.open_until = breaker.openUntil === null ? null : isoOf(breaker.openUntil)
   endpoint.attempts += 1
@@ -163,7 +165,6 @@ function judge(
     endpoint.last_success_at = isoOf(outcome.endedAt)
     endpoint.failing_since = null
     endpoint.warned_at = null
-    endpoint.paused_until = null
     return null
   }
 
@@ -239,13 +240,10 @@ export function newMessage({
   policy,
   now,
   ...message
-}: Pick<
-  Insertable<MessageTable>,
-  'id' | 'project_id' | 'endpoint_id' | 'type' | 'incident_id' | 'sequence' | 'body'
-> & {
+}: Pick<NewMessage, 'id' | 'project_id' | 'endpoint_id' | 'type' | 'incident_id' | 'sequence' | 'body'> & {
   policy: RetryPolicyName
   now: string
-}): Omit<Insertable<MessageTable>, 'due_at' | 'status'> {
+}): NewMessage {
   return {
     ...message,
     reason: null,

@@ -119,10 +119,10 @@ function askedFor(failed: FailedAttempt, policy: RetryPolicy, step: number): num
   return Math.min(at, Math.max(end, failed.now + step))
 }
 
-/** How long an answer 429 or 503 stops all sending to an endpoint. */
+/** How long an answer 429 or 503 stops all sending to an endpoint: a message's own long step holds back no other. */
 export function pauseOf(policy: RetryPolicyName, attempts: number, retryAfterMs: number): number {
   const step = POLICIES[policy].steps[attempts - 1] ?? 0
-  return clamp(retryAfterMs, step, Math.max(2 * step, 5 * MINUTE))
+  return Math.min(retryAfterMs, Math.max(2 * step, 5 * MINUTE))
 }
 
 /** `Retry-After` in milliseconds from now: seconds or an HTTP date; null for junk and for the past. */
@@ -167,6 +167,7 @@ const WINDOW_LEAST = 10
 const WINDOW_SHARE = 0.7
 const OPEN_MS = 30 * SECOND
 const MOST_OPEN_MS = 5 * MINUTE
+const OPEN_SPREAD = 0.2
 
 /** What an endpoint's breaker remembers; plain JSON, as it is stored. */
 export interface Breaker {
@@ -188,13 +189,13 @@ export function breakerState(breaker: Breaker, now: number): BreakerState {
   return now < breaker.openUntil ? 'open' : 'half-open'
 }
 
-/** The breaker after one more attempt. */
-export function afterAttempt(breaker: Breaker, ok: boolean, now: number): Breaker {
+/** The breaker after one more attempt. `random` from 0 to 1. */
+export function afterAttempt(breaker: Breaker, ok: boolean, now: number, random: number): Breaker {
   const state = breakerState(breaker, now)
   if (state !== 'closed') {
     if (ok) return CLOSED_BREAKER
     // Stragglers that fail while it is open tell nothing new.
-    return state === 'open' ? breaker : open(breaker, now, Math.min(2 * breaker.openMs, MOST_OPEN_MS))
+    return state === 'open' ? breaker : open(breaker, now, Math.min(2 * breaker.openMs, MOST_OPEN_MS), random)
   }
 
   const failuresInRow = ok ? 0 : breaker.failuresInRow + 1
@@ -204,11 +205,13 @@ export function afterAttempt(breaker: Breaker, ok: boolean, now: number): Breake
   const next: Breaker = { failuresInRow, recent, openUntil: null, openMs: 0 }
   const broken =
     failuresInRow >= FAILURES_IN_ROW || (attempts >= WINDOW_LEAST && failures >= WINDOW_SHARE * attempts)
-  return !ok && broken ? open(next, now, OPEN_MS) : next
+  return !ok && broken ? open(next, now, OPEN_MS, random) : next
 }
 
-function open(breaker: Breaker, now: number, openMs: number): Breaker {
-  return { failuresInRow: breaker.failuresInRow, recent: [], openUntil: now + openMs, openMs }
+function open(breaker: Breaker, now: number, openMs: number, random: number): Breaker {
+  // Spread, as a receiver that fails at a beat of its own could be down at every probe.
+  const openUntil = Math.round(now + openMs * (1 - OPEN_SPREAD + 2 * OPEN_SPREAD * random))
+  return { failuresInRow: breaker.failuresInRow, recent: [], openUntil, openMs }
 }
 
 function counted(recent: Breaker['recent'], ok: boolean, now: number): Breaker['recent'] {

@@ -107,7 +107,7 @@ export function createSender(options: {
           if (size >= limits.readBytes) break
         }
       } finally {
-        read = Buffer.concat(chunks).subarray(0, limits.keepBytes).toString('utf8')
+        read = beginningOf(Buffer.concat(chunks), limits.keepBytes)
       }
       return result(null, read)
     } catch (error) {
@@ -119,6 +119,15 @@ export function createSender(options: {
   }
 
   return { send, close: () => agent.destroy() }
+}
+
+/** As much text as is that long at most, also after bytes that are none have become U+FFFD, three bytes each. */
+function beginningOf(bytes: Buffer, mostBytes: number): string {
+  const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(0, mostBytes), {
+    // Leaves out a character that is cut in half.
+    stream: true,
+  })
+  return text.slice(0, new TextEncoder().encodeInto(text, new Uint8Array(mostBytes)).read)
 }
 
 function single(value: string | string[] | undefined): string | undefined {

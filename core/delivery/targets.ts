@@ -41,13 +41,17 @@ const METADATA = networks([
 const NOT_PUBLIC = networks(['::/96'])
 const GLOBAL_V6 = networks(['2000::/3'])
 
+/** IPv4 in the last four bytes: compatible, mapped, translated, NAT64 (RFC 6052, RFC 8215). */
+const TRANSLATED = networks(['::/96', '::ffff:0:0/96', '::ffff:0:0:0/96', '64:ff9b::/96', '64:ff9b:1::/48'])
+const SIX_TO_FOUR = networks(['2002::/16'])
+
 const LOOPBACK = networks(['127.0.0.0/8', '::1/128'])
 
 /** What an address is under these rules. Throws TargetRefused. */
 export function checkAddress(text: string, rules: TargetRules): 'public' | 'private' {
   const address = parse(text)
   if (!address) throw new TargetRefused(`${text} is no address that can be sent to.`)
-  if (isIn(address, METADATA)) {
+  if (isIn(address, METADATA) || embeddedIn(address).some((inner) => isIn(inner, METADATA))) {
     throw new TargetRefused(`${text} may hold the credentials of a cloud machine and is never sent to.`)
   }
   if (rules.loopback && isIn(address, LOOPBACK)) return 'private'
@@ -206,6 +210,14 @@ type Network = [Address, number]
 function parse(text: string): Address | undefined {
   if (isIP(text) === 0 || text.includes('%')) return undefined
   return ipaddr.isValid(text) ? ipaddr.parse(text) : undefined
+}
+
+/** The IPv4 address an IPv6 one leads to where a translator stands in between. */
+function embeddedIn(address: Address): ipaddr.IPv4[] {
+  if (address.kind() === 'ipv4') return []
+  const bytes = address.toByteArray()
+  if (isIn(address, TRANSLATED)) return [new ipaddr.IPv4(bytes.slice(12))]
+  return isIn(address, SIX_TO_FOUR) ? [new ipaddr.IPv4(bytes.slice(2, 6))] : []
 }
 
 function isPublic(address: Address): boolean {

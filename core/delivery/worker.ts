@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { secretsOfEndpoints } from '../store/endpoint.ts'
+import { type EndpointSecretRow, secretsOfEndpoints } from '../store/endpoint.ts'
 import {
   type ClaimedMessage,
   claimMessages,
@@ -15,12 +15,12 @@ import type { Log } from '../tocsin.ts'
 import { withGap } from './message-body.ts'
 import { type AttemptOutcome, type ResultContext, type StoredResults, storeResults } from './results.ts'
 import { LAST_CALL_MS } from './retry-policy.ts'
-import type { Sender } from './send.ts'
+import { SEND_LIMITS, type Sender, type SendResult } from './send.ts'
 import { type SignatureOption, signedHeaders } from './sign.ts'
 
 /** Sends what is due: claims, sends, stores what became of it, again and again. */
 export interface Worker {
-  /** Sends everything that is due now and waits for the results; answers how many attempts it made. */
+  /** Sends everything that is due now and waits for the results; answers how many messages it took up. */
   runOnce(): Promise<number>
   /** Begins to look by itself. */
   start(): void
@@ -34,6 +34,8 @@ export interface WorkerOptions {
   database: Pick<Database, 'query'>
   /** Runs a change through the writer queue. */
   change: <T>(run: (context: ResultContext) => Work<T>) => Promise<T>
+  /** Whether many wait for the same queue: their answers come before what is sent. */
+  isBusy?: () => boolean
   secretKey: Buffer
   sender: Sender
   log: Log
@@ -58,12 +60,28 @@ interface Held {
   since: number
 }
 
+/** How long a result may wait for others. */
+const GATHER_MS = 5
+/** While many webhooks come in, this keeps sending to a part of the process's time: at most 50 messages each time. */
+const YIELD_MS = 100
+
+const UNSIGNED: SendResult = {
+  status: null,
+  durationMs: 0,
+  error: 'Not sent: the signing secret cannot be opened. Rotate the secret of the endpoint.',
+  excerpt: null,
+  retryAfterMs: null,
+}
+
 const RETENTION_MS = 30 * 24 * 3_600_000
 const FORGET_EVERY_MS = 60_000
+/** A database that is away stays away for a while, and is asked several times a second. */
+const SAY_EVERY_MS = 60_000
 
 export function createWorker({
   database,
   change,
+  isBusy = () => false,
   secretKey,
   sender,
   log,
@@ -92,61 +110,68 @@ export function createWorker({
   let wakeAgain = false
   let cancelPoll = () => {}
   let forgotAt = Number.NEGATIVE_INFINITY
+  let saidAt = Number.NEGATIVE_INFINITY
 
   // ---- one turn: store results, claim as many ----
 
-  /** Answers how many messages it claimed. */
+  /** Answers how many messages it took up: claimed, or failed for good as too late. */
   async function turn(): Promise<number> {
-    const stored = outcomes.splice(0)
-    const free = stopping ? 0 : inFlight - held.size + stored.length
+    let stored: AttemptOutcome[] = []
     const token = randomBytes(12).toString('base64url')
     const tell: StoredResults = { disabled: [], warned: [] }
-    try {
-      const { claimed, sealed } = await change(function* (context) {
-        const at = Date.parse(context.now)
-        let results = yield* storeResults(stored, [], context)
-        const claim =
-          free > 0
-            ? yield* claimMessages({
-                now: context.now,
-                until: new Date(at + leaseMs).toISOString(),
-                token,
-                free,
-                perEndpoint,
-                after,
-                lastCallUntil: new Date(at - LAST_CALL_MS).toISOString(),
-              })
-            : { claimed: [], late: [], after }
-        if (claim.late.length > 0) {
-          const more = yield* storeResults([], claim.late, context)
-          results = {
-            disabled: [...results.disabled, ...more.disabled],
-            warned: [...results.warned, ...more.warned],
-          }
+    let prolonged: Held[] = []
+    const { claimed, late, sealed, until } = await change(function* (context) {
+      const at = Date.parse(context.now)
+      const until = at + leaseMs
+      // Also those that came while this waited for its turn in the queue.
+      stored = [...outcomes]
+      prolonged = heldLong()
+      const free = stopping ? 0 : inFlight - held.size + stored.length
+      let results = yield* storeResults(stored, [], context)
+      // Before the claim, which would take what a jump of the clock has let run out.
+      yield* extendLeases(leasesOf(prolonged), isoOf(until))
+      const claim =
+        free > 0
+          ? yield* claimMessages({
+              now: context.now,
+              until: isoOf(until),
+              token,
+              free,
+              perEndpoint,
+              after,
+              lastCallUntil: isoOf(at - LAST_CALL_MS),
+            })
+          : { claimed: [], late: [], after }
+      if (claim.late.length > 0) {
+        const more = yield* storeResults([], claim.late, context)
+        results = {
+          disabled: [...results.disabled, ...more.disabled],
+          warned: [...results.warned, ...more.warned],
         }
-        const endpoints = [...new Set(claim.claimed.map((message) => message.endpoint_id))]
-        const sealed =
-          endpoints.length > 0 ? yield* all(secretsOfEndpoints, { ids: endpoints, now: context.now }) : []
-        // Only what the last run of a repeated batch says counts.
-        tell.disabled = results.disabled
-        tell.warned = results.warned
-        after = claim.after
-        return { claimed: claim.claimed, sealed }
-      })
-      for (const outcome of stored) held.delete(outcome.messageId)
-      for (const message of claimed) begin(message, token, secretsOf(message.endpoint_id, sealed))
-      report(tell)
-      return claimed.length
-    } catch (error) {
-      // The leases hold for a while: what came of these attempts is stored with the next turn.
-      outcomes.unshift(...stored)
-      throw error
-    }
+      }
+      const endpoints = [...new Set(claim.claimed.map((message) => message.endpoint_id))]
+      const sealed =
+        endpoints.length > 0 ? yield* all(secretsOfEndpoints, { ids: endpoints, now: context.now }) : []
+      // Only what the last run of a repeated batch says counts.
+      tell.disabled = results.disabled
+      tell.warned = results.warned
+      after = claim.after
+      return { claimed: claim.claimed, late: claim.late.length, sealed, until }
+    })
+    // Where this failed they stay for the next turn: their leases hold for a while.
+    outcomes.splice(0, stored.length)
+    for (const outcome of stored) held.delete(outcome.messageId)
+    for (const one of prolonged) one.since = until - leaseMs
+    // A commit may take its time: an attempt that could outlive its lease is left to who claims it next.
+    const inTime = now().getTime() + SEND_LIMITS.totalMs <= until
+    for (const message of inTime ? claimed : []) begin(message, token, sealed)
+    report(tell)
+    return claimed.length + late
   }
 
-  function begin(message: ClaimedMessage, token: string, secrets: string[]): void {
+  function begin(message: ClaimedMessage, token: string, sealed: readonly EndpointSecretRow[]): void {
     held.set(message.id, { message, token, since: now().getTime() })
-    const sending = attempt(message, token, secrets).then((outcome) => {
+    const sending = attempt(message, token, sealed).then((outcome) => {
       if (outcome) outcomes.push(outcome)
       underWay.delete(sending)
       wake()
@@ -157,9 +182,21 @@ export function createWorker({
   async function attempt(
     message: ClaimedMessage,
     token: string,
-    secrets: string[],
+    sealed: readonly EndpointSecretRow[],
   ): Promise<AttemptOutcome | undefined> {
     const at = now().getTime()
+    const outcome = (result: SendResult): AttemptOutcome => ({
+      ...result,
+      messageId: message.id,
+      endpointId: message.endpoint_id,
+      projectId: message.project_id,
+      token,
+      at,
+      endedAt: Math.max(at, now().getTime()),
+      random: random(),
+    })
+    const secrets = secretsOf(message.endpoint_id, sealed)
+    if (secrets.length === 0) return outcome(UNSIGNED)
     const body = message.gap === 1 ? withGap(message.body) : message.body
     const signed = signedHeaders({
       id: message.id,
@@ -175,34 +212,35 @@ export function createWorker({
     })
     // Broken off by the stop: as if it had not been.
     if (aborting && result.error !== null) return undefined
-    return {
+    return outcome({
       ...result,
       excerpt: result.excerpt && redacted(result.excerpt, [...secrets, ...signatures(signed)]),
-      messageId: message.id,
-      endpointId: message.endpoint_id,
-      projectId: message.project_id,
-      token,
-      at,
-      endedAt: Math.max(at, now().getTime()),
-      random: random(),
+    })
+  }
+
+  /** None where one of them does not open: nothing goes out with half of its signatures. */
+  function secretsOf(endpointId: string, sealed: readonly EndpointSecretRow[]): string[] {
+    try {
+      return sealed.filter((secret) => secret.endpoint_id === endpointId).map(opened)
+    } catch {
+      return []
     }
   }
 
-  function secretsOf(
-    endpointId: string,
-    sealed: readonly { id: string; endpoint_id: string; sealed: string }[],
-  ) {
-    return sealed
-      .filter((secret) => secret.endpoint_id === endpointId)
-      .map((secret) => {
-        let plain = secrets.get(secret.id)
-        if (plain === undefined) {
-          plain = openSecret(secretKey, secret.sealed, secretPlace(secret.id))
-          if (secrets.size >= 10_000) secrets.clear()
-          secrets.set(secret.id, plain)
-        }
-        return plain
-      })
+  function opened(secret: EndpointSecretRow): string {
+    let plain = secrets.get(secret.id)
+    if (plain === undefined) {
+      plain = openSecret(secretKey, secret.sealed, secretPlace(secret.id))
+      if (secrets.size >= 10_000) secrets.clear()
+      secrets.set(secret.id, plain)
+    }
+    return plain
+  }
+
+  /** What it has held for so long that its leases want prolonging. */
+  function heldLong(): Held[] {
+    const at = now().getTime()
+    return [...held.values()].filter(({ since }) => at - since > leaseMs / 3)
   }
 
   function report({ disabled, warned }: StoredResults): void {
@@ -221,18 +259,32 @@ export function createWorker({
   async function loop(): Promise<void> {
     for (;;) {
       wakeAgain = false
-      const canClaim = !stopping && held.size - outcomes.length < inFlight && (await anythingDue())
-      if (outcomes.length > 0 || canClaim) {
-        const claimed = await turn()
-        if (claimed > 0) continue
+      await pause()
+      const canClaim = !stopping && held.size < inFlight
+      if (outcomes.length > 0 || heldLong().length > 0 || (canClaim && (await anythingDue()))) {
+        if ((await turn()) > 0) continue
       }
       if (!wakeAgain && outcomes.length === 0) return
     }
   }
 
+  /** Before the next turn. */
+  async function pause(): Promise<void> {
+    if (stopping) return
+    if (isBusy()) return waitFor(YIELD_MS)
+    // A commit costs nearly the same for many results as for one.
+    if (outcomes.length > 0 && outcomes.length < held.size / 2) {
+      await Promise.race([waitFor(GATHER_MS), Promise.all(underWay)])
+    }
+  }
+
+  function waitFor(delayMs: number): Promise<void> {
+    return new Promise((resolve) => schedule(delayMs, resolve))
+  }
+
   /** Asks on a connection that only reads, so that looking costs no commit. */
   async function anythingDue(): Promise<boolean> {
-    const due = await database.query(dueEndpoints, { now: now().toISOString() })
+    const due = await database.query(dueEndpoints, { now: now().toISOString(), after: '', limit: 1 })
     return due.length > 0
   }
 
@@ -245,7 +297,11 @@ export function createWorker({
       .then(
         () => true,
         (error: unknown) => {
-          log('warn', 'sending waits', { error: String(error) })
+          const at = now().getTime()
+          if (at - saidAt >= SAY_EVERY_MS) {
+            saidAt = at
+            log('warn', 'sending waits', { error: String(error) })
+          }
           return false
         },
       )
@@ -259,23 +315,19 @@ export function createWorker({
 
   async function maintain(): Promise<void> {
     const at = now().getTime()
-    const old = [...held.values()].filter(({ since }) => at - since > leaseMs / 3)
-    if (old.length > 0) {
-      await change(() => extendLeases(leasesOf(old), new Date(at + leaseMs).toISOString()))
-      for (const one of old) one.since = at
-    }
     if (at - forgotAt >= FORGET_EVERY_MS) {
-      forgotAt = at
-      await change(() => forgetBefore(at - RETENTION_MS))
+      const { isAll } = await change(() => forgetBefore(at - RETENTION_MS))
+      // What is left of a long backlog goes with the next looks, a small part each.
+      if (isAll) forgotAt = at
     }
   }
 
   async function runOnce(): Promise<number> {
-    let attempts = 0
+    let total = 0
     for (;;) {
-      const claimed = await turn()
-      attempts += claimed
-      if (claimed === 0 && underWay.size === 0 && outcomes.length === 0) return attempts
+      const taken = await turn()
+      total += taken
+      if (taken === 0 && underWay.size === 0 && outcomes.length === 0) return total
       if (underWay.size > 0) await Promise.race(underWay)
     }
   }
@@ -295,6 +347,8 @@ export function createWorker({
     aborting = true
     await sender.close()
     await Promise.all(underWay)
+    // Each end of a send has woken it once more.
+    await turning
     if (outcomes.length > 0) await turn()
     const rest = [...held.values()]
     held.clear()
@@ -328,6 +382,10 @@ export function sentHeaders(message: { replay: number }): Record<string, string>
 
 function leasesOf(held: readonly Held[]): { ids: string[]; tokens: string[] } {
   return { ids: held.map(({ message }) => message.id), tokens: [...new Set(held.map(({ token }) => token))] }
+}
+
+function isoOf(ms: number): string {
+  return new Date(ms).toISOString()
 }
 
 /** A receiver may answer with what it was sent. */

@@ -401,6 +401,7 @@ function enter(
     detectedAt: event.receivedAt,
     openedAt: fold.context.now,
     acknowledgedAt: null,
+    acknowledgedAfterMs: null,
     resolvedAt: null,
     resolvedBy: null,
     stretchStartedAt: firedAt,

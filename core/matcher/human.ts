@@ -146,6 +146,7 @@ export function openByHand(
     detectedAt: context.now,
     openedAt: context.now,
     acknowledgedAt: null,
+    acknowledgedAfterMs: null,
     resolvedAt: null,
     resolvedBy: null,
     stretchStartedAt: context.now,

@@ -26,6 +26,7 @@ export function acknowledgeIncident(
   if (incident.status !== 'open') return false
   incident.status = 'acknowledged'
   incident.acknowledgedAt = later(note.at, incident.detectedAt)
+  incident.acknowledgedAfterMs ??= Date.parse(incident.acknowledgedAt) - Date.parse(incident.detectedAt)
   transition(picture, context, incident, 'acknowledged', {
     ...note,
     at: note.loggedAt ?? incident.acknowledgedAt,

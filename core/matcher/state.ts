@@ -76,6 +76,8 @@ export interface IncidentState {
   detectedAt: string
   openedAt: string
   acknowledgedAt: string | null
+  /** Milliseconds from detection to the first acknowledgement ever; null while there is none. */
+  acknowledgedAfterMs: number | null
   resolvedAt: string | null
   resolvedBy: 'auto' | 'manual' | null
   stretchStartedAt: string

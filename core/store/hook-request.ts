@@ -1,5 +1,6 @@
 import { type Insertable, sql } from 'kysely'
 import type { HookRequest } from '../types.ts'
+import { idBefore } from './id-before.ts'
 import type { HookRequestTable } from './schema.ts'
 import { all, run, statement, type Work } from './statement.ts'
 
@@ -33,6 +34,8 @@ export interface LoggedRequest {
   outcome: string
   reason: string | null
   message: string | null
+  rule: string | null
+  diagnosis: string | null
   deliveryKey: string | null
   incidentId: string | null
   slotAt: string | null
@@ -56,6 +59,8 @@ export function hookRequestRow(request: HookRequest, logged: LoggedRequest): Ins
     outcome: logged.outcome,
     reason: logged.reason,
     message: logged.message,
+    rule: logged.rule,
+    diagnosis: logged.diagnosis,
     delivery_key: logged.deliveryKey,
     incident_id: logged.incidentId,
     slot_at: logged.slotAt,
@@ -96,6 +101,27 @@ const oldUnauthorized = statement<{ sourceId: string }, unknown>((db, p) =>
 /** Keeps a source's last rejections of strangers only. */
 export function* trimUnauthorized(sourceId: string): Work<number> {
   return yield* run(oldUnauthorized, { sourceId })
+}
+
+const oldOfProject = statement<{ projectId: string; before: string; most: number }, unknown>((db, p) =>
+  db
+    .deleteFrom('hook_request')
+    .where('project_id', '=', p('projectId'))
+    .where(
+      'id',
+      'in',
+      db
+        .selectFrom('hook_request as old')
+        .select('old.id')
+        .where('old.project_id', '=', p('projectId'))
+        .where('old.id', '<', p('before'))
+        .limit(p('most')),
+    ),
+)
+
+/** Deletes some of a project's requests received before `time`, at most so many; answers how many went. */
+export function* forgetRequests(projectId: string, time: number, most: number): Work<number> {
+  return yield* run(oldOfProject, { projectId, before: idBefore(time), most })
 }
 
 export interface ReplayableRequest {

@@ -1,4 +1,5 @@
 import { type Insertable, type Selectable, sql } from 'kysely'
+import { idBefore } from './id-before.ts'
 import type { MessageTable } from './schema.ts'
 import {
   all,
@@ -18,6 +19,8 @@ import {
  */
 
 export type MessageRow = Selectable<MessageTable>
+export type MessageWithBody = MessageRow & { body: string }
+export type NewMessage = Omit<Insertable<MessageTable>, 'due_at' | 'status' | 'body_id'> & { body: string }
 
 // ---- putting in ----
 
@@ -48,14 +51,20 @@ export function laneKey(endpointId: string, incidentId: string): string {
 }
 
 /** Puts in new messages, in the order of their lanes; answers how many. `waiting` are lanes that are not empty. */
-export function* insertMessages(
-  messages: readonly Omit<Insertable<MessageTable>, 'due_at' | 'status'>[],
-  waiting: ReadonlySet<string>,
-): Work<number> {
+export function* insertMessages(messages: readonly NewMessage[], waiting: ReadonlySet<string>): Work<number> {
   const lanes = new Set(waiting)
+  // One transition says the same to every endpoint.
+  const bodies = new Map<string, { id: string; project_id: string; body: string }>()
+  const rows = messages.map(({ body, ...message }) => {
+    const { id, project_id } = message
+    const key = `${project_id} ${body}`
+    if (!bodies.has(key)) bodies.set(key, { id, project_id, body })
+    return { ...message, body_id: bodies.get(key)!.id }
+  })
+  yield* insertRows('message_body', [...bodies.values()])
   return yield* insertRows(
     'message',
-    messages.map((message) => {
+    rows.map((message) => {
       const lane = message.incident_id == null ? null : laneKey(message.endpoint_id, message.incident_id)
       const isFirst = lane === null || !lanes.has(lane)
       if (lane !== null) lanes.add(lane)
@@ -72,11 +81,17 @@ export interface DueEndpoint {
   paused_until: string | null
 }
 
-/** Endpoints with something to send, each found by one look into the index, however long its queue is. */
-export const dueEndpoints = statement<{ now: string }, DueEndpoint>(
+/**
+ * Endpoints with something to send, by id from one on, each found by one look into the index, however long its queue
+ * is. Those left in peace are among them only with a last attempt that may wait no longer.
+ */
+export const dueEndpoints = statement<{ now: string; after: string; limit: number }, DueEndpoint>(
   (_db, p) => sql<DueEndpoint>`
     with recursive queue(id) as (
-      select (select endpoint_id from message where due_at is not null order by endpoint_id limit 1)
+      select (
+        select endpoint_id from message
+        where due_at is not null and endpoint_id > ${p('after')} order by endpoint_id limit 1
+      )
       union all
       select (
         select endpoint_id from message
@@ -85,13 +100,18 @@ export const dueEndpoints = statement<{ now: string }, DueEndpoint>(
     )
     select endpoint.id, endpoint.open_until, endpoint.paused_until
     from queue join endpoint on endpoint.id = queue.id
-    where endpoint.enabled = 1 and exists (
-      select 1 from message where message.endpoint_id = queue.id and message.due_at <= ${p('now')}
-    )
-    order by endpoint.id`,
+    where endpoint.enabled = 1 and case
+      when endpoint.open_until > ${p('now')} or endpoint.paused_until > ${p('now')} then exists (
+        select 1 from message
+        where endpoint_id = queue.id and deadline_at <= ${p('now')} and due_at <= ${p('now')}
+      )
+      else exists (select 1 from message where endpoint_id = queue.id and due_at <= ${p('now')})
+    end
+    limit ${p('limit')}`,
 )
 
-const leasedCounts = statement<{ ids: string[]; now: string }, { endpoint_id: string; count: number }>(
+/** How many messages of each endpoint are under way. */
+export const leasedCounts = statement<{ ids: string[]; now: string }, { endpoint_id: string; count: number }>(
   (db, p) =>
     db
       .selectFrom('message')
@@ -155,7 +175,7 @@ const lease = statement<{ ids: string[]; token: string; until: string }, unknown
     .where(isAnyOf('message.id', p.list('ids'))),
 )
 
-export interface ClaimedMessage extends MessageRow {
+export interface ClaimedMessage extends MessageWithBody {
   url: string
   policy: string
   signature: string | null
@@ -165,8 +185,9 @@ const claimedByIds = statement<{ ids: string[] }, ClaimedMessage>((db, p) =>
   db
     .selectFrom('message')
     .innerJoin('endpoint', 'endpoint.id', 'message.endpoint_id')
+    .innerJoin('message_body', 'message_body.id', 'message.body_id')
     .selectAll('message')
-    .select(['endpoint.url', 'endpoint.policy', 'endpoint.signature'])
+    .select(['message_body.body', 'endpoint.url', 'endpoint.policy', 'endpoint.signature'])
     .where(isAnyOf('message.id', p.list('ids')))
     .orderBy('message.id'),
 )
@@ -196,16 +217,13 @@ export interface Claim {
 /** Takes messages to send, in turns over the endpoints. */
 export function* claimMessages(options: ClaimOptions): Work<Claim> {
   const { now, free, perEndpoint, lastCallUntil } = options
-  const due = yield* all(dueEndpoints, { now })
-  const inTurn = [
-    ...due.filter(({ id }) => id > options.after),
-    ...due.filter(({ id }) => id <= options.after),
-  ]
-  const some = new Set([
-    ...inTurn.filter((endpoint) => !isLeftInPeace(endpoint, now)).slice(0, 2 * free),
-    ...inTurn.filter((endpoint) => isLeftInPeace(endpoint, now)).slice(0, MOST_CLOSED),
-  ])
-  const candidates = inTurn.filter((endpoint) => some.has(endpoint))
+  // More than can be served: another worker may hold some, and the places of others may be taken.
+  const most = free + SPARE_CANDIDATES
+  const candidates = yield* all(dueEndpoints, { now, after: options.after, limit: most })
+  if (candidates.length < most) {
+    const first = yield* all(dueEndpoints, { now, after: '', limit: most - candidates.length })
+    candidates.push(...first.filter(({ id }) => id <= options.after))
+  }
   const ids = candidates.map(({ id }) => id)
   const locked = ids.length === 0 ? [] : yield* all(lockDueEndpoints, { ids })
   if (locked.length === 0) return { claimed: [], late: [], after: options.after }
@@ -215,25 +233,18 @@ export function* claimMessages(options: ClaimOptions): Work<Claim> {
   const leased = new Map(counts.map((row) => [row.endpoint_id, row.count]))
   const byId = new Map(locked.map((endpoint) => [endpoint.id, endpoint]))
   const held = candidates.flatMap(({ id }) => byId.get(id) ?? [])
-  const open = held.filter((endpoint) => !isLeftInPeace(endpoint, now))
   const closed = held.filter((endpoint) => isLeftInPeace(endpoint, now))
   const places = ({ id }: DueEndpoint, most: number) =>
     Math.max(0, Math.min(most - (leased.get(id) ?? 0), free))
 
-  const [found, overdue] = yield* together(
-    allForEach(
-      dueMessages,
-      open.map((endpoint) => ({
-        endpoint: endpoint.id,
-        now,
-        // Half-open: one probe.
-        limit: places(endpoint, endpoint.open_until === null ? perEndpoint : 1),
-      })),
-    ),
-    allForEach(
-      lastCalls,
-      closed.map(({ id }) => ({ endpoint: id, now, limit: MOST_LAST_CALLS })),
-    ),
+  const open = held.flatMap((endpoint) => {
+    // Half-open: one probe.
+    const limit = places(endpoint, endpoint.open_until === null ? perEndpoint : 1)
+    return isLeftInPeace(endpoint, now) || limit === 0 ? [] : [{ endpoint: endpoint.id, now, limit }]
+  })
+  const overdue = yield* allForEach(
+    lastCalls,
+    closed.map(({ id }) => ({ endpoint: id, now, limit: MOST_LAST_CALLS })),
   )
   const late = overdue.flat().filter((message) => message.deadline_at <= lastCallUntil)
   const last = overdue.map((messages, index) =>
@@ -242,7 +253,17 @@ export function* claimMessages(options: ClaimOptions): Work<Claim> {
       .slice(0, places(closed[index]!, perEndpoint)),
   )
 
-  const lists = held.map((endpoint) => found[open.indexOf(endpoint)] ?? last[closed.indexOf(endpoint)] ?? [])
+  // No more endpoints are asked than there are places; each mostly has one, as it was found to be due.
+  const found = new Map<string, { id: string }[]>()
+  for (let at = 0, missing = free; at < open.length && missing > 0; ) {
+    const next = open.slice(at, at + missing)
+    at += next.length
+    for (const [index, messages] of (yield* allForEach(dueMessages, next)).entries()) {
+      found.set(next[index]!.endpoint, messages)
+      if (messages.length > 0) missing -= 1
+    }
+  }
+  const lists = held.map((endpoint) => found.get(endpoint.id) ?? last[closed.indexOf(endpoint)] ?? [])
   const chosen = inTurns(lists, free)
   if (chosen.length > 0) yield* run(lease, { ids: chosen, token: options.token, until: options.until })
   const claimed = chosen.length > 0 ? yield* all(claimedByIds, { ids: chosen }) : []
@@ -254,9 +275,10 @@ export function* claimMessages(options: ClaimOptions): Work<Claim> {
   }
 }
 
+/** Looked at beyond those that can be served. */
+const SPARE_CANDIDATES = 20
 /** Looked at per endpoint and claim. */
 const MOST_LAST_CALLS = 200
-const MOST_CLOSED = 500
 
 export function isLeftInPeace(endpoint: DueEndpoint, now: string): boolean {
   const { open_until, paused_until } = endpoint
@@ -416,7 +438,9 @@ const leasedInLane = statement<{ endpoint: string; incident: string }, { id: str
     .where('endpoint_id', '=', p('endpoint'))
     .where('incident_id', '=', p('incident'))
     .where('status', '=', sql.lit('pending'))
-    .where('lease_token', 'is not', null),
+    .where('lease_token', 'is not', null)
+    // A worker that ends it right now either sees what is replayed behind it, or has ended it.
+    .forUpdate(),
 )
 
 /** Sends ended messages again, with the same ids and in the order of their lanes; answers how many. */
@@ -445,14 +469,30 @@ export function* replayMessages(
 
 // ---- forgetting ----
 
+const FORGET_AT_ONCE = 500
+
 const oldMessages = statement<{ before: string }, unknown>((db, p) =>
-  db
-    .deleteFrom('message')
-    .where(
-      'id',
-      'in',
-      db.selectFrom('message').select('id').where('id', '<', p('before')).limit(sql.lit(500)),
-    ),
+  db.deleteFrom('message').where(
+    'id',
+    'in',
+    db
+      .selectFrom('message')
+      .select('id')
+      .where('id', '<', p('before'))
+      // What is still on its way comes to its end first: its lane waits for it.
+      .where(({ or, eb, exists, selectFrom }) =>
+        or([
+          eb('status', '<>', sql.lit('pending')),
+          exists(
+            selectFrom('endpoint')
+              .select('endpoint.id')
+              .whereRef('endpoint.id', '=', 'message.endpoint_id')
+              .where('endpoint.enabled', '=', sql.lit(0)),
+          ),
+        ]),
+      )
+      .limit(sql.lit(FORGET_AT_ONCE)),
+  ),
 )
 
 const oldAttempts = statement<{ before: string }, unknown>((db, p) =>
@@ -461,13 +501,29 @@ const oldAttempts = statement<{ before: string }, unknown>((db, p) =>
     .where(
       'id',
       'in',
-      db.selectFrom('attempt').select('id').where('id', '<', p('before')).limit(sql.lit(500)),
+      db.selectFrom('attempt').select('id').where('id', '<', p('before')).limit(sql.lit(FORGET_AT_ONCE)),
     ),
 )
 
-/** Deletes a part of what is older; ids tell their time. Answers how many rows went. */
-export function* forgetBefore(time: number): Work<number> {
-  const hex = time.toString(16).padStart(12, '0')
-  const before = `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`
-  return (yield* run(oldMessages, { before })) + (yield* run(oldAttempts, { before }))
+const oldBodies = statement<{ before: string; made: string }, unknown>((db, p) =>
+  db.deleteFrom('message_body').where(
+    'id',
+    'in',
+    db
+      .selectFrom('message_body')
+      .select('id')
+      .where('id', '<', p('made'))
+      // The few old messages that are still on their way.
+      .where('id', 'not in', db.selectFrom('message').select('body_id').where('id', '<', p('before')))
+      .limit(sql.lit(FORGET_AT_ONCE)),
+  ),
+)
+
+/** Deletes a part of what is older; ids tell their time. Answers whether that was all of it. */
+export function* forgetBefore(time: number): Work<{ isAll: boolean }> {
+  const before = idBefore(time)
+  const gone = [yield* run(oldMessages, { before }), yield* run(oldAttempts, { before })]
+  // After the messages that have them; the last of those is made a moment after its body.
+  if (gone[0]! < FORGET_AT_ONCE) gone.push(yield* run(oldBodies, { before, made: idBefore(time - 60_000) }))
+  return { isAll: gone.every((count) => count < FORGET_AT_ONCE) }
 }

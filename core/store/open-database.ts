@@ -57,9 +57,15 @@ export interface Dialect {
 
 /** Opens `sqlite:<path>` or `postgres://…` and refuses one that would not keep what it acknowledged. */
 export async function openDatabase<S = Schema>(url: string): Promise<Database<S>> {
-  if (url.startsWith('sqlite:')) return openSqlite<S>(url.slice('sqlite:'.length).replace(/^\/\//, ''))
+  const path = sqlitePath(url)
+  if (path !== undefined) return openSqlite<S>(path)
   if (/^postgres(ql)?:\/\//.test(url)) return openPostgres<S>(url)
   throw new Error('DATABASE_URL must be sqlite:<path>, such as sqlite:data/tocsin.db, or postgres://…')
+}
+
+/** The file of a `sqlite:` address; undefined for another kind. */
+export function sqlitePath(url: string): string | undefined {
+  return url.startsWith('sqlite:') ? url.slice('sqlite:'.length).replace(/^\/\//, '') : undefined
 }
 
 // --- SQLite ----------------------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ export interface Schema {
   project: ProjectTable
   source: SourceTable
   source_credential: SourceCredentialTable
+  source_hour: SourceHourTable
+  source_word: SourceWordTable
   api_key: ApiKeyTable
   hook_request: HookRequestTable
   event: EventTable
@@ -22,7 +24,11 @@ export interface Schema {
   endpoint: EndpointTable
   endpoint_secret: EndpointSecretTable
   message: MessageTable
+  message_body: MessageBodyTable
   attempt: AttemptTable
+  postmortem: PostmortemTable
+  secret_reveal: SecretRevealTable
+  audit: AuditTable
 }
 
 export interface ProjectTable {
@@ -65,6 +71,30 @@ export interface SourceCredentialTable {
   expires_at: string | null
 }
 
+/** How a source fared in one hour; the request log itself is too long to be counted. */
+export interface SourceHourTable {
+  source_id: string
+  /** Such as 2026-11-21T08. */
+  hour: string
+  accepted: number
+  refused: number
+  /** Alerts that began to fire, and that ended. */
+  opened: number
+  recovered: number
+  /** The last requests of the hour that went the same way: accepted above 0, refused below. */
+  streak: number
+  last_at: string
+  last_accepted_at: string | null
+}
+
+/** Status words of a source that no table knows (N2). */
+export interface SourceWordTable {
+  source_id: string
+  word: string
+  count: number
+  last_at: string
+}
+
 export interface ApiKeyTable {
   id: string
   project_id: string | null
@@ -88,6 +118,10 @@ export interface HookRequestTable {
   outcome: string
   reason: string | null
   message: string | null
+  /** The rule that decided; null where nothing was decided. */
+  rule: string | null
+  /** What may be wrong with a refused request, for the owner of the source alone. */
+  diagnosis: string | null
   /** SHA-256 of the provider's delivery id or of the body, only where the request was accepted (D7). */
   delivery_key: string | null
   incident_id: string | null
@@ -211,6 +245,8 @@ export interface IncidentTable {
   detected_at: string
   opened_at: string
   acknowledged_at: string | null
+  /** Milliseconds from its detection to its first acknowledgement, which a reopening does not clear. */
+  acknowledged_after_ms: number | null
   resolved_at: string | null
   /** auto, manual; null while open. */
   resolved_by: string | null
@@ -340,7 +376,7 @@ export interface MessageTable {
   status: string
   /** Why it failed for good: attempts, gone, circuit_open. */
   reason: string | null
-  body: string
+  body_id: string
   /** The message before it in its lane failed for good. */
   gap: number
   /** Sent again by hand. */
@@ -362,6 +398,13 @@ export interface MessageTable {
   lease_token: string | null
 }
 
+/** What messages say, once for all that say the same; the id is that of the first of them. */
+export interface MessageBodyTable {
+  id: string
+  project_id: string
+  body: string
+}
+
 export interface AttemptTable {
   id: string
   project_id: string
@@ -371,4 +414,39 @@ export interface AttemptTable {
   duration_ms: number
   error: string | null
   response_body: string | null
+}
+
+export interface PostmortemTable {
+  id: string
+  project_id: string
+  incident_id: string
+  /** From 1, without gaps. */
+  revision: number
+  created_at: string
+  /** Name of the key it was made with. */
+  created_by: string
+  /** Everything else of it, as the API shows it, as JSON. */
+  content: string
+}
+
+/** Leave to see a new credential once. */
+export interface SecretRevealTable {
+  id: string
+  project_id: string
+  source_id: string
+  credential_id: string
+  expires_at: string
+}
+
+/** Calls of assistants' tools. */
+export interface AuditTable {
+  id: string
+  project_id: string | null
+  at: string
+  key_id: string
+  key_name: string
+  tool: string
+  arguments: string
+  outcome: string
+  duration_ms: number
 }

@@ -13,6 +13,8 @@ export interface Writer<C, R> {
    */
   submit(command: C): Promise<R>
   readonly stats: { readonly commits: number; readonly commands: number }
+  /** Whether several senders at once shared the last commit. */
+  isBusy(): boolean
   /** Takes no more, finishes what it took. */
   close(): Promise<void>
 }
@@ -52,6 +54,7 @@ export function createWriter<C, R>({
   const stats = { commits: 0, commands: 0 }
   let lastCommit = Number.NEGATIVE_INFINITY
   let pauseMs = intervalMs
+  let isBusy = false
   /** A flush is planned or under way. */
   let busy = false
   let closing: { promise: Promise<void>; resolve: () => void } | undefined
@@ -122,7 +125,7 @@ export function createWriter<C, R>({
         })
         lastCommit = monotonicNow()
         // Under load a slow commit is given a longer pause, so that more share the next one.
-        const isBusy = commands.length >= BUSY_BATCH
+        isBusy = commands.length >= BUSY_BATCH
         pauseMs = isBusy
           ? Math.max(intervalMs, Math.min(MAX_PAUSE_MS, 2 * (lastCommit - started)))
           : intervalMs
@@ -139,6 +142,7 @@ export function createWriter<C, R>({
   return {
     submit,
     stats,
+    isBusy: () => isBusy,
     close() {
       if (!closing) {
         closing = Promise.withResolvers<void>()

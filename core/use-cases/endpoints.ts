@@ -72,6 +72,8 @@ export async function createEndpoint(
     signature: signatureText(input.signature === undefined ? (preset?.signature ?? null) : input.signature),
     created_at: core.now().toISOString(),
     ...FRESH,
+    last_success_at: null,
+    last_failure_at: null,
     delivered: 0,
     failed: 0,
     attempts: 0,
@@ -376,8 +378,6 @@ const FRESH = {
   paused_until: null,
   failing_since: null,
   warned_at: null,
-  last_success_at: null,
-  last_failure_at: null,
 }
 
 export async function endpointRow(core: Core, projectId: string, endpointId: string): Promise<EndpointRow> {

@@ -62,7 +62,8 @@ export async function listIncidents(
   return { incidents: await toApi(core, page.map(incidentState)), nextCursor, total: Number(total) }
 }
 
-function conditions(
+/** What a filter asks of an incident; `sources` are ids. */
+export function conditions(
   eb: ExpressionBuilder<Schema, 'incident'>,
   projectId: string,
   filter: ApiIncidentQuery,
@@ -123,7 +124,7 @@ function inTitle(column: 'title' | 'lower(title)', text: string) {
 }
 
 /** Ids of sources, deleted ones too, named by id or adapter. */
-async function sourcesNamed(core: Core, projectId: string, names: string[]): Promise<string[]> {
+export async function sourcesNamed(core: Core, projectId: string, names: string[]): Promise<string[]> {
   const rows = await core.database.read
     .selectFrom('source')
     .select('id')
@@ -356,7 +357,8 @@ async function act<T>(
   })
 }
 
-async function incidentRowOf(
+/** Throws `not_found`. */
+export async function incidentRowOf(
   core: Core,
   projectId: string,
   incident: string,

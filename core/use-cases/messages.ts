@@ -6,7 +6,7 @@ import type { RetryPolicyName } from '../delivery/retry-policy.ts'
 import { sentHeaders } from '../delivery/worker.ts'
 import { TocsinError } from '../errors.ts'
 import { type EndpointRow, endpointById } from '../store/endpoint.ts'
-import { type MessageRow, replayMessages } from '../store/message.ts'
+import { type MessageWithBody, replayMessages } from '../store/message.ts'
 import type { AttemptTable } from '../store/schema.ts'
 import { all, statement } from '../store/statement.ts'
 import type { Caller } from '../tocsin.ts'
@@ -27,18 +27,29 @@ export async function listMessages(
   const { limit, after } = readPage(query)
   let found = core.database.read
     .selectFrom('message')
-    .selectAll()
+    .innerJoin('message_body', 'message_body.id', 'message.body_id')
+    .selectAll('message')
+    .select('body')
     .where('endpoint_id', '=', endpointId)
-    .orderBy('id', 'desc')
+    .orderBy('message.id', 'desc')
     .limit(limit + 1)
   if (query.status) found = found.where('status', 'in', query.status)
-  if (after !== undefined) found = found.where('id', '<', after)
+  if (query.type) found = found.where('type', 'in', query.type)
+  if (query.since !== undefined) found = found.where('created_at', '>=', new Date(query.since).toISOString())
+  if (query.until !== undefined) found = found.where('created_at', '<=', new Date(query.until).toISOString())
+  if (after !== undefined) found = found.where('message.id', '<', after)
   const { page, nextCursor } = cutPage(await found.execute(), limit)
   return { messages: page.map(messageToApi), nextCursor }
 }
 
-const messageById = statement<{ projectId: string; id: string }, MessageRow>((db, p) =>
-  db.selectFrom('message').selectAll().where('project_id', '=', p('projectId')).where('id', '=', p('id')),
+const messageById = statement<{ projectId: string; id: string }, MessageWithBody>((db, p) =>
+  db
+    .selectFrom('message')
+    .innerJoin('message_body', 'message_body.id', 'message.body_id')
+    .selectAll('message')
+    .select('body')
+    .where('message.project_id', '=', p('projectId'))
+    .where('message.id', '=', p('id')),
 )
 
 const attemptsOfMessage = statement<{ id: string }, Selectable<AttemptTable>>((db, p) =>
@@ -126,7 +137,7 @@ export async function replayEndpoint(
 
 export function messageToApi(
   row: Pick<
-    MessageRow,
+    MessageWithBody,
     | 'id'
     | 'type'
     | 'endpoint_id'
@@ -154,11 +165,12 @@ export function messageToApi(
   }
 }
 
-function attemptToApi(message: MessageRow, attempt: Selectable<AttemptTable>): ApiAttempt {
+function attemptToApi(message: MessageWithBody, attempt: Selectable<AttemptTable>): ApiAttempt {
   return {
     at: attempt.at,
     requestHeaders: {
-      ...sentHeaders(message),
+      // Those before the last replay were not marked as one.
+      ...sentHeaders({ replay: attempt.at < message.started_at ? 0 : message.replay }),
       'webhook-id': message.id,
       'webhook-timestamp': String(Math.floor(Date.parse(attempt.at) / 1000)),
     },

@@ -136,7 +136,11 @@ const TABLES_OF_PROJECT = [
   'endpoint',
   'endpoint_secret',
   'message',
+  'message_body',
   'attempt',
+  'postmortem',
+  'secret_reveal',
+  'audit',
 ] as const satisfies (keyof Schema)[]
 
 const deletions = TABLES_OF_PROJECT.map((table) =>
@@ -145,10 +149,18 @@ const deletions = TABLES_OF_PROJECT.map((table) =>
   ),
 )
 
-const deleteGroups = statement<{ projectId: string }, unknown>((db, p) =>
-  db
-    .deleteFrom('sender_group')
-    .where('source_id', 'in', db.selectFrom('source').select('id').where('project_id', '=', p('projectId'))),
+const TABLES_OF_SOURCES = ['sender_group', 'source_hour', 'source_word'] as const satisfies (keyof Schema)[]
+
+const deletionsBySource = TABLES_OF_SOURCES.map((table) =>
+  statement<{ projectId: string }, unknown>((db, p) =>
+    db
+      .deleteFrom(table)
+      .where(
+        'source_id',
+        'in',
+        db.selectFrom('source').select('id').where('project_id', '=', p('projectId')),
+      ),
+  ),
 )
 
 const deleteRow = statement<{ projectId: string }, unknown>((db, p) =>
@@ -160,8 +172,7 @@ export async function deleteProject(core: Core, caller: Caller, projectId: strin
   allow(caller, 'admin', projectId)
   await change(core, function* () {
     if (!(yield* loadProjects(new Picture(), [projectId])).has(projectId)) noProject()
-    yield* run(deleteGroups, { projectId })
-    for (const deletion of deletions) yield* run(deletion, { projectId })
+    for (const deletion of [...deletionsBySource, ...deletions]) yield* run(deletion, { projectId })
     yield* run(deleteRow, { projectId })
   })
   core.directory.forget(projectId)

@@ -1,19 +1,21 @@
 import { isIP } from 'node:net'
-import { type Selectable, sql } from 'kysely'
+import type { Selectable } from 'kysely'
 import type { Adapter, TestRequest } from '../adapters/adapter.ts'
 import { adapterBySlug, adapters } from '../adapters/registry.ts'
 import type {
+  ApiCredential,
+  ApiIngestion,
   ApiPage,
   ApiReceived,
+  ApiReveal,
   ApiRotateInput,
   ApiSource,
-  ApiSourceHealth,
   ApiSourceInput,
   ApiSourcePatch,
 } from '../api-types.ts'
 import { TocsinError } from '../errors.ts'
 import { changeSettings, effectivePolicy, NO_SETTINGS, readPolicy, readSettings } from '../policy.ts'
-import type { SourceCredentialTable, SourceTable } from '../store/schema.ts'
+import type { SecretRevealTable, SourceCredentialTable, SourceTable } from '../store/schema.ts'
 import { hashDropIn, hashToken, newSecret, openSecret, type Random, sealSecret } from '../store/secrets.ts'
 import { all, insertRows, run, statement, updateRows, type Work } from '../store/statement.ts'
 import type { Caller, ReceiveAddress } from '../tocsin.ts'
@@ -21,12 +23,13 @@ import type { AddressKind, HookRequest, SourceSettings } from '../types.ts'
 import { allow, type Core, can, change, cutPage, readPage } from './core.ts'
 import { resolveIncident } from './incidents.ts'
 import { configChanged, projectRow } from './projects.ts'
+import { healthOf } from './source-health.ts'
 
 const MASKED = '********'
 const LEAST_SECRET = 8
-const DAY_MS = 24 * 3_600_000
 /** How long the old credential of a header or signature stays valid after a rotation; a token's dies at once. */
 const OVERLAP_MINUTES = 1440
+const REVEAL_MINUTES = 10
 
 type SourceRow = Selectable<SourceTable>
 type CredentialRow = Selectable<SourceCredentialTable>
@@ -36,20 +39,127 @@ export async function createSource(
   caller: Caller,
   projectId: string,
   input: ApiSourceInput,
-): Promise<{ source: ApiSource; secret?: string }> {
+): Promise<{ source: ApiSource; secret?: string; reveal?: ApiReveal }> {
   allow(caller, 'sources:write', projectId)
   const adapter = adapterOf(input.adapter)
   await projectRow(core, projectId)
   const made = newSource(core, { ...input, projectId, adapter })
+  const reveal = input.reveal ? newReveal(core, made.credential) : undefined
   await change(core, function* () {
     yield* configChanged(projectId)
     yield* refuseTakenToken(made.source, made.credential)
     yield* insertRows('source', [made.source])
     yield* insertRows('source_credential', [made.credential])
+    if (reveal) yield* keepReveal(core, reveal)
   })
   core.directory.forget(projectId)
-  const shown = await show(core, projectId, [made.source], true)
-  return made.source.address === 'token' ? { source: shown[0]! } : { source: shown[0]!, secret: made.secret }
+  return showNewCredential(core, made.source, made.secret, reveal)
+}
+
+/** The source with its new credential, or with leave to see it once. */
+async function showNewCredential(
+  core: Core,
+  row: SourceRow,
+  secret: string,
+  reveal: SecretRevealTable | undefined,
+): Promise<{ source: ApiSource; secret?: string; reveal?: ApiReveal }> {
+  const source = (await show(core, row.project_id, [row], reveal === undefined))[0]!
+  if (reveal) return { source, reveal: { id: reveal.id, expiresAt: reveal.expires_at } }
+  return row.address === 'token' ? { source } : { source, secret }
+}
+
+function newReveal(core: Core, credential: CredentialRow): SecretRevealTable {
+  return {
+    // Not of time, as other ids: who is to guess it has nothing to go by. No dash, which a command would read as an option.
+    id: core.random(16).toString('hex'),
+    project_id: credential.project_id,
+    source_id: credential.source_id,
+    credential_id: credential.id,
+    expires_at: new Date(core.now().getTime() + REVEAL_MINUTES * 60_000).toISOString(),
+  }
+}
+
+const dropOldReveals = statement<{ projectId: string; now: string }, unknown>((db, p) =>
+  db.deleteFrom('secret_reveal').where('project_id', '=', p('projectId')).where('expires_at', '<=', p('now')),
+)
+
+function* keepReveal(core: Core, reveal: SecretRevealTable): Work<void> {
+  yield* run(dropOldReveals, { projectId: reveal.project_id, now: core.now().toISOString() })
+  yield* insertRows('secret_reveal', [reveal])
+}
+
+const credentialToReveal = statement<
+  { projectId: string; id: string; now: string },
+  { source_id: string; credential_id: string; sealed: string }
+>((db, p) =>
+  db
+    .selectFrom('secret_reveal as r')
+    .innerJoin('source_credential as c', 'c.id', 'r.credential_id')
+    .select(['r.source_id', 'r.credential_id', 'c.sealed'])
+    .where('r.project_id', '=', p('projectId'))
+    .where('r.id', '=', p('id'))
+    .where('r.expires_at', '>', p('now')),
+)
+
+const dropReveal = statement<{ id: string }, unknown>((db, p) =>
+  db.deleteFrom('secret_reveal').where('id', '=', p('id')),
+)
+
+/** Who asks first sees it; nobody afterwards. */
+export async function revealSecret(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+  id: string,
+): Promise<{ credential: ApiCredential }> {
+  allow(caller, 'secrets:read', projectId)
+  const { source, secret } = await change(core, function* (context) {
+    const [found] = yield* all(credentialToReveal, { projectId, id, now: context.now })
+    if (!found || (yield* run(dropReveal, { id })) === 0) {
+      throw new TocsinError(
+        'not_found',
+        'reveal: not there. It shows once, within ten minutes; rotate the source for a new secret.',
+      )
+    }
+    const source = (yield* all(sourceById, { projectId, id: found.source_id }))[0] ?? noSource()
+    return { source, secret: openSecret(core.secretKey, found.sealed, aad(found.credential_id)) }
+  })
+  return {
+    credential: {
+      sourceId: source.id,
+      adapter: source.adapter,
+      name: source.name,
+      url: urlOf(core, projectId, source.adapter, source.address as AddressKind, secret),
+      secret: source.address === 'token' ? null : secret,
+    },
+  }
+}
+
+/** Whether the project receives webhooks, and the address of every tool. */
+export async function getIngestion(
+  core: Core,
+  caller: Caller,
+  projectId: string,
+): Promise<{ ingestion: ApiIngestion }> {
+  allow(caller, 'sources:read', projectId)
+  const project = await projectRow(core, projectId)
+  const inPlan = project.plan !== 'free'
+  return {
+    ingestion: {
+      projectId,
+      projectName: project.name,
+      plan: project.plan,
+      inPlan,
+      enabled: inPlan && project.ingestion_enabled === 1,
+      publicUrl: core.publicUrl,
+      addresses: adapters.map(({ slug, name, defaults: { address } }) => ({
+        adapter: slug,
+        name,
+        address,
+        url: urlOf(core, projectId, slug, address, '{token}'),
+      })),
+    },
+  }
 }
 
 /** The rows of a new source, and its secret in the clear. */
@@ -178,30 +288,36 @@ export async function rotateSource(
   projectId: string,
   sourceId: string,
   input: ApiRotateInput,
-): Promise<{ source: ApiSource; secret?: string }> {
+): Promise<{ source: ApiSource; secret?: string; reveal?: ApiReveal }> {
   allow(caller, 'sources:write', projectId)
-  const { row, secret } = await change(core, function* () {
+  const { row, secret, reveal } = await change(core, function* () {
     yield* configChanged(projectId)
     const source = (yield* all(sourceById, { projectId, id: sourceId }))[0] ?? noSource()
     const address = source.address as AddressKind
     const adapter = adapterOf(source.adapter)
     const fresh = checkedSecret(input.secret, address, adapter) ?? newSecretFor(adapter, core.random)
     const overlap = input.overlapMinutes ?? (address === 'token' ? 0 : OVERLAP_MINUTES)
-    const now = core.now().getTime()
-    const end = new Date(now + overlap * 60_000).toISOString()
+    const now = core.now().toISOString()
+    const end = new Date(core.now().getTime() + overlap * 60_000).toISOString()
     for (const old of yield* all(credentialsOf, { sourceId })) {
-      const expires = old.expires_at !== null && old.expires_at < end ? old.expires_at : end
-      if (expires <= new Date(now).toISOString()) yield* run(dropCredential, { id: old.id })
-      else yield* updateRows('source_credential', [{ ...old, expires_at: expires }])
+      // One that is over already goes; one that is over from now on stays, so that a sender left behind is told apart
+      // from a stranger. It was never valid then, whatever the clocks of other processes say.
+      if (old.expires_at !== null && old.expires_at <= now) yield* run(dropCredential, { id: old.id })
+      else {
+        const earlier = old.expires_at !== null && old.expires_at < end ? old.expires_at : end
+        const expires = earlier > now ? earlier : old.created_at
+        yield* updateRows('source_credential', [{ ...old, expires_at: expires }])
+      }
     }
     const credential = newCredential(core, source, fresh)
     yield* refuseTakenToken(source, credential)
     yield* insertRows('source_credential', [credential])
-    return { row: source, secret: fresh }
+    const reveal = input.reveal ? newReveal(core, credential) : undefined
+    if (reveal) yield* keepReveal(core, reveal)
+    return { row: source, secret: fresh, reveal }
   })
   core.directory.forget(projectId)
-  const source = (await show(core, projectId, [row], true))[0]!
-  return row.address === 'token' ? { source } : { source, secret }
+  return showNewCredential(core, row, secret, reveal)
 }
 
 /**
@@ -286,7 +402,6 @@ async function show(
   const policy = readPolicy(project.policy)
   const health = await healthOf(
     core,
-    projectId,
     rows.map((row) => row.id),
   )
   return Promise.all(
@@ -299,7 +414,7 @@ async function show(
         adapter,
       )
       const secret = withSecrets ? await currentSecret(core, row.id) : MASKED
-      const url = `${core.publicUrl}${pathOf(row, adapter, secret)}`
+      const url = urlOf(core, projectId, row.adapter, row.address as AddressKind, secret)
       return {
         id: row.id,
         adapter: row.adapter,
@@ -318,60 +433,19 @@ async function show(
   )
 }
 
-async function healthOf(core: Core, projectId: string, ids: string[]): Promise<Map<string, ApiSourceHealth>> {
-  const now = core.now().getTime()
-  const rows = await core.database.read
-    .selectFrom('hook_request')
-    .select((eb) => [
-      'source_id',
-      sql<number>`count(*)`.as('all_30d'),
-      sql<number>`sum(case when status < 400 then 1 else 0 end)`.as('ok_30d'),
-      sql<number>`sum(case when received_at >= ${isoAt(now - DAY_MS)} then 1 else 0 end)`.as('all_24h'),
-      sql<number>`sum(case when received_at >= ${isoAt(now - DAY_MS)} and status < 400 then 1 else 0 end)`.as(
-        'ok_24h',
-      ),
-      eb.fn.max('received_at').as('last_request_at'),
-      sql<string | null>`max(case when status < 400 then received_at end)`.as('last_success_at'),
-    ])
-    .where('project_id', '=', projectId)
-    .where('source_id', 'in', ids)
-    .where('received_at', '>=', isoAt(now - 30 * DAY_MS))
-    .groupBy('source_id')
-    .execute()
-  const errors = await Promise.all(
-    ids.map((id) =>
-      core.database.read
-        .selectFrom('hook_request')
-        .select(['id', 'received_at', 'reason', 'message'])
-        .where('source_id', '=', id)
-        .where('outcome', '=', sql.lit('rejected'))
-        .orderBy('id', 'desc')
-        .limit(5)
-        .execute(),
-    ),
-  )
-  const rate = (ok: number, count: number) =>
-    count === 0 ? null : Math.round((ok / count) * 10_000) / 10_000
-  return new Map(
-    ids.map((id, i) => {
-      const row = rows.find((r) => r.source_id === id)
-      return [
-        id,
-        {
-          successRate24h: row ? rate(Number(row.ok_24h), Number(row.all_24h)) : null,
-          successRate30d: row ? rate(Number(row.ok_30d), Number(row.all_30d)) : null,
-          lastRequestAt: row?.last_request_at ?? null,
-          lastSuccessAt: row?.last_success_at ?? null,
-          lastErrors: errors[i]!.map((error) => ({
-            at: error.received_at,
-            code: error.reason ?? 'rejected',
-            message: error.message ?? '',
-            requestId: error.id,
-          })),
-        },
-      ]
-    }),
-  )
+/** The address to paste into the tool. */
+function urlOf(
+  { publicUrl }: Pick<Core, 'publicUrl'>,
+  projectId: string,
+  adapter: string,
+  address: AddressKind,
+  token: string,
+): string {
+  const { path, dropIn } = adapterOf(adapter)
+  if (path && address === (dropIn ? 'project' : 'token')) return publicUrl + path.replace('{token}', token)
+  return address === 'token'
+    ? `${publicUrl}/api/webhooks/${adapter}/${token}`
+    : `${publicUrl}/api/v1/webhooks/${projectId}/${adapter}`
 }
 
 // ---- helpers ----
@@ -407,15 +481,6 @@ function newCredential(
 function lookUpHash(source: SourceRow, secret: string): string | null {
   if (source.address === 'token') return hashToken(secret)
   return adapterOf(source.adapter).dropIn ? hashDropIn(source.adapter, secret) : null
-}
-
-/** The address to paste into the tool. */
-function pathOf(row: SourceRow, adapter: Adapter, secret: string): string {
-  const { path, dropIn } = adapter
-  if (path && row.address === (dropIn ? 'project' : 'token')) return path.replace('{token}', secret)
-  return row.address === 'token'
-    ? `/api/webhooks/${row.adapter}/${secret}`
-    : `/api/v1/webhooks/${row.project_id}/${row.adapter}`
 }
 
 const sourcesWithHash = statement<{ hash: string }, { source_id: string; project_id: string }>((db, p) =>
@@ -497,10 +562,6 @@ function checkedSettings(settings: SourceSettings): SourceSettings {
     )
   }
   return settings
-}
-
-function isoAt(ms: number): string {
-  return new Date(ms).toISOString()
 }
 
 function noSource(): never {

@@ -1,11 +1,15 @@
 import { z } from 'zod'
 import { defineRoute } from '../define-route.ts'
 import {
+  Credential,
+  Ingestion,
   nextCursor,
   Page,
   Preview,
   PreviewInput,
   Received,
+  Reveal,
+  RevealInput,
   RotateInput,
   Source,
   SourceInput,
@@ -17,9 +21,21 @@ const OneSource = z.object({ source: Source })
 
 const SourceWithSecret = OneSource.extend({
   secret: z.string().optional().describe('Shown in this answer; absent where the address is the credential'),
+  reveal: Reveal.optional().describe('Instead of the credential, where `reveal` was asked for'),
 })
 
 export const sourceRoutes = [
+  defineRoute({
+    id: 'getIngestion',
+    method: 'get',
+    path: '/projects/:project/ingestion',
+    tag: 'Sources',
+    summary: 'Read whether a project receives webhooks, and the address for every tool',
+    scope: 'sources:read',
+    status: 200,
+    answer: z.object({ ingestion: Ingestion }),
+    run: (tocsin, { params }) => tocsin.getIngestion(params.project),
+  }),
   defineRoute({
     id: 'createSource',
     method: 'post',
@@ -100,6 +116,18 @@ export const sourceRoutes = [
     status: 200,
     answer: SourceWithSecret,
     run: (tocsin, { params, body }) => tocsin.rotateSource(params.project, params.source, body),
+  }),
+  defineRoute({
+    id: 'revealSecret',
+    method: 'post',
+    path: '/projects/:project/reveals/:reveal',
+    tag: 'Sources',
+    summary: 'See a credential that was made with `reveal`, once and within ten minutes',
+    scope: 'secrets:read',
+    body: RevealInput,
+    status: 200,
+    answer: z.object({ credential: Credential }),
+    run: (tocsin, { params }) => tocsin.revealSecret(params.project, params.reveal),
   }),
   defineRoute({
     id: 'testSource',

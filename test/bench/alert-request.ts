@@ -84,7 +84,7 @@ function alertBody(signal: number): string {
 }
 
 /** Text that repeats itself as little as text does, the same for the same signal. */
-function prose(signal: number, length: number): string {
+export function prose(signal: number, length: number): string {
   let text = ''
   for (let state = signal + 1; text.length < length; ) {
     state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0

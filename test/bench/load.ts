@@ -1,6 +1,7 @@
 /** The load generator's process: sends for one slice what its parent asks for, as fast as the answers come. */
 import { connect } from 'node:net'
 import { requestFactory, type Target } from './alert-request.ts'
+import { carryOut } from './helper.ts'
 
 export interface SliceOrder {
   target: Target
@@ -33,10 +34,7 @@ const HEAD_END = Buffer.from('\r\n\r\n')
 /** Far more than any answer has. */
 const ANSWER_BYTES = 64 * 1024
 
-process.on('message', (order: SliceOrder) => {
-  runSlice(order).then((report) => process.send!(report))
-})
-process.once('disconnect', () => process.exit())
+carryOut(runSlice)
 
 async function runSlice(order: SliceOrder): Promise<SliceReport> {
   const makeRequest = requestFactory(order.target, order.keepAlive, order.startMs)

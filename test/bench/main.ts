@@ -1,12 +1,18 @@
 /**
- * `npm run bench -- ingest [--rounds 7] [--case 'keep-alive c=64']… [--json file]`
+ * `npm run bench -- ingest|delivery [--rounds 7] [--case 'keep-alive c=64']… [--json file]`
  *
  * Prints a table per case and, without --json, the figures as one line of JSON at the end. Exits with 1 when a gate is
  * missed, a case fails, or the machine was too restless for the figures to mean anything.
  */
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { benchIngest, CASES, type CaseName } from './ingest.ts'
+import { benchDelivery, DELIVERY_CASES } from './delivery.ts'
+import { benchIngest, INGEST_CASES } from './ingest.ts'
+
+const SUITES = new Map([
+  ['ingest', { bench: benchIngest, names: INGEST_CASES.map(({ name }): string => name) }],
+  ['delivery', { bench: benchDelivery, names: DELIVERY_CASES }],
+])
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -16,23 +22,23 @@ const { values, positionals } = parseArgs({
     json: { type: 'string' },
   },
 })
-const names = CASES.map(({ name }) => name)
-const cases = values.case ?? names
+const suite = SUITES.get(positionals.join())
+const cases = values.case ?? suite?.names ?? []
 const rounds = Number(values.rounds)
 
-if (positionals.join() !== 'ingest' || !cases.every(isCase) || !Number.isInteger(rounds) || rounds < 1) {
-  console.error(`Usage: npm run bench -- ingest [--rounds 7] [--json file] [--case '${names.join("' | '")}']`)
+if (!suite || !cases.every((name) => suite.names.includes(name)) || !Number.isInteger(rounds) || rounds < 1) {
+  for (const [name, { names }] of SUITES) {
+    console.error(
+      `Usage: npm run bench -- ${name} [--rounds 7] [--json file] [--case '${names.join("' | '")}']`,
+    )
+  }
   process.exit(2)
 }
 
 // Ends by 'exit', which ends the servers and removes their data.
 process.once('SIGINT', () => process.exit(130))
 
-const { passed, json } = await benchIngest({ rounds, cases, print: console.log })
+const { passed, json } = await suite.bench({ rounds, cases, print: console.log })
 if (values.json) writeFileSync(values.json, `${JSON.stringify(json, null, 2)}\n`)
 else console.log(JSON.stringify(json))
 process.exit(passed ? 0 : 1)
-
-function isCase(name: string): name is CaseName {
-  return names.some((known) => known === name)
-}

@@ -1,7 +1,7 @@
-import { type Generator, startGenerator } from './generator.ts'
-import type { SliceReport } from './load.ts'
+import { type Helper, startHelper } from './helper.ts'
+import type { SliceOrder, SliceReport } from './load.ts'
 import { cpuOf, median, peakMemoryOf, percentile, pin, sizeOnDisk } from './measures.ts'
-import { VARIANTS, type Variant, type VariantName, variantNames } from './variants.ts'
+import { VARIANTS, type Variant, type VariantName } from './variants.ts'
 
 export interface Case {
   name: string
@@ -22,6 +22,8 @@ export interface Measured {
   cpuUs: number | null
   /** Null where unknown. */
   eventsPerCommit: number | null
+  /** Messages sent while it was measured; null where there are none. */
+  sentPerSecond: number | null
   peakMb: number | null
   /** Null where nothing is kept. */
   bytesPerEvent: number | null
@@ -37,7 +39,7 @@ export interface Measured {
 export interface CaseResult {
   name: string
   pinned: boolean
-  variants: Record<VariantName, Measured>
+  variants: Partial<Record<VariantName, Measured>>
   /** Of the variant's rate to that of the reference, round by round; their median. */
   ratio(of: VariantName, to: VariantName): number
   /** Why it counts for nothing; empty where all is well. */
@@ -56,9 +58,9 @@ const GENERATOR_CORE = 1
  */
 export async function measureCase(
   of: Case,
-  { rounds, variants = variantNames }: { rounds: number; variants?: VariantName[] },
+  { rounds, variants }: { rounds: number; variants: readonly VariantName[] },
 ): Promise<CaseResult> {
-  const generator = await startGenerator()
+  const generator = await startHelper<SliceOrder, SliceReport>('load.ts')
   const running = new Map<VariantName, Running>()
   try {
     for (const name of variants) running.set(name, begin(await VARIANTS[name].start()))
@@ -106,10 +108,11 @@ function begin(variant: Variant): Running {
 async function slice(
   running: Running,
   { connections, keepAlive, duplicates }: Case,
-  generator: Generator,
+  generator: Helper<SliceOrder, SliceReport>,
   { isWarmUp }: { isWarmUp: boolean },
 ): Promise<void> {
   const { variant, startMs, sent } = running
+  await variant.beforeSlice?.()
   const cpuBefore = cpuOf(variant.pid)
   const report = await generator.run({
     target: variant.target,
@@ -121,6 +124,7 @@ async function slice(
     startMs,
   })
   const cpuAfter = cpuOf(variant.pid)
+  await variant.afterSlice?.()
 
   sent.requests += report.answered
   sent.events += report.events
@@ -137,12 +141,12 @@ async function slice(
 function resultOf(name: string, running: ReadonlyMap<VariantName, Running>, pinned: boolean): CaseResult {
   const variants = Object.fromEntries(
     [...running].map(([variant, state]) => [variant, measuredOf(state)]),
-  ) as Record<VariantName, Measured>
+  ) as CaseResult['variants']
   return {
     name,
     pinned,
     variants,
-    ratio: (of, to) => median(variants[of].rates.map((rate, round) => rate / variants[to].rates[round]!)),
+    ratio: (of, to) => median(variants[of]!.rates.map((rate, round) => rate / variants[to]!.rates[round]!)),
     faults: Object.entries(variants).flatMap(([variant, measured]) =>
       faultsOf(measured).map((fault) => `${name}, ${variant}: ${fault}`),
     ),
@@ -162,6 +166,7 @@ function measuredOf({ variant, emptySize, sent, failed, timedOut, slices, cpuUs 
     p99Ms: percentile(latencies, 0.99) / 1_000,
     cpuUs: cpuUs === null ? null : cpuUs / answered,
     eventsPerCommit: variant.eventsPerCommit ?? null,
+    sentPerSecond: variant.sentPerSecond?.() ?? null,
     peakMb: peak === undefined ? null : peak / 2 ** 20,
     bytesPerEvent: variant.store ? (sizeOnDisk(variant.store.path) - emptySize) / sent.events : null,
     failed,
@@ -172,9 +177,10 @@ function measuredOf({ variant, emptySize, sent, failed, timedOut, slices, cpuUs 
   }
 }
 
-function faultsOf({ failed, timedOut, acknowledged, stored }: Measured): string[] {
+function faultsOf({ failed, timedOut, sentPerSecond, acknowledged, stored }: Measured): string[] {
   const faults: string[] = []
   if (failed > 0) faults.push(`${failed} answers were no 2xx`)
+  if (sentPerSecond === 0) faults.push('no message was sent')
   if (timedOut > 0) faults.push(`${timedOut} requests got no answer`)
   if (stored && (stored.events !== acknowledged.events || stored.requests !== acknowledged.requests)) {
     faults.push(

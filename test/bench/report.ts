@@ -7,13 +7,14 @@ type Column = [title: string, cell: (measured: Measured, name: VariantName, resu
 const COLUMNS: Column[] = [
   ['req/s', ({ median }) => median.toFixed(0)],
   ['best', ({ best }) => best.toFixed(0)],
-  ['/bare', (_, name, result) => result.ratio(name, 'bare').toFixed(3)],
-  ['/null', (_, name, result) => result.ratio(name, 'nullStore').toFixed(2)],
-  ['/txn', (_, name, result) => result.ratio(name, 'transaction').toFixed(2)],
+  ['/bare', (_, name, result) => ratioCell(result, name, 'bare', 3)],
+  ['/null', (_, name, result) => ratioCell(result, name, 'nullStore', 2)],
+  ['/txn', (_, name, result) => ratioCell(result, name, 'transaction', 2)],
   ['p50 ms', ({ p50Ms }) => p50Ms.toFixed(2)],
   ['p99 ms', ({ p99Ms }) => p99Ms.toFixed(2)],
   ['CPU us', ({ cpuUs }) => number(cpuUs)],
   ['ev/commit', ({ eventsPerCommit }) => number(eventsPerCommit)],
+  ['sent/s', ({ sentPerSecond }) => number(sentPerSecond)],
   ['RSS MB', ({ peakMb }) => number(peakMb)],
   ['B/event', ({ bytesPerEvent }) => number(bytesPerEvent)],
   ['non-2xx', ({ failed }) => `${failed}`],
@@ -29,11 +30,20 @@ export function caseTable(result: CaseResult): string {
     VARIANTS[name].title,
     ...COLUMNS.map(([, cell]) => cell(measured, name, result)),
   ])
-  const widths = header.map((_, at) => Math.max(...[header, ...lines].map((line) => line[at]!.length)))
-  const [head, ...rest] = [header, ...lines].map((line) =>
+  return table([header, ...lines])
+}
+
+/** Lines under a heading, in columns. */
+export function table(lines: readonly (readonly string[])[]): string {
+  const widths = lines[0]!.map((_, at) => Math.max(...lines.map((line) => line[at]!.length)))
+  const [head, ...rest] = lines.map((line) =>
     line.map((cell, at) => (at === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[at]!))).join('  '),
   )
   return [styleText('bold', head!), ...rest].join('\n')
+}
+
+function ratioCell(result: CaseResult, of: VariantName, to: VariantName, digits: number): string {
+  return result.variants[to] ? result.ratio(of, to).toFixed(digits) : '-'
 }
 
 function rowsCell({ stored, acknowledged }: Measured): string {

@@ -2,9 +2,19 @@ import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { type Child, inRepository, pinnedNode, startChild } from '../support/child.ts'
 import { scratchDir } from '../support/scratch.ts'
-import { startTocsin } from '../support/tocsin-process.ts'
+import { startTocsin, type TocsinProcess } from '../support/tocsin-process.ts'
 import { until } from '../support/until.ts'
 import type { Target } from './alert-request.ts'
+import { type Backlog, openBacklog } from './backlog.ts'
+import { type Helper, startHelper } from './helper.ts'
+import { pin } from './measures.ts'
+import type { SinkOrder, SinkReport } from './sink.ts'
+
+type Sink = Helper<SinkOrder, SinkReport>
+
+const BACKLOG = { endpoints: 1_000, messages: 100_000 }
+/** That of the load generator: servers have the other. */
+const SINK_CORE = 1
 
 /** One server under measurement, in a process of its own. */
 export interface Variant {
@@ -12,6 +22,11 @@ export interface Variant {
   target: Target
   /** Where it keeps what it acknowledges; absent where it keeps nothing. */
   store?: { path: string; count(): { events: number; requests: number } }
+  /** What it has to be about while it is measured. */
+  beforeSlice?(): Promise<void>
+  afterSlice?(): Promise<void>
+  /** Messages it has sent in a second meanwhile; absent where it has none to send. */
+  sentPerSecond?(): number
   /** How many events share a commit, where that is known. */
   eventsPerCommit?: number
   stop(): Promise<void>
@@ -23,10 +38,11 @@ export const VARIANTS = {
   nullStore: { title: 'product, null store', start: startNullStore },
   transaction: { title: 'kysely transaction each', start: startTransaction },
   product: { title: 'product, SQLite', start: startProduct },
+  waiting: { title: 'product, outbox waits', start: startWaiting },
+  draining: { title: 'product, outbox drains', start: startDraining },
 } satisfies Record<string, { title: string; start: () => Promise<Variant> }>
 
 export type VariantName = keyof typeof VARIANTS
-export const variantNames = Object.keys(VARIANTS) as VariantName[]
 
 function startBare(): Promise<Variant> {
   return startReference('bare-server.ts')
@@ -43,17 +59,75 @@ async function startTransaction(): Promise<Variant> {
 
 async function startProduct(): Promise<Variant> {
   const tocsin = await startTocsin()
+  return { ...(await productOn(tocsin)), stop: () => tocsin.dispose() }
+}
+
+/** A full outbox of which nothing may be sent now. */
+function startWaiting(): Promise<Variant> {
+  return startWithBacklog(async (backlog) => {
+    await backlog.holdAll()
+    return {}
+  })
+}
+
+/** A full outbox that is being sent while events come in. */
+function startDraining(): Promise<Variant> {
+  return startWithBacklog(async (backlog, sink) => {
+    let sent = 0
+    let elapsedMs = 0
+    return {
+      async beforeSlice() {
+        await sink.run('begin')
+        await backlog.open()
+      },
+      async afterSlice() {
+        await backlog.close()
+        const report = await sink.run('end')
+        sent += report.requests
+        elapsedMs += report.elapsedMs
+        await backlog.fill(BACKLOG.messages)
+      },
+      sentPerSecond: () => (sent === 0 ? 0 : (sent / elapsedMs) * 1_000),
+    }
+  })
+}
+
+async function startWithBacklog(
+  prepare: (backlog: Backlog, sink: Sink) => Promise<Partial<Variant>>,
+): Promise<Variant> {
+  const tocsin = await startTocsin()
+  const sink = await startHelper<SinkOrder, SinkReport>('sink.ts')
+  let backlog: Backlog | undefined
+  const stop = async () => {
+    await backlog?.dispose()
+    await tocsin.dispose()
+    sink.stop()
+  }
+  try {
+    pin(sink.pid, SINK_CORE)
+    const { port } = await sink.run('begin')
+    backlog = await openBacklog(tocsin, {
+      endpoints: BACKLOG.endpoints,
+      receiver: `http://127.0.0.1:${port}`,
+    })
+    await backlog.fill(BACKLOG.messages)
+    return { ...(await productOn(tocsin)), ...(await prepare(backlog, sink)), stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+async function productOn(tocsin: TocsinProcess): Promise<Omit<Variant, 'stop'>> {
   const { url, secret } = await tocsin.createSource({
     adapter: 'alertmanager',
     settings: { grouping: 'signal' },
   })
   const { hostname, port, pathname } = new URL(url)
-  const path = join(tocsin.dataDir, 'tocsin.db')
   return {
     pid: tocsin.pid,
     target: { host: hostname, port: Number(port), path: pathname, secret: secret! },
-    store: storeAt(path),
-    stop: () => tocsin.dispose(),
+    store: storeAt(join(tocsin.dataDir, 'tocsin.db')),
   }
 }
 

@@ -85,6 +85,7 @@ export function testTocsin(kind: DatabaseKind, options: Partial<OpenOptions> = {
       defaultPlan: 'unlimited',
       adminKey: ADMIN_KEY,
       commitIntervalMs: 0,
+      strangerDelayMs: 0,
       // Tests keep time themselves, and send nothing.
       role: 'ingest',
       targets: { allow: [], loopback: true },

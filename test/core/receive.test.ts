@@ -66,6 +66,7 @@ describe.each(databaseKinds)('receiving on %s', (kind) => {
             source: { id: source.id, adapter: 'alertmanager', name: 'Prometheus' },
             firedAt: startsAt,
             recoveredAt: null,
+            durationMs: null,
           },
         ],
         signalCount: 1,

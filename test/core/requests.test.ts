@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { Adapter } from '../../core/adapters/adapter.ts'
 import { adapterBySlug } from '../../core/index.ts'
 import { databaseKinds } from '../support/databases.ts'
+import { until } from '../support/until.ts'
 import { HOUR, MINUTE, notification, refusal, type TestTocsin, testTocsin } from './open-test-tocsin.ts'
 
 /** How many rows each table has. */
@@ -66,9 +67,15 @@ describe.each(databaseKinds)('the request log on %s', (kind) => {
       clock.pass(1)
       await refusal(source.send({ text: `stranger ${i}` }, { secret: 'wrong', ip: '203.0.113.77' }))
     }
+    const strangersOf = async () =>
+      (await project.requests()).filter(({ sourceId, status }) => sourceId === source.id && status === 401)
+    await until(
+      'the last stranger is stored',
+      async () => (await strangersOf()).at(-1)?.receivedAt === clock.at(),
+    )
     const known = await source.send({ title: 'Known' })
     const requests = await project.requests()
-    const strangers = requests.filter((request) => request.sourceId === source.id && request.status === 401)
+    const strangers = await strangersOf()
     expect(strangers).toHaveLength(50)
     expect(strangers.at(-1)).toMatchObject({
       outcome: 'rejected',
@@ -89,6 +96,7 @@ describe.each(databaseKinds)('the request log on %s', (kind) => {
     const second = await project.source()
     await refusal(second.send({ title: 'X' }, { secret: 'wrong' }))
     await second.send({ title: 'X' })
+    await until('both are stored', async () => (await project.requests()).length === 2)
     expect((await project.requests()).map((request) => request.sourceId)).toEqual([second.id, second.id])
   })
 
@@ -102,6 +110,12 @@ describe.each(databaseKinds)('the request log on %s', (kind) => {
       lastRequestAt: null,
       lastSuccessAt: null,
       lastErrors: [],
+      successStreak: 0,
+      failureStreak: 0,
+      opened30d: 0,
+      recovered30d: 0,
+      unknownStatusWords: [],
+      notes: [],
     })
     await source.send({ title: 'Fine' })
     const lastSuccessAt = clock.at()
@@ -113,8 +127,20 @@ describe.each(databaseKinds)('the request log on %s', (kind) => {
       lastRequestAt: clock.at(),
       lastSuccessAt,
       lastErrors: [
-        { at: clock.at(), code: 'invalid_payload', message: error.message, requestId: error.requestId },
+        {
+          at: clock.at(),
+          code: 'invalid_payload',
+          message: error.message,
+          diagnosis: null,
+          requestId: error.requestId,
+        },
       ],
+      successStreak: 0,
+      failureStreak: 1,
+      opened30d: 1,
+      recovered30d: 0,
+      unknownStatusWords: [],
+      notes: [],
     })
   })
 

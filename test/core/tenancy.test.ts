@@ -10,6 +10,7 @@ import { ADMIN_KEY, refusal, type TestProject, testTocsin } from './open-test-to
 interface Things {
   project: string
   source: string
+  reveal: string
   request: string
   incident: string
   key: string
@@ -19,11 +20,12 @@ interface Things {
 
 /** Every use-case of a project: the scope it needs, and how it is called. */
 const METHODS: Record<
-  Exclude<keyof Tocsin, 'me' | 'createProject' | 'listProjects'>,
+  Exclude<keyof Tocsin, 'me' | 'createProject' | 'listProjects' | 'recordToolCall'>,
   { scope: ApiScope; call(tocsin: Tocsin, at: Things): Promise<unknown> }
 > = {
   getProject: { scope: 'admin', call: (t, at) => t.getProject(at.project) },
   updateProject: { scope: 'admin', call: (t, at) => t.updateProject(at.project, { name: 'taken' }) },
+  getIngestion: { scope: 'sources:read', call: (t, at) => t.getIngestion(at.project) },
   createSource: {
     scope: 'sources:write',
     call: (t, at) => t.createSource(at.project, { adapter: 'grafana' }),
@@ -40,6 +42,7 @@ const METHODS: Record<
   },
   testSource: { scope: 'sources:write', call: (t, at) => t.testSource(at.project, at.source) },
   rotateSource: { scope: 'sources:write', call: (t, at) => t.rotateSource(at.project, at.source, {}) },
+  revealSecret: { scope: 'secrets:read', call: (t, at) => t.revealSecret(at.project, at.reveal) },
   listRequests: { scope: 'sources:read', call: (t, at) => t.listRequests(at.project, {}) },
   getRequest: { scope: 'sources:read', call: (t, at) => t.getRequest(at.project, at.request) },
   replayRequest: { scope: 'sources:write', call: (t, at) => t.replayRequest(at.project, at.request, {}) },
@@ -74,12 +77,30 @@ const METHODS: Record<
     scope: 'incidents:write',
     call: (t, at) => t.reopenIncident(at.project, at.incident, {}),
   },
+  draftPostmortem: {
+    scope: 'incidents:write',
+    call: (t, at) => t.draftPostmortem(at.project, at.incident, {}),
+  },
+  getPostmortem: {
+    scope: 'incidents:read',
+    // Where none is stored, that is an answer that only those get who may ask.
+    call: (t, at) =>
+      t.getPostmortem(at.project, at.incident, {}).catch((error: unknown) => {
+        if (!(error instanceof TocsinError) || !error.message.startsWith('postmortem:')) throw error
+      }),
+  },
+  savePostmortem: {
+    scope: 'incidents:write',
+    call: (t, at) => t.savePostmortem(at.project, at.incident, { markdown: 'taken' }),
+  },
+  getMetrics: { scope: 'incidents:read', call: (t, at) => t.getMetrics(at.project, {}) },
   createKey: {
     scope: 'admin',
     call: (t, at) => t.createKey(at.project, { name: 'taken', scopes: ['admin'] }),
   },
   listKeys: { scope: 'admin', call: (t, at) => t.listKeys(at.project, {}) },
   deleteKey: { scope: 'admin', call: (t, at) => t.deleteKey(at.project, at.key) },
+  listToolCalls: { scope: 'admin', call: (t, at) => t.listToolCalls(at.project, {}) },
   createEndpoint: {
     scope: 'endpoints:write',
     call: (t, at) => t.createEndpoint(at.project, { url: 'http://127.0.0.1:9/taken' }),
@@ -125,9 +146,11 @@ describe.each(databaseKinds)('who may do what on %s', (kind) => {
     const { requestId, incident } = await source.send({ id: 'x', title: 'X' })
     const { messages } = await t.admin.listMessages(project.id, endpoint.id, {})
     const { key } = await t.admin.createKey(project.id, { name: 'k', scopes: ['events:write'] })
+    const { reveal } = await t.admin.createSource(project.id, { adapter: 'generic', reveal: true })
     return {
       project: project.id,
       source: source.id,
+      reveal: reveal!.id,
       request: requestId,
       incident: incident!.id,
       key: key.id,
@@ -137,7 +160,7 @@ describe.each(databaseKinds)('who may do what on %s', (kind) => {
   }
 
   test('the table names every use-case', () => {
-    const named = ['me', 'createProject', 'listProjects', ...Object.keys(METHODS)]
+    const named = ['me', 'createProject', 'listProjects', 'recordToolCall', ...Object.keys(METHODS)]
     expect(named.sort()).toEqual(Object.keys(t.admin).sort())
   })
 
@@ -166,7 +189,7 @@ describe.each(databaseKinds)('who may do what on %s', (kind) => {
     })
 
     const naming =
-      /^(get|update|delete|test|rotate)Source|Request$|^(get|acknowledge|resolve|reopen)Incident|^listTimeline|^listIncident.|addNote|deleteKey|^(get|update|rotate|test|replay|delete)Endpoint|Message/
+      /^(get|update|delete|test|rotate)Source|revealSecret|Request$|^(get|acknowledge|resolve|reopen)Incident|^listTimeline|^listIncident.|addNote|deleteKey|^(get|update|rotate|test|replay|delete)Endpoint|Message/
     test.each(methods.filter(([name]) => naming.test(name) && name !== 'listIncidents'))(
       'cannot %s by naming a thing of theirs in its own project',
       async (_, { call }) => {

@@ -3,11 +3,19 @@
  * only the outage is not. Ends by itself; exits with 1 when Tocsin decided otherwise than told here.
  */
 import { setTimeout as wait } from 'node:timers/promises'
-import type { ApiRequestDetail } from '@tocsin/core'
+import type { ApiPostmortem, ApiRequestDetail } from '@tocsin/core'
 import { reading } from '../support/reading.ts'
 import { startTocsin, type TocsinProcess } from '../support/tocsin-process.ts'
 import { type Happened, scriptOutage } from './outage.ts'
-import { heading, print, printIncident, printReceipts, printStep, printTimeline } from './print.ts'
+import {
+  heading,
+  print,
+  printIncident,
+  printPostmortem,
+  printReceipts,
+  printStep,
+  printTimeline,
+} from './print.ts'
 
 // Time to read along; nobody reads a file line by line.
 const PACE_MS = process.stdout.isTTY ? 700 : 50
@@ -46,6 +54,8 @@ async function play(tocsin: TocsinProcess): Promise<number> {
   printIncident(incident)
   printTimeline(await timeline(incident.id))
   printReceipts(await events(incident.id))
+  const path = `/projects/${tocsin.projectId}/incidents/${incident.id}/postmortem`
+  printPostmortem((await tocsin.api<{ postmortem: ApiPostmortem }>('POST', path)).postmortem)
   if (incident.status !== 'resolved') surprises += 1
 
   print()

@@ -1,5 +1,5 @@
 import { styleText } from 'node:util'
-import type { ApiEvent, ApiIncident, ApiTimelineEntry } from '@tocsin/core'
+import type { ApiEvent, ApiIncident, ApiPostmortem, ApiTimelineEntry } from '@tocsin/core'
 import type { Happened, Step } from './outage.ts'
 
 const INDENT = ' '.repeat(9)
@@ -51,6 +51,11 @@ export function printReceipts(events: readonly ApiEvent[]): void {
     print(`  ${event.kind} ${event.title}`)
     for (const { rule, text } of event.receipt) print(`    ${rule.padEnd(4)} ${dim(text)}`)
   }
+}
+
+export function printPostmortem({ markdown }: ApiPostmortem): void {
+  heading('Its post-mortem, drafted from these facts')
+  for (const line of markdown.trimEnd().split('\n')) print(`  ${/^#/.test(line) ? bold(line) : line}`)
 }
 
 function colourOf(outcome: string): 'red' | 'green' | 'yellow' | 'gray' {

@@ -10,5 +10,6 @@ test('the demo plays an outage to its end, in plain text where there is no termi
 
   expect(exit, demo.stdout() + demo.stderr()).toEqual({ code: 0, signal: null })
   expect(demo.stdout()).toContain('INC-001')
+  expect(demo.stdout()).toContain('# Post-mortem of INC-001: “ConnectionTimeout: payments.example.com”')
   expect(demo.stdout()).not.toContain('\u001b')
 })

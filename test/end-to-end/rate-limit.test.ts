@@ -1,5 +1,6 @@
 import type { ApiProject, ApiReceived, ApiRequestDetail } from '@tocsin/core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { databaseKinds } from '../support/databases.ts'
 import { reading } from '../support/reading.ts'
 import {
   type Answer,
@@ -8,6 +9,7 @@ import {
   startTocsin,
   type TocsinProcess,
 } from '../support/tocsin-process.ts'
+import { startSeveral } from './start-on.ts'
 
 /** Requests of the plan pro in a rolling hour. */
 const LIMIT = 100
@@ -95,6 +97,45 @@ test('a full hour of one project is no business of another', async () => {
   const { source } = await proProject()
   expect((await fire(source, 0)).status).toBe(200)
 })
+
+/** As many as the docs allow to share one database. */
+const PROCESSES = { sqlite: 2, postgres: 4 }
+
+test.each(databaseKinds)(
+  'of 1,000 alerts sent at once to several processes on %s exactly the hour is accepted',
+  async (kind) => {
+    const processes = await startSeveral(PROCESSES[kind], {}, kind)
+    const [first] = processes
+    const { project } = await first!.api<{ project: ApiProject }>('POST', '/projects', {
+      name: 'Limited',
+      plan: 'pro',
+    })
+    const source = await first!.createSource({ adapter: 'generic' }, project.id)
+    const firstAt = Date.now()
+    const answers = await Promise.all(
+      Array.from({ length: 1_000 }, (_, n) => {
+        const url = source.url.replace(first!.address, processes[n % processes.length]!.address)
+        return send<Refusal>({ ...source, url }, alert(n))
+      }),
+    )
+
+    const refused = answers.filter(({ status }) => status === 429)
+    // What found the database busy was not taken, and is told so.
+    const busy = answers.filter(({ status }) => status === 503)
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(LIMIT)
+    expect(refused.length + busy.length).toBe(1_000 - LIMIT)
+    for (const { headers } of busy) expect(Number(headers.get('retry-after'))).toBeGreaterThan(0)
+    const wait = HOUR_S - (Date.now() - firstAt) / 1_000
+    for (const { headers } of refused) {
+      const retryAfter = Number(headers.get('retry-after'))
+      expect(retryAfter).toBeGreaterThanOrEqual(Math.floor(wait) - 1)
+      expect(retryAfter).toBeLessThanOrEqual(HOUR_S)
+    }
+
+    const read = reading(first!, project.id)
+    expect(await read.incidents()).toMatchObject([{ signalCount: LIMIT, eventCount: LIMIT }])
+  },
+)
 
 interface Refusal {
   success: false

@@ -11,12 +11,13 @@ export async function startOn(kind: DatabaseKind, env: Record<string, string> = 
   return one!
 }
 
-/** Processes that share one fresh PostgreSQL database. */
+/** Processes that share one fresh database. */
 export async function startSeveral(
   count: number,
   env: Record<string, string> = {},
+  kind: DatabaseKind = 'postgres',
 ): Promise<TocsinProcess[]> {
-  const database = await freshDatabase('postgres')
+  const database = await freshDatabase(kind)
   // Registered first, so that it runs last.
   onTestFinished(() => database.dispose())
 

@@ -17,7 +17,9 @@ describe('without settings', () => {
       secretKey: null,
       defaultPlan: 'unlimited',
       trustProxy: [],
+      allowedHosts: [],
       allowPrivateTargets: [],
+      model: null,
       role: 'all',
       logLevel: 'info',
     })
@@ -40,7 +42,11 @@ test('settings are read', () => {
     TOCSIN_SECRET_KEY: SECRET_KEY,
     TOCSIN_DEFAULT_PLAN: 'pro',
     TOCSIN_TRUST_PROXY: '10.0.0.0/8, fd00::/8,192.168.1.5',
+    TOCSIN_ALLOWED_HOSTS: 'Tocsin, [::1]',
     TOCSIN_ALLOW_PRIVATE_TARGETS: '192.168.1.0/24',
+    TOCSIN_LLM_BASE_URL: 'http://127.0.0.1:11434/v1/',
+    TOCSIN_LLM_MODEL: 'small',
+    TOCSIN_LLM_API_KEY: 'key-of-the-model',
     TOCSIN_ROLE: 'worker',
     TOCSIN_LOG_LEVEL: 'debug',
   })
@@ -52,7 +58,9 @@ test('settings are read', () => {
     publicUrl: 'https://example.com/tocsin',
     secretKey: Buffer.alloc(32, 7),
     trustProxy: ['10.0.0.0/8', 'fd00::/8', '192.168.1.5'],
+    allowedHosts: ['tocsin', '[::1]'],
     allowPrivateTargets: ['192.168.1.0/24'],
+    model: { baseUrl: 'http://127.0.0.1:11434/v1', model: 'small', apiKey: 'key-of-the-model' },
     role: 'worker',
     logLevel: 'debug',
   })
@@ -73,7 +81,16 @@ const WRONG: Record<Exclude<keyof typeof SETTINGS, 'TOCSIN_DATA_DIR'>, string[]>
   TOCSIN_SECRET_KEY: ['c2hvcnQ=', 'x'.repeat(44), Buffer.alloc(33).toString('base64')],
   TOCSIN_DEFAULT_PLAN: ['business', 'Free'],
   TOCSIN_TRUST_PROXY: ['true', 'loopback', '10.0.0.0/33', '0.0.0.0/0', '::/0', '10.0.0.0/8/8'],
+  TOCSIN_ALLOWED_HOSTS: ['http://tocsin', 'tocsin:4117', '*'],
   TOCSIN_ALLOW_PRIVATE_TARGETS: ['intranet', '300.1.1.1', '10.0.0.0/'],
+  TOCSIN_LLM_BASE_URL: [
+    'localhost:11434',
+    'ftp://example.com',
+    'https://me:pw@example.com/v1',
+    'https://a.b/v1?key=c',
+  ],
+  TOCSIN_LLM_MODEL: ['a model'],
+  TOCSIN_LLM_API_KEY: ['two words'],
   TOCSIN_ROLE: ['sender'],
   TOCSIN_LOG_LEVEL: ['verbose', 'trace'],
 }
@@ -94,15 +111,31 @@ test.each([
   ['TOCSIN_SECRET_KEY', 'hunter2'],
   ['DATABASE_URL', 'mysql://root:hunter2@localhost'],
   ['TOCSIN_PUBLIC_URL', 'https://me:hunter2@example.com'],
+  ['TOCSIN_LLM_BASE_URL', 'https://me:hunter2@example.com'],
+  ['TOCSIN_LLM_API_KEY', 'hunter2 and more'],
 ])('a wrong %s is not repeated', (name, value) => {
   expect(problemOf({ [name]: value })).not.toContain('hunter2')
 })
 
 test('every example is a value that works, but for the commands that make a secret', () => {
-  for (const [name, { example }] of Object.entries(SETTINGS)) {
-    if (example.startsWith('"$(')) continue
-    expect(() => readConfig({ TOCSIN_SECRET_KEY: SECRET_KEY, [name]: example })).not.toThrow()
-  }
+  const examples = Object.entries(SETTINGS).filter(([, { example }]) => !example.startsWith('"$('))
+  const env = Object.fromEntries(examples.map(([name, { example }]) => [name, example]))
+  expect(() => readConfig({ ...env, TOCSIN_SECRET_KEY: SECRET_KEY })).not.toThrow()
+})
+
+test('a model needs its address and its name, and without an address nothing is asked', () => {
+  const [url, model, key] = ['http://127.0.0.1:11434/v1', 'small', 'key-of-the-model']
+  expect(readConfig({ TOCSIN_LLM_BASE_URL: url, TOCSIN_LLM_MODEL: model }).model).toEqual({
+    baseUrl: url,
+    model,
+    apiKey: null,
+  })
+  expect(problemOf({ TOCSIN_LLM_BASE_URL: url })).toMatch(
+    /^TOCSIN_LLM_MODEL is not set, but TOCSIN_LLM_BASE_URL is/,
+  )
+  const without = problemOf({ TOCSIN_LLM_MODEL: model, TOCSIN_LLM_API_KEY: key })
+  expect(without).toMatch(/^TOCSIN_LLM_BASE_URL is not set, but TOCSIN_LLM_MODEL and TOCSIN_LLM_API_KEY is/)
+  expect(without).not.toContain(key)
 })
 
 test('PostgreSQL needs a secret key', () => {

@@ -156,6 +156,65 @@ describe('endpoints', () => {
     expect((await call('GET', `/endpoints/${made.body.endpoint.id}/messages`)).body.messages).toEqual([])
   })
 
+  test('what is deleted is gone, with its messages', async () => {
+    const { call } = await open()
+    const made = await call('POST', '/endpoints', { url: 'https://example.com/a' })
+    const path = `/endpoints/${made.body.endpoint.id}`
+    await call('POST', '/incidents', { title: 'Down' })
+    const [message] = (await call('GET', `${path}/messages`)).body.messages
+    expect((await call('DELETE', path)).status).toBe(204)
+    for (const [method, gone] of [
+      ['GET', path],
+      ['DELETE', path],
+      ['GET', `${path}/messages`],
+      ['POST', `${path}/replay`],
+      ['GET', `/messages/${message.id}`],
+      ['POST', `/messages/${message.id}/replay`],
+    ] as const) {
+      expect(await call(method, gone), gone).toMatchObject({
+        status: 404,
+        body: {
+          error: { code: 'not_found', message: expect.stringMatching(/^(endpoint|message): no such/) },
+        },
+      })
+    }
+    // Its address is free for a new one.
+    expect((await call('POST', '/endpoints', { url: 'https://example.com/a' })).status).toBe(201)
+  })
+
+  test('messages of an endpoint that is off are not replayed; the refusal says what to do', async () => {
+    const { call } = await open()
+    const made = await call('POST', '/endpoints', { url: 'https://example.com/a' })
+    const path = `/endpoints/${made.body.endpoint.id}`
+    await call('POST', '/incidents', { title: 'Down' })
+    const [message] = (await call('GET', `${path}/messages`)).body.messages
+    await call('PATCH', path, { enabled: false })
+    for (const replay of [`${path}/replay`, `/messages/${message.id}/replay`, `${path}/test`]) {
+      expect(await call('POST', replay), replay).toMatchObject({
+        status: 409,
+        body: { error: { code: 'conflict', message: expect.stringContaining('{"enabled": true}') } },
+      })
+    }
+  })
+
+  test('messages are searched by status, type and time', async () => {
+    const { call } = await open()
+    const made = await call('POST', '/endpoints', { url: 'https://example.com/a' })
+    const list = `/endpoints/${made.body.endpoint.id}/messages`
+    const { incident } = (await call('POST', '/incidents', { title: 'Down' })).body
+    await call('POST', `/incidents/${incident.id}/resolve`, {})
+    const found = async (query: string) =>
+      (await call('GET', `${list}?${query}`)).body.messages.map(({ type }: { type: string }) => type)
+    expect(await found('type=incident.opened,incident.acknowledged')).toEqual(['incident.opened'])
+    expect(await found('status=pending,failed&since=2026-01-01T00:00:00Z')).toHaveLength(2)
+    expect(await found('until=2026-01-01T00:00:00Z')).toEqual([])
+    for (const wrong of ['type=incident.deleted', 'since=yesterday', 'status=done', 'order=asc']) {
+      const answer = await call('GET', `${list}?${wrong}`)
+      expect(answer.status, wrong).toBe(400)
+      expect(answer.body.error.message).toContain(wrong.split('=')[0])
+    }
+  })
+
   test('another project sees neither endpoint nor message', async () => {
     const { call } = await open()
     const made = await call('POST', '/endpoints', { url: 'https://example.com/a' })
@@ -178,6 +237,20 @@ describe('endpoints', () => {
 })
 
 describe('the schema of each message', () => {
+  test('is listed, with the address it is at and when such a message is sent', async () => {
+    const { url } = await serve({ tocsin: stubTocsin() })
+    const response = await fetch(`${url}/api/v1/schemas`)
+    expect(response.status).toBe(200)
+    const { schemas } = (await response.json()) as {
+      schemas: { type: string; description: string; url: string }[]
+    }
+    expect(schemas.map(({ type }) => type)).toEqual(MESSAGE_TYPES)
+    for (const one of schemas) {
+      const schema = await (await fetch(url + one.url)).json()
+      expect(schema).toMatchObject({ title: one.type, description: one.description })
+    }
+  })
+
   test.each(MESSAGE_TYPES)('%s is published with an example that fits it', async (type) => {
     const { url } = await serve({ tocsin: stubTocsin() })
     const response = await fetch(`${url}/api/v1/schemas/${type}.json`)

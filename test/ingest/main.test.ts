@@ -207,7 +207,7 @@ async function run(env: Record<string, string>): Promise<{ code: number; stdout:
 }
 
 function launch(env: Record<string, string>): ChildProcess {
-  const { TOCSIN_SECRET: _, ...inherited } = process.env
+  const { SECRET: _, ...inherited } = process.env
   return spawn(process.execPath, [MAIN], {
     cwd: dir,
     env: { ...inherited, TOCSIN_PORT: '0', ...env },

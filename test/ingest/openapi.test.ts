@@ -67,7 +67,7 @@ describe.each(operations)('$method $path', (operation) => {
   test('answers what it declares', async () => {
     const { api } = await serve({ tocsin: stubTocsin() })
     const path = operation.path.replaceAll(/:\w+/g, 'x')
-    const sent = operation.method === 'post' ? BODIES[operation.path] : undefined
+    const sent = BODIES[operation.id]
     const { status, body } = await api(operation.method.toUpperCase(), path, sent)
 
     expect(status).toBe(operation.status)
@@ -83,14 +83,16 @@ describe.each(operations)('$method $path', (operation) => {
 })
 
 /** Bodies of the operations that cannot do without. */
-const BODIES: Record<string, unknown> = {
-  '/projects': { name: 'a' },
-  '/projects/:project/sources': { adapter: 'generic' },
-  '/projects/:project/sources/preview': { adapter: 'generic', sample: { title: 'Down' } },
-  '/projects/:project/incidents': { title: 'Down' },
-  '/projects/:project/incidents/:incident/notes': { text: 'Looking.' },
-  '/projects/:project/endpoints': { url: 'https://example.com/webhooks' },
-  '/projects/:project/keys': { name: 'k', scopes: ['incidents:read'] },
+const BODIES: Partial<Record<string, unknown>> = {
+  createProject: { name: 'a' },
+  createSource: { adapter: 'generic' },
+  previewSource: { adapter: 'generic', sample: { title: 'Down' } },
+  createIncident: { title: 'Down' },
+  addNote: { text: 'Looking.' },
+  savePostmortem: { markdown: '# Down' },
+  createEndpoint: { url: 'https://example.com/webhooks' },
+  createKey: { name: 'k', scopes: ['incidents:read'] },
+  recordToolCall: { projectId: null, tool: 'list_incidents', arguments: {}, outcome: 'ok', durationMs: 3 },
 }
 
 function documented(): string[] {

@@ -73,6 +73,9 @@ test('every operation answers what the document declares', async () => {
   await call('rotateSource', { source: source.id }, { overlapMinutes: 5 })
   await call('testSource', { source: source.id })
   await call('previewSource', {}, { adapter: 'generic', sample: { title: 'Down' } })
+  await call('getIngestion')
+  const { reveal } = await call('rotateSource', { source: source.id }, { reveal: true })
+  await call('revealSecret', { reveal: reveal.id })
   await call('getSource', { source: source.id })
   await call('listSources')
 
@@ -100,8 +103,12 @@ test('every operation answers what the document declares', async () => {
     await call('listTimeline', { incident: id })
     await call('listIncidentEvents', { incident: id })
     await call('listIncidentSignals', { incident: id })
+    await call('draftPostmortem', { incident: id })
+    await call('savePostmortem', { incident: id }, { markdown: '# It took 99 min\n' })
+    await call('getPostmortem', { incident: id })
   }
   expect((await call('listIncidents')).total).toBeGreaterThanOrEqual(2)
+  expect((await call('getMetrics')).incidents).toBeGreaterThanOrEqual(2)
 
   // Nobody listens there.
   const { endpoint } = await call('createEndpoint', {}, { url: 'http://127.0.0.1:1/hook', policy: 'once' })
@@ -121,6 +128,9 @@ test('every operation answers what the document declares', async () => {
   const { key } = await call('createKey', {}, { name: 'reader', scopes: ['incidents:read'] })
   await call('listKeys')
   await call('deleteKey', { key: key.id })
+  const toolCall = { projectId: project, tool: 'list_incidents', arguments: {}, outcome: 'ok', durationMs: 3 }
+  await call('recordToolCall', {}, toolCall)
+  expect((await call('listToolCalls')).toolCalls).toMatchObject([toolCall])
   await call('deleteSource', { source: source.id })
 
   expect(operations.map(({ id }) => id).filter((id) => !asked.has(id))).toEqual([])

@@ -1,5 +1,6 @@
 import type {
   ApiAttempt,
+  ApiCredential,
   ApiEndpoint,
   ApiEndpointInput,
   ApiEndpointPatch,
@@ -7,11 +8,14 @@ import type {
   ApiIncident,
   ApiIncidentInput,
   ApiIncidentQuery,
+  ApiIngestion,
   ApiKey,
   ApiKeyInput,
   ApiMessage,
   ApiMessageQuery,
   ApiPage,
+  ApiPostmortem,
+  ApiPostmortemInput,
   ApiProject,
   ApiProjectInput,
   ApiProjectPatch,
@@ -20,12 +24,15 @@ import type {
   ApiRequest,
   ApiRequestDetail,
   ApiRequestQuery,
+  ApiReveal,
   ApiRotateInput,
   ApiSignal,
   ApiSource,
   ApiSourceInput,
   ApiSourcePatch,
   ApiTimelineEntry,
+  ApiToolCall,
+  ApiToolCallInput,
 } from '@tocsin/core'
 import { expect, expectTypeOf, test } from 'vitest'
 import type { z } from 'zod'
@@ -48,6 +55,9 @@ test('every schema reads exactly the type of the API', () => {
   expectTypeOf<Read<'SourceInput'>>().toEqualTypeOf<Flat<ApiSourceInput>>()
   expectTypeOf<Read<'SourcePatch'>>().toEqualTypeOf<Flat<ApiSourcePatch>>()
   expectTypeOf<Read<'RotateInput'>>().toEqualTypeOf<Flat<ApiRotateInput>>()
+  expectTypeOf<Read<'Reveal'>>().toEqualTypeOf<Flat<ApiReveal>>()
+  expectTypeOf<Read<'Credential'>>().toEqualTypeOf<Flat<ApiCredential>>()
+  expectTypeOf<Read<'Ingestion'>>().toEqualTypeOf<Flat<ApiIngestion>>()
   expectTypeOf<Read<'Received'>>().toEqualTypeOf<Flat<ApiReceived>>()
   expectTypeOf<Read<'Signal'>>().toEqualTypeOf<Flat<ApiSignal>>()
   expectTypeOf<Read<'Incident'>>().toEqualTypeOf<Flat<ApiIncident>>()
@@ -65,8 +75,12 @@ test('every schema reads exactly the type of the API', () => {
   expectTypeOf<Read<'MessageQuery'>>().toEqualTypeOf<Flat<ApiMessageQuery>>()
   expectTypeOf<Read<'Attempt'>>().toEqualTypeOf<Flat<ApiAttempt>>()
   expectTypeOf<Read<'ReplayRange'>>().toEqualTypeOf<Flat<ApiReplayRange>>()
+  expectTypeOf<Read<'Postmortem'>>().toEqualTypeOf<Flat<ApiPostmortem>>()
+  expectTypeOf<Read<'PostmortemInput'>>().toEqualTypeOf<Flat<ApiPostmortemInput>>()
   expectTypeOf<Read<'Key'>>().toEqualTypeOf<Flat<ApiKey>>()
   expectTypeOf<Read<'KeyInput'>>().toEqualTypeOf<Flat<ApiKeyInput>>()
+  expectTypeOf<Read<'ToolCall'>>().toEqualTypeOf<Flat<ApiToolCall>>()
+  expectTypeOf<Read<'ToolCallInput'>>().toEqualTypeOf<Flat<ApiToolCallInput>>()
 })
 
 test('a policy may be written in part, null for the default', () => {

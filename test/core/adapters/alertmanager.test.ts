@@ -29,6 +29,8 @@ test('each alert becomes one event with its own signal, start and text', () => {
     services: ['checkout'],
   })
   expect(events[0]?.labels.instance).toBe('a.example.com:9090')
+  // Prometheus links to the graph of the rule.
+  expect(events[0]?.evidence?.expression).toBe('latency')
   expect(events[0]?.evidence?.links).toEqual([
     { text: 'Source', href: 'https://prometheus.example.com/graph?g0.expr=latency' },
     { text: 'Runbook', href: 'https://runbooks.example.com/checkout' },

@@ -37,6 +37,7 @@ describe('an issue', () => {
       labels: { project: 'shop', platform: 'python' },
     })
     expect(event.evidence?.values).toEqual({
+      culprit: 'shop.payments in charge',
       count: '27',
       userCount: '9',
       firstSeen: '2026-02-02T02:02:02.222222Z',
@@ -80,7 +81,7 @@ describe('an issue alert', () => {
     expect(event.labels).toMatchObject({ project: 'shop', environment: 'production', release: 'shop@1.4.2' })
     expect(event.evidence).toEqual({
       stackTrace: ['charge (shop/payments.py:48)', 'main (shop/app.py:3)', 'open (shop/net.py:11)'],
-      values: { release: 'shop@1.4.2', environment: 'production' },
+      values: { culprit: 'shop.payments in charge', release: 'shop@1.4.2', environment: 'production' },
     })
     expect(delivery).toBeNull()
   })
@@ -122,7 +123,10 @@ describe('a metric alert', () => {
       severity: 'critical',
       url: 'https://example.sentry.io/alerts/rules/details/21/',
       monitor: { id: '21', name: 'Many payment errors', url: null },
-      evidence: { thresholds: { critical: 500, warning: 100, resolve: 50 } },
+      evidence: {
+        thresholds: { critical: 500, warning: 100, resolve: 50 },
+        expression: 'count() where level:error',
+      },
     })
     expect(event.labels).toMatchObject({ project: 'shop', aggregate: 'count()', query: 'level:error' })
   })

@@ -3,10 +3,16 @@ import { sql } from 'kysely'
 import pg from 'pg'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { CLOSED_BREAKER } from '../../../core/delivery/retry-policy.ts'
-import { claimMessages, dueEndpoints, dueMessages, lastCalls } from '../../../core/store/message.ts'
+import {
+  claimMessages,
+  dueEndpoints,
+  dueMessages,
+  lastCalls,
+  leasedCounts,
+} from '../../../core/store/message.ts'
 import { migrate } from '../../../core/store/migrate.ts'
 import { migrations } from '../../../core/store/migrations/index.ts'
-import { type Dialect, openDatabase } from '../../../core/store/open-database.ts'
+import { type Dialect, dialectSqlite, openDatabase } from '../../../core/store/open-database.ts'
 import { insertRows, type Statement } from '../../../core/store/statement.ts'
 import { databaseKinds, freshDatabase } from '../../support/databases.ts'
 
@@ -50,6 +56,8 @@ async function openBacklog(kind: (typeof databaseKinds)[number]) {
       })),
     ),
   )
+  const body = '{"type":"incident.opened"}'
+  await database.transaction(() => insertRows('message_body', [{ id: 'body', project_id: 'project', body }]))
   for (let from = 0; from < MESSAGES; from += 20_000) {
     await database.transaction(() =>
       insertRows(
@@ -66,7 +74,7 @@ async function openBacklog(kind: (typeof databaseKinds)[number]) {
             sequence: 1,
             status: 'pending',
             reason: null,
-            body: '{"type":"incident.opened"}'.padEnd(500),
+            body_id: 'body',
             gap: 0,
             replay: 0,
             created_at: NOW,
@@ -123,27 +131,27 @@ test('what a claim asks SQLite reads indexes only', async () => {
   onTestFinished(() => {
     db.close()
   })
-  const dialect: Dialect = { isAnyOf: (column) => sql<boolean>`${column} is not null`, listValue: () => '' }
   const plan = (statement: Statement, params: object) => {
-    const compiled = statement.compile(database.read, dialect)
+    const compiled = statement.compile(database.read, dialectSqlite)
     const rows = db.prepare(`explain query plan ${compiled.sql}`).all(...compiled.bind(params)) as {
       detail: string
     }[]
     return rows.map(({ detail }) => detail).filter((detail) => /\bmessage\b/.test(detail))
   }
-  const params = { now: NOW, endpoint: 'endpoint-0001', limit: 5 }
+  const params = { now: NOW, endpoint: 'endpoint-0001', ids: ['endpoint-0001'], after: '', limit: 5 }
   for (const [name, statement, index] of [
-    ['endpoints', dueEndpoints, 'message_due'],
+    ['endpoints', dueEndpoints, 'message_(due|deadline)'],
     ['messages', dueMessages, 'message_due'],
     ['last calls', lastCalls, 'message_deadline'],
+    ['leases', leasedCounts, 'message_leased'],
   ] as const) {
     const lines = plan(statement, params)
     expect(lines.length, name).toBeGreaterThan(0)
     for (const line of lines)
-      expect(line, name).toMatch(new RegExp(`(SEARCH|SCAN) message( EXISTS)? USING COVERING INDEX ${index}`))
+      expect(line, name).toMatch(
+        new RegExp(`SEARCH message( EXISTS)? USING COVERING INDEX ${index} \\(endpoint_id`),
+      )
   }
-  // The only scan is that for the first endpoint, which ends at its first row.
-  expect(plan(dueMessages, params).join()).toContain('SEARCH')
 })
 
 test.runIf(databaseKinds.includes('postgres'))('what a claim asks PostgreSQL scans no table', async () => {
@@ -154,7 +162,7 @@ test.runIf(databaseKinds.includes('postgres'))('what a claim asks PostgreSQL sca
   await client.query('vacuum analyze message')
   await client.query('vacuum analyze endpoint')
   const dialect: Dialect = { isAnyOf: (column) => sql<boolean>`${column} is not null`, listValue: () => '' }
-  const params = { now: NOW, endpoint: 'endpoint-0001', limit: 5 }
+  const params = { now: NOW, endpoint: 'endpoint-0001', after: '', limit: 5 }
   for (const statement of [dueEndpoints, dueMessages, lastCalls]) {
     const compiled = (statement as Statement).compile(database.read, dialect)
     const { rows } = await client.query(`explain ${compiled.sql}`, compiled.bind(params))

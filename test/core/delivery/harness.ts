@@ -32,18 +32,22 @@ export interface Sent {
 
 export interface Post {
   clock: { now: number }
+  url: string
   database: Database
+  databaseUrl: string
   tocsin: Tocsin
   project: string
   /** Everything receivers got, in order. */
   sent: Sent[]
   /** How each receiver answers, by its path; 204 unless told. */
   receivers: Map<string, (sent: Sent) => Answer | Promise<Answer>>
+  /** How its workers write. */
+  change: WorkerOptions['change']
   worker(options?: Partial<WorkerOptions>): Worker
   endpoint(path: string, input?: Partial<ApiEndpointInput>): Promise<string>
   messages(endpoint: string): Promise<ApiMessage[]>
   /** Lets time pass, from one thing that is due to the next, until that time or until nothing is due. */
-  pass(worker: Worker, until: number): Promise<void>
+  pass(worker: Pick<Worker, 'runOnce'>, until: number): Promise<void>
 }
 
 /** A Tocsin whose worker, clock and receivers are in the test's hands. */
@@ -124,17 +128,23 @@ export async function openPost(kind: DatabaseKind): Promise<Post> {
     return later.length === 0 ? undefined : Math.min(...later)
   }
 
+  const change: WorkerOptions['change'] = (run) =>
+    database.transaction(() => run({ newId, now: now().toISOString() }))
+
   return {
     clock,
+    url: fresh.url,
     database,
+    databaseUrl: fresh.url,
     tocsin,
     project,
     sent,
     receivers,
+    change,
     worker: (options) =>
       createWorker({
         database,
-        change: (run) => database.transaction(() => run({ newId, now: now().toISOString() })),
+        change,
         secretKey,
         sender,
         log: () => {},

@@ -1,7 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { ApiIncident } from '../../../core/api-types.ts'
-import { incidentBody, readRegions, withGap } from '../../../core/delivery/message-body.ts'
+import {
+  type IncidentMessage,
+  incidentBody,
+  readRegions,
+  withGap,
+} from '../../../core/delivery/message-body.ts'
 import {
   type EndpointFilters,
   messagesFor,
@@ -93,7 +98,7 @@ describe('bodies', () => {
     updatedAt: '2026-11-21T08:00:00.000Z',
     ...more,
   })
-  const body = (of: ApiIncident) =>
+  const body = (of: ApiIncident, more: Partial<IncidentMessage> = {}) =>
     incidentBody({
       type: 'incident.opened',
       timestamp: '2026-11-21T08:00:00.000Z',
@@ -103,6 +108,7 @@ describe('bodies', () => {
       monitor: { id: null, name: null, url: null },
       regions: [],
       reopened: false,
+      ...more,
     })
 
   test('stay under 20 KB, whatever alerts bring', () => {
@@ -115,6 +121,7 @@ describe('bodies', () => {
       source: { id: 's', adapter: 'generic', name: 'generic' },
       firedAt: '2026-11-21T08:00:00.000Z',
       recoveredAt: null,
+      durationMs: null,
     } as const
     const huge = incident({
       title: '🚨'.repeat(250),
@@ -125,6 +132,55 @@ describe('bodies', () => {
     })
     expect(Buffer.byteLength(body(huge))).toBeLessThan(20_000)
     expect(JSON.parse(body(huge)).data.incident).toMatchObject({ id: 'incident', title: huge.title })
+  })
+
+  test('and really so, at the limits of every field, with a gap too', () => {
+    const upTo = (size: number) =>
+      fc.oneof(
+        ...['a', '\u0001', '"', 'é', '漢', '🚨', '\u2028'].map((one) =>
+          fc.constantFrom(0, 1, size).map((length) => one.repeat(length).slice(0, length).toWellFormed()),
+        ),
+      )
+    const few = fc.constantFrom(0, 1, 5, 10, 20, 50)
+    const monitor = fc.record({ id: upTo(500), name: upTo(500), url: upTo(2_000) })
+    const regions = fc
+      .tuple(few, upTo(500))
+      .map(([count, text]) =>
+        readRegions(Array(count).fill({ name: text, status: text, checkedAt: text, message: text })),
+      )
+    const more = fc.record({
+      title: upTo(500),
+      sourceSeverity: upTo(100),
+      url: upTo(2_000),
+      services: fc.tuple(few, upTo(500)).map(([count, text]) => Array<string>(count).fill(text)),
+      labels: fc
+        .tuple(few, upTo(1_000))
+        .map(([count, text]) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`l${i}`, text]))),
+      metadata: upTo(2_000).map((text) => ({ text, list: Array(20).fill(text) })),
+      signals: fc.tuple(few, upTo(500), monitor).map(([count, text, of]) =>
+        Array.from({ length: Math.min(count, 20) }, () => ({
+          id: 's',
+          key: text,
+          title: text,
+          status: 'firing' as const,
+          monitor: of,
+          source: { id: 's', adapter: 'generic', name: text },
+          firedAt: '2026-11-21T08:00:00.000Z',
+          recoveredAt: null,
+          durationMs: null,
+        })),
+      ),
+    })
+    fc.assert(
+      fc.property(more, monitor, regions, upTo(200), (of, at, where, name) => {
+        const text = body(incident(of), { monitor: at, regions: where, project: { id: 'project', name } })
+        expect(Buffer.byteLength(withGap(text))).toBeLessThan(20_000)
+        const { data } = JSON.parse(text)
+        expect(data.incident).toMatchObject({ id: 'incident', title: of.title })
+        expect(data.project.name).toBe(name)
+      }),
+      { numRuns: 500 },
+    )
   })
 
   test('a gap is added without changing anything else', () => {

@@ -156,8 +156,20 @@ describe('Retry-After', () => {
     ['uptimera-30m', 1, HOUR, 5 * MINUTE],
   ] as const)('%s after attempt %i: %i ms asked for, %i ms waited', (policy, attempts, asked, waited) => {
     expect(nextAttempt({ ...failed, policy, attempts, retryAfterMs: asked })).toBe(START + waited)
-    expect(pauseOf(policy, attempts, asked)).toBe(waited)
   })
+
+  test.each([
+    ['standard-3d', 1, SECOND, SECOND],
+    ['standard-3d', 1, HOUR, 5 * MINUTE],
+    // The message itself waits a day; whatever else goes there, as long as was asked for.
+    ['standard-3d', 9, 30 * SECOND, 30 * SECOND],
+    ['standard-3d', 4, 9 * DAY, 4 * HOUR],
+  ] as const)(
+    '%s after attempt %i: %i ms asked for, the endpoint left alone for %i ms',
+    (policy, n, asked, ms) => {
+      expect(pauseOf(policy, n, asked)).toBe(ms)
+    },
+  )
 
   test('never leads past the end of a policy', () => {
     for (const policy of RETRY_POLICIES) {
@@ -199,7 +211,7 @@ describe('what failures mean for the endpoint', () => {
 describe('the breaker', () => {
   /** The breaker after these attempts, one per second. */
   const breakerAfter = (results: boolean[], breaker: Breaker = CLOSED_BREAKER, from = START) =>
-    results.reduce((state, ok, index) => afterAttempt(state, ok, from + index * SECOND), breaker)
+    results.reduce((state, ok, index) => afterAttempt(state, ok, from + index * SECOND, 0.5), breaker)
   const times = (count: number, ok: boolean) => Array.from({ length: count }, () => ok)
 
   test('opens for 30 s at the tenth failure in a row', () => {
@@ -219,7 +231,7 @@ describe('the breaker', () => {
 
   test('forgets what is older than 5 minutes', () => {
     const before = breakerAfter([true, ...times(7, false)])
-    const later = afterAttempt(before, true, START + 6 * MINUTE)
+    const later = afterAttempt(before, true, START + 6 * MINUTE, 0.5)
     expect(breakerAfter(times(3, false), later, START + 6 * MINUTE + SECOND).openUntil).toBeNull()
     expect(later.recent).toHaveLength(1)
   })
@@ -228,17 +240,20 @@ describe('the breaker', () => {
     let breaker = breakerAfter(times(10, false))
     const lengths = [breaker.openMs]
     for (let probe = 0; probe < 5; probe++) {
-      breaker = afterAttempt(breaker, false, breaker.openUntil!)
+      breaker = afterAttempt(breaker, false, breaker.openUntil!, 0.5)
       lengths.push(breaker.openMs)
     }
     expect(lengths.map((ms) => ms / SECOND)).toEqual([30, 60, 120, 240, 300, 300])
-    expect(afterAttempt(breaker, true, breaker.openUntil!)).toEqual(CLOSED_BREAKER)
+    expect(afterAttempt(breaker, true, breaker.openUntil!, 0.5)).toEqual(CLOSED_BREAKER)
   })
 
   test('a straggler that fails while it is open changes nothing, one that succeeds closes it', () => {
     const opened = breakerAfter(times(10, false))
-    expect(afterAttempt(opened, false, START + 12 * SECOND)).toBe(opened)
-    expect(afterAttempt(opened, true, START + 12 * SECOND)).toEqual(CLOSED_BREAKER)
+    const opening = (random: number) =>
+      afterAttempt({ ...opened, openUntil: START }, false, START, random).openUntil! - START
+    expect([opening(0), opening(0.5), opening(1)]).toEqual([48, 60, 72].map((s) => s * SECOND))
+    expect(afterAttempt(opened, false, START + 12 * SECOND, 0.5)).toBe(opened)
+    expect(afterAttempt(opened, true, START + 12 * SECOND, 0.5)).toEqual(CLOSED_BREAKER)
   })
 
   test('survives being stored', () => {

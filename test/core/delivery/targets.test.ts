@@ -10,104 +10,10 @@ import {
   TargetRefused,
   type TargetRules,
 } from '../../../core/delivery/targets.ts'
+import { PRIVATE_SPELLINGS } from './private-spellings.ts'
 
 const STRICT: TargetRules = { allow: [], loopback: false }
 const LOCAL: TargetRules = { allow: [], loopback: true }
-
-/** Every way we know to write an address that is not public. PORT is the canary's, for those that lead to it. */
-const PRIVATE_SPELLINGS = [
-  '127.0.0.1',
-  '127.1',
-  '127.0.1',
-  '127.255.255.254',
-  '127.0.0.53',
-  '2130706433',
-  '0x7f000001',
-  '0x7f.1',
-  '0x7f.0x0.0x0.0x1',
-  '017700000001',
-  '0177.0.0.1',
-  '127.00.00.01',
-  '0x7F.0.0.0x1',
-  '127.0.0.1.',
-  '0x7f000001.',
-  '%31%32%37.0.0.1',
-  '127.0.0.1%2e',
-  '１２７.０.０.１',
-  '①②⑦.⓪.⓪.①',
-  '127。0。0。1',
-  '127．0．0．1',
-  '0',
-  '0.0.0.0',
-  '0x0',
-  '00000000',
-  '[::]',
-  '[::1]',
-  '[0:0:0:0:0:0:0:1]',
-  '[0000:0000:0000:0000:0000:0000:0000:0001]',
-  '[::0001]',
-  '[::ffff:127.0.0.1]',
-  '[::ffff:7f00:1]',
-  '[0:0:0:0:0:ffff:127.0.0.1]',
-  '[::127.0.0.1]',
-  '[::7f00:1]',
-  '[::ffff:0:127.0.0.1]',
-  '[64:ff9b::127.0.0.1]',
-  '[64:ff9b::7f00:1]',
-  '[64:ff9b:1::7f00:1]',
-  '[2002:7f00:1::]',
-  '[2002:7f00:0001::1]',
-  '[2001::1]',
-  '[2001:0:7f00:1::1]',
-  '[fc00::1]',
-  '[fd12:3456:789a::1]',
-  '[fd00:ec2::254]',
-  '[fe80::1]',
-  '[febf::1]',
-  '[fec0::1]',
-  '[ff02::1]',
-  '[100::1]',
-  '[2001:db8::1]',
-  '[3fff::1]',
-  '[5f00::1]',
-  '[4000::1]',
-  '[2001:20::1]',
-  '10.0.0.1',
-  '10.255.255.255',
-  '0xa000001',
-  '012.0.0.1',
-  '172.16.0.1',
-  '172.31.255.255',
-  '192.168.0.1',
-  '3232235521',
-  '100.64.0.1',
-  '100.127.255.254',
-  '100.100.100.200',
-  '169.254.169.254',
-  '0xa9fea9fe',
-  '2852039166',
-  '0251.0376.0251.0376',
-  '[::ffff:169.254.169.254]',
-  '[64:ff9b::a9fe:a9fe]',
-  '[2002:a9fe:a9fe::]',
-  '169.254.170.2',
-  '168.63.129.16',
-  '192.0.0.192',
-  '192.0.0.8',
-  '192.0.2.1',
-  '198.51.100.1',
-  '203.0.113.1',
-  '198.18.0.1',
-  '192.88.99.1',
-  '224.0.0.1',
-  '239.255.255.250',
-  '240.0.0.1',
-  '255.255.255.255',
-  'localhost',
-  'LOCALHOST',
-  'localhost.',
-  'canary.localhost',
-]
 
 describe('an address that is not public', () => {
   test('the list is long enough', () => {
@@ -265,6 +171,26 @@ describe('rules', () => {
       ).toThrow(TargetRefused)
     },
   )
+
+  test.each([
+    ['::ffff:169.254.169.254', '::ffff:0:0/96'],
+    ['::169.254.169.254', '::/0'],
+    ['::ffff:0:169.254.169.254', '::/0'],
+    ['64:ff9b::169.254.169.254', '64:ff9b::/96'],
+    ['64:ff9b:1::a9fe:a9fe', '64:ff9b:1::/48'],
+    ['64:ff9b::100.100.100.200', '64:ff9b::/96'],
+    ['2002:a9fe:a9fe::1', '2002::/16'],
+    ['64:ff9b::a83f:8110', '::/0'],
+  ])(
+    '%s is refused even where %s is allowed: a translator would lead to cloud metadata',
+    (address, allowed) => {
+      expect(() => checkAddress(address, { allow: [allowed], loopback: true })).toThrow(/never sent to/)
+    },
+  )
+
+  test('other addresses behind an allowed translator are reached', () => {
+    expect(checkAddress('64:ff9b::8.8.8.8', { allow: ['64:ff9b::/96'], loopback: false })).toBe('private')
+  })
 
   test('plain http goes to allowed private targets only', () => {
     expect(() => checkUrl('http://93.184.215.14/', LOCAL)).toThrow(/https/)

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ApiRetryPolicy } from '../../../core/api-types.ts'
 import { databaseKinds } from '../../support/databases.ts'
-import { HOUR, MINUTE, openPost, type Post, SECOND, type Sent, START } from './harness.ts'
+import { HOUR, MINUTE, openPost, type Post, SECOND, START } from './harness.ts'
 
 /** Opens an incident by hand and answers its id. */
 const openIncident = async ({ tocsin, project }: Post) =>
@@ -187,127 +187,6 @@ describe.each(databaseKinds)('delivery on %s', (kind) => {
     expect(logged).toEqual(['endpoint has not taken a message for a day', 'endpoint disabled'])
   })
 
-  test.each([
-    { back: 29 * MINUTE, wanted: 'delivered' },
-    { back: 31 * MINUTE, wanted: 'failed' },
-  ])(
-    'a receiver that is down for $back ms: everything is $wanted in the end (T12)',
-    async ({ back, wanted }) => {
-      const post = await openPost(kind)
-      const worker = post.worker()
-      post.receivers.set('/dead', () =>
-        post.clock.now < START + back ? { status: null, error: 'refused' } : 204,
-      )
-      const dead = await post.endpoint('/dead', { preset: 'uptimera' })
-      const others = ['/1', '/2', '/3', '/4']
-      for (const path of others) await post.endpoint(path)
-      const count = 100
-      for (let i = 0; i < count; i++) {
-        const id = await openIncident(post)
-        await post.tocsin.resolveIncident(post.project, id, {})
-      }
-      await post.pass(worker, START + 40 * MINUTE)
-
-      const messages = await post.messages(dead)
-      expect(messages).toHaveLength(2 * count)
-      expect(new Set(messages.map(({ status }) => status))).toEqual(new Set([wanted]))
-      const toDead = post.sent.filter((sent) => sent.url === '/dead')
-      expect(Math.max(...toDead.map((sent) => sent.at - START))).toBeLessThanOrEqual(30 * MINUTE)
-      // The others never waited.
-      const toOthers = post.sent.filter((sent) => others.includes(sent.url))
-      expect(toOthers).toHaveLength(4 * 2 * count)
-      expect(new Set(toOthers.map((sent) => sent.at))).toEqual(new Set([START]))
-
-      if (wanted === 'delivered') return
-      const { replayed } = await post.tocsin.replayEndpoint(post.project, dead, {
-        since: new Date(START).toISOString(),
-        until: new Date(START + MINUTE).toISOString(),
-      })
-      expect(replayed).toBe(2 * count)
-      await worker.runOnce()
-      const again = post.sent.filter((sent) => sent.url === '/dead' && sent.ok)
-      expect(again.map(({ id }) => id).toSorted()).toEqual(messages.map(({ id }) => id).toSorted())
-      expectInOrder(again)
-    },
-  )
-
-  test('a receiver that flaps for an hour gets everything, never before its Retry-After (T13)', async () => {
-    const post = await openPost(kind)
-    const worker = post.worker()
-    let asked = { at: 0, until: 0 }
-    let early = 0
-    let turn = 0
-    post.receivers.set('/flaps', ({ at }) => {
-      // What went out together with the one that was answered so could not know.
-      if (at > asked.at && at < asked.until) early += 1
-      if ((at - START) % MINUTE < 20 * SECOND) return 204
-      turn += 1
-      switch (turn % 5) {
-        case 0:
-          asked = { at, until: at + 7 * SECOND }
-          return { status: 503, retryAfterMs: 7 * SECOND }
-        case 1:
-          return 503
-        case 2:
-          asked = { at, until: at + 3 * SECOND }
-          return { status: 429, retryAfterMs: 3 * SECOND }
-        case 3:
-          return { status: null, error: 'The connection was reset.' }
-        default:
-          return { status: null, error: 'TLS failed.' }
-      }
-    })
-    const endpoint = await post.endpoint('/flaps')
-    for (let minute = 0; minute < 60; minute++) {
-      post.clock.now = START + minute * MINUTE + 30 * SECOND
-      for (let i = 0; i < 3; i++) await openIncident(post)
-      await post.pass(worker, START + (minute + 1) * MINUTE + 15 * SECOND)
-    }
-    await post.pass(worker, START + 24 * HOUR)
-    expect((await post.tocsin.getEndpoint(post.project, endpoint)).endpoint).toMatchObject({ enabled: true })
-    expect(new Set((await post.messages(endpoint)).map(({ status }) => status))).toEqual(
-      new Set(['delivered']),
-    )
-    expect(early).toBe(0)
-  })
-
-  test('order holds per incident while a third of all attempts fail, with three workers (T14)', async () => {
-    const post = await openPost(kind)
-    let seed = 1
-    const random = () => {
-      seed = (seed * 48271) % 2147483647
-      return seed / 2147483647
-    }
-    for (const path of ['/a', '/b']) {
-      post.receivers.set(path, async () => {
-        await Promise.resolve()
-        return random() < 0.3 ? 500 : 204
-      })
-    }
-    const endpoints = [await post.endpoint('/a'), await post.endpoint('/b')]
-    const workers = [post.worker(), post.worker(), post.worker()]
-    const incidents: string[] = []
-    for (let i = 0; i < 20; i++) {
-      const id = await openIncident(post)
-      incidents.push(id)
-      for (let change = 0; change < 4; change++) {
-        await post.tocsin.resolveIncident(post.project, id, {})
-        await post.tocsin.reopenIncident(post.project, id, {})
-      }
-    }
-    const all = { runOnce: async () => (await Promise.all(workers.map((w) => w.runOnce()))).length }
-    await post.pass({ ...workers[0]!, ...all }, START + 100 * HOUR)
-
-    for (const endpoint of endpoints) {
-      const messages = await post.messages(endpoint)
-      expect(messages).toHaveLength(incidents.length * 9)
-      expect(messages.every(({ status }) => status === 'delivered')).toBe(true)
-    }
-    const ok = post.sent.filter((sent) => sent.ok)
-    expect(ok).toHaveLength(2 * incidents.length * 9)
-    for (const url of ['/a', '/b']) expectInOrder(ok.filter((sent) => sent.url === url))
-  })
-
   test('after a message that failed for good the next one says so', async () => {
     const post = await openPost(kind)
     const worker = post.worker()
@@ -475,12 +354,3 @@ describe.each(databaseKinds)('delivery on %s', (kind) => {
     expect(log).toContain(headers['webhook-id'])
   })
 })
-
-/** First successes per incident come in the order of their sequence. */
-function expectInOrder(sent: readonly Sent[]): void {
-  const last = new Map<string, number>()
-  for (const { incident, sequence } of sent) {
-    expect(sequence).toBeGreaterThan(last.get(incident) ?? 0)
-    last.set(incident, sequence)
-  }
-}

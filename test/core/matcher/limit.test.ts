@@ -1,5 +1,6 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { checkLimit, hourlyLimit } from '../../../core/matcher/limit.ts'
+import { checkLimit, hourlyLimit, type Slot } from '../../../core/matcher/limit.ts'
 import { HOUR, Project, withEpisodes, withTimes } from './harness.ts'
 
 const kuma = withTimes('kuma')
@@ -118,5 +119,65 @@ describe('L', () => {
   test('L without a limit nothing is counted', () => {
     const project = new Project()
     expect(project.receive(0, kuma.fire('A')).slotKind).toBeNull()
+  })
+
+  const HOUR_MS = HOUR * 1000
+  const DAY_MS = 24 * HOUR_MS
+  /** A day of requests, in bursts of any size, at any time. */
+  const day = fc.record({
+    limit: fc.integer({ min: 1, max: 20 }),
+    requests: fc.array(
+      fc.record({
+        at: fc.oneof(
+          fc.integer({ min: 0, max: DAY_MS }),
+          // Whole hours, and a millisecond beside them, are where a window goes wrong.
+          fc
+            .tuple(fc.integer({ min: 0, max: 23 }), fc.integer({ min: -1, max: 1 }))
+            .map(([hour, beside]) => Math.max(0, hour * HOUR_MS + beside)),
+        ),
+        burst: fc.integer({ min: 1, max: 30 }),
+        what: fc.constantFrom('other' as const, 'other' as const, 'duplicate' as const, 'recovery' as const),
+      }),
+      { maxLength: 60 },
+    ),
+  })
+
+  test('L no window of an hour holds more than the limit, whatever a day brings, and a refused one fits when told', () => {
+    fc.assert(
+      fc.property(day, ({ limit, requests }) => {
+        const slots: Slot[] = []
+        const accepted: number[] = []
+        for (const { at, burst, what } of requests.toSorted((a, b) => a.at - b.at)) {
+          for (let n = 0; n < burst; n++) {
+            const verdict = checkLimit(slots, limit, at, what)
+            const taken = slots.filter(({ kind, atMs }) => kind === 1 && atMs > at - HOUR_MS).length
+            if (what !== 'duplicate') expect(verdict.pass && verdict.kind === 1).toBe(taken < limit)
+            if (verdict.pass) {
+              expect(verdict.kind === 3).toBe(what === 'duplicate')
+              slots.push({ atMs: at, kind: verdict.kind })
+              if (verdict.kind === 1) accepted.push(at)
+              continue
+            }
+            // Told to the second: it fits then, and not a second earlier.
+            const waitMs = verdict.retryAfterSeconds * 1000
+            expect(checkLimit(slots, limit, at + waitMs, what).pass).toBe(true)
+            if (waitMs > 1000) expect(checkLimit(slots, limit, at + waitMs - 1000, what).pass).toBe(false)
+          }
+        }
+        for (const [index, end] of accepted.entries()) {
+          const inWindow = accepted.slice(0, index + 1).filter((at) => at > end - HOUR_MS)
+          expect(inWindow.length).toBeLessThanOrEqual(limit)
+        }
+        for (const kind of [2, 3] as const) {
+          const most = kind === 2 ? limit * 10 : limit
+          const times = slots.filter((slot) => slot.kind === kind).map(({ atMs }) => atMs)
+          for (const end of times) {
+            const inWindow = times.filter((at) => at > end - HOUR_MS && at <= end)
+            expect(inWindow.length).toBeLessThanOrEqual(most)
+          }
+        }
+      }),
+      { numRuns: 1_000 },
+    )
   })
 })

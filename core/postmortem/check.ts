@@ -1,0 +1,427 @@
+import type { ApiPostmortem } from '../api-types.ts'
+import { cleanText } from '../untrusted-text.ts'
+import type { Findings } from './facts.ts'
+import {
+  blanks,
+  CLOCK,
+  DAY,
+  durationsIn,
+  index,
+  type Known,
+  MONTHS,
+  NAMED_DAY,
+  trimWord,
+  UUID,
+  type Values,
+  WORD,
+  withoutTimes,
+} from './known.ts'
+import { unescapeMarkdown } from './page.ts'
+import { CAPITALS, JOINED, KINDS, OPENERS } from './plain-words.ts'
+
+const MOST_TEXT = 100_000
+const MOST_FLAGGED = 200
+
+/**
+ * Sentences whose times, durations, percentages, numbers or names the findings do not support, each with the reason. A
+ * sentence with marks such as [E1] is held against what that evidence says, any other against all findings. Causes in
+ * plain words hold none of these and pass: only people can judge them. `resolves` are further ids that exist.
+ */
+export function check(
+  markdown: string,
+  findings: Findings,
+  resolves: ReadonlySet<string> = new Set(),
+): ApiPostmortem['unsupported'] {
+  const known = index(findings)
+  const ids = new Set([...resolves, ...known.byEvidence.keys(), ...idsOf(findings)])
+  const text = markdown.slice(0, MOST_TEXT)
+  const labels = labelsOf(text)
+  const unsupported: ApiPostmortem['unsupported'] = []
+  for (const sentence of sentencesOf(text)) {
+    const why = faultOf(sentence, known, labels, ids)
+    if (why !== null && unsupported.length < MOST_FLAGGED)
+      unsupported.push({ text: cleanText(sentence.shown, 500), why })
+  }
+  return unsupported
+}
+
+/** Ids that the text names: whoever checks it may look them up first. */
+export function idsNamed(markdown: string): string[] {
+  return [
+    ...new Set(Array.from(markdown.slice(0, MOST_TEXT).matchAll(UUID), ([id]) => id.toLowerCase())),
+  ].slice(0, 500)
+}
+
+function idsOf({ incidentId, facts, related }: Findings): string[] {
+  return [
+    incidentId,
+    ...related.map(({ id }) => id),
+    ...facts.sources.map(({ id }) => id),
+    ...facts.signals.map(({ id }) => id),
+  ]
+}
+
+// ---- reading Markdown ----
+
+interface Sentence {
+  /** As it stands in the text. */
+  shown: string
+  /** Unescaped, with each quotation as one character of its own. */
+  text: string
+  quotations: string[]
+  /** Marks such as E1. */
+  marks: string[]
+  /** A line of a code block. */
+  code: boolean
+}
+
+/** Marks and the ids they stand for, from the list of evidence. */
+function labelsOf(markdown: string): Map<string, string> {
+  return new Map(Array.from(markdown.matchAll(EVIDENCE_LINE), ([, label, id]) => [label!, id!]))
+}
+
+const EVIDENCE_LINE = /^[ \t]{0,20}[-*][ \t]{1,20}(E\d{1,4}):[^`\n]{0,40}`([^`\n]{1,100})`/gm
+const MARK = /\[(E\d{1,4})\]/g
+const QUOTED = '\uE000'
+
+function sentencesOf(markdown: string): Sentence[] {
+  const sentences: Sentence[] = []
+  let fence: string | null = null
+  for (const line of markdown.split('\n')) {
+    const mark: string | undefined = /^\s{0,3}(`{3,}|~{3,})/.exec(line)?.[1]
+    if (fence !== null) {
+      if (mark?.startsWith(fence) && line.trim() === mark) fence = null
+      else if (line.trim() !== '') sentences.push({ ...NOTHING, shown: line, text: line.trim(), code: true })
+      continue
+    }
+    if (mark !== undefined) {
+      fence = mark
+      continue
+    }
+    sentences.push(...readLine(line))
+  }
+  return sentences
+}
+
+const NOTHING: Omit<Sentence, 'shown' | 'text'> = { quotations: [], marks: [], code: false }
+
+function readLine(line: string): Sentence[] {
+  const list = /^\s*[-*]\s+(E\d{1,4}):/.exec(line)?.[1]
+  const quotations: string[] = []
+  const keep = (_whole: string, ...groups: (string | undefined)[]) => {
+    quotations.push(unescapeMarkdown(groups.find((group) => typeof group === 'string') ?? ''))
+    return QUOTED
+  }
+  const bare = line
+    .replaceAll(QUOTED, '')
+    .replace(/^(\s*[-*]\s+)E\d{1,4}:/, '$1')
+    .replace(/“([^“”]*)”|(?<!\\)`([^`]+)`|(?<![\p{L}\p{N}])"([^"]+)"/gu, keep)
+    .replace(/^\s*(?:#{1,6}|>|(?:[-*+]|\d{1,3}[.)])(?:\s+\[[ xX]\])?)\s+/, '')
+  // A row of a table is one statement: its marks stand in a cell of their own.
+  const isRow = /^\s*\|/.test(bare)
+  const parts = isRow ? [bare] : bare.split(/(?<=[.!?])\s+/)
+  let used = 0
+  return parts.flatMap((part) => {
+    const own = quotations.slice(used, used + part.split(QUOTED).length - 1)
+    used += own.length
+    const marks = Array.from(part.matchAll(MARK), ([, mark]) => mark!)
+    const text = unescapeMarkdown(
+      part
+        .replace(MARK, ' ')
+        .replace(/\bhttps?:\/\/\S+/gi, ' ')
+        .replace(/\*\*|__/g, ''),
+    )
+    if (!/[\p{L}\p{N}\uE000]/u.test(text)) return []
+    let place = 0
+    const shown = unescapeMarkdown(part)
+      .replaceAll(QUOTED, () => `“${own[place++] ?? ''}”`)
+      .trim()
+    return [
+      { shown, text, quotations: own, marks: list === undefined ? marks : [...marks, list], code: false },
+    ]
+  })
+}
+
+// ---- judging ----
+
+type Judge = (sentence: Sentence, scope: Scope) => string | null
+
+interface Scope {
+  known: Known
+  /** What may be said under the sentence's marks. */
+  values: Values
+  ids: ReadonlySet<string>
+}
+
+function faultOf(
+  sentence: Sentence,
+  known: Known,
+  labels: ReadonlyMap<string, string>,
+  ids: ReadonlySet<string>,
+): string | null {
+  if (sentence.code) {
+    return known.texts.has(sentence.text.toLowerCase())
+      ? null
+      : 'This line is in no stack trace of the incident.'
+  }
+  for (const mark of sentence.marks) {
+    const id = labels.get(mark)
+    if (id === undefined) return `${mark} is not in the list of evidence.`
+    if (!ids.has(id))
+      return `${mark} leads to ${JSON.stringify(id.slice(0, 60))}, which is no event or entry of this incident.`
+  }
+  const cited = sentence.marks.map((mark) => known.byEvidence.get(labels.get(mark)!))
+  // Evidence that exists but was not read says nothing here, so all findings count.
+  const values = cited.length === 0 || cited.includes(undefined) ? known.all : merge(cited as Values[])
+  const scope = { known, values, ids }
+  const rest = { ...sentence, text: withoutKnownCells(sentence.text, sentence, known) }
+  for (const judge of JUDGES) {
+    const why = judge(rest, scope)
+    if (why !== null) return why
+  }
+  return null
+}
+
+/** Rows of the timeline that stand as they were found need no second look. */
+function withoutKnownCells(text: string, { quotations }: Sentence, known: Known): string {
+  if (!text.trimStart().startsWith('|')) return text
+  let place = 0
+  return text
+    .split('|')
+    .map((cell) => {
+      const whole = cell.trim().replaceAll(QUOTED, () => `“${quotations[place++] ?? ''}”`)
+      return known.texts.has(whole.toLowerCase()) ? '' : ` ${cell.trim()} . `
+    })
+    .join('|')
+}
+
+const judgeQuotations: Judge = ({ quotations }, { known, ids }) => {
+  const strange = quotations.find((quotation) => !ids.has(quotation) && !isKnownText(quotation, known))
+  return strange === undefined
+    ? null
+    : `“${cleanText(strange, 100)}” is quoted, but stands nowhere in the facts.`
+}
+
+function isKnownText(quotation: string, { texts }: Known): boolean {
+  const text = quotation.toLowerCase().replace(/…$/, '').trim()
+  if (text === '' || texts.has(text)) return true
+  for (const known of texts) if (text.length > 2 && known.includes(text)) return true
+  return false
+}
+
+const judgeIds: Judge = ({ text }, { ids }) => {
+  const strange = idsNamed(text).find((id) => !ids.has(id))
+  return strange === undefined ? null : `${strange} is no event, entry or request of this incident.`
+}
+
+const judgeReferences: Judge = ({ text }, { known }) => {
+  const strange = (text.match(/\bINC-\d+\b/gi) ?? []).find((one) => !known.references.has(one.toUpperCase()))
+  return strange === undefined ? null : `${strange} is not this incident, nor one like it.`
+}
+
+const judgeTimes: Judge = ({ text }, { values, known }) => {
+  for (const match of text.matchAll(DAY)) {
+    const day = `${match[1]}-${match[2]}-${match[3]}`
+    if (!hasTime(known.all, (time) => time.startsWith(day))) return `Nothing in the facts happened on ${day}.`
+  }
+  for (const { 0: said, groups = {} } of text.matchAll(NAMED_DAY)) {
+    const month = String(MONTHS.indexOf((groups.month ?? groups.first)!.slice(0, 3)) + 1).padStart(2, '0')
+    const day = (groups.day ?? groups.second)!.padStart(2, '0')
+    const date = `${groups.year ?? ''}-${month}-${day}`
+    if (!hasTime(known.all, (time) => time.slice(0, 10).endsWith(date)))
+      return `Nothing in the facts happened on ${said}.`
+  }
+  for (const match of text.matchAll(CLOCK)) {
+    const [said, date, hours, minutes, seconds, half] = match
+    const hour = (Number(hours) % (half ? 12 : 24)) + (half?.toLowerCase() === 'pm' ? 12 : 0)
+    const clock = [String(hour).padStart(2, '0'), minutes, ...(seconds === undefined ? [] : [seconds])].join(
+      ':',
+    )
+    const isKnown =
+      hasTime(
+        values,
+        (time) => time.slice(11).startsWith(clock) && (date === undefined || time.startsWith(date)),
+      ) || [...values.clocks].some((one) => one.startsWith(clock))
+    if (!isKnown) return `The time ${said.trim()} is not what the facts say here.`
+  }
+  return null
+}
+
+function hasTime({ times }: Values, fits: (time: string) => boolean): boolean {
+  for (const time of times) if (fits(time)) return true
+  return false
+}
+
+const judgeDurations: Judge = ({ text }, { values }) => {
+  for (const { ms, unit, from, to } of durationsIn(withoutTimes(text))) {
+    // "2 min" stands for anything from 2 to 3 minutes, or what rounds to 2.
+    const isKnown = [...values.durations].some(
+      (known) =>
+        known === ms || Math.floor(known / unit) * unit === ms || Math.round(known / unit) * unit === ms,
+    )
+    const isLess =
+      /less than\s+$/i.test(text.slice(0, from)) &&
+      [...values.durations].some((known) => known < ms && known >= ms - unit)
+    if (!isKnown && !isLess) return `The duration ${text.slice(from, to)} is not what the facts say here.`
+  }
+  return null
+}
+
+const judgeNumbers: Judge = ({ text, marks }, { values, known }) => {
+  const plain = withoutTimes(text)
+  const rest = blankOut(plain, durationsIn(plain))
+  const counted: { from: number; to: number }[] = []
+  for (const match of rest.matchAll(COUNTED)) {
+    const [said, digits, word, noun] = match
+    const number =
+      digits === undefined ? NUMBER_WORDS.indexOf(word!.toLowerCase()) : Number(digits.replaceAll(',', ''))
+    const place = { from: match.index, to: match.index + said.length }
+    const what = whatIsCounted(singular(noun!.toLowerCase()), rest, place.from, place.to)
+    const allowed = known.counts.get(what)
+    if (allowed === undefined) continue
+    const isOfOthers = what === 'time fired' && marks.length > 0 && !values.numbers.has(number)
+    if (!allowed.has(number) || isOfOthers) return `The facts do not count ${said.trim()} here.`
+    counted.push(place)
+  }
+  for (const [said, digits] of blankOut(rest, counted).matchAll(NUMBER)) {
+    const number = Number(digits!.replaceAll(',', ''))
+    if (!values.numbers.has(number)) return `The number ${said.trim()} is not among the facts.`
+  }
+  return null
+}
+
+const NUMBER_WORDS = [
+  'zero',
+  'one',
+  'two',
+  'three',
+  'four',
+  'five',
+  'six',
+  'seven',
+  'eight',
+  'nine',
+  'ten',
+  'eleven',
+  'twelve',
+]
+const NOUNS =
+  'signal|source|event|request|deliver(?:y|ie)|duplicate|repeat|firing|flap|reopening|time|error|user|customer|note|service|monitor|stretche?|incident'
+const COUNTED = new RegExp(
+  String.raw`(?<![\w.-])(?:(\d[\d,]*)|(${NUMBER_WORDS.join('|')}))\s+(?:(?!of\b|more\b)\p{L}+\s+)?((?:${NOUNS})s?)\b`,
+  'giu',
+)
+const NUMBER = /(?<![\p{L}\p{N}_.@-])(-?\d[\d,]*(?:\.\d+)?)(?![\p{L}\p{N}_]|\.\d)\s?%?/gu
+
+/** Signals that fired are not those that still fire; times fired are not times reopened. */
+function whatIsCounted(noun: string, text: string, from: number, to: number): string {
+  const [before, after] = [text.slice(Math.max(0, from - 60), from), text.slice(to, to + 30)]
+  if (noun === 'signal') {
+    if (/^\s+(?:still|firing)\b/i.test(after) || /\bstill\s+$/i.test(before)) return 'signal firing'
+    return /^\s+had to be inferred/i.test(after) ? 'signal inferred' : noun
+  }
+  if (noun !== 'time') return noun
+  if (/\b(?:reopened|came back)\s+$/i.test(before)) return 'time reopened'
+  if (/\bfired\s+$/i.test(before)) return 'time fired'
+  return /\bcounted\s+$/i.test(before) ? 'time counted' : noun
+}
+
+function singular(noun: string): string {
+  if (noun === 'deliveries') return 'delivery'
+  return noun.replace(/^stretche?s?$/, 'stretch').replace(/(?<=[^s])s$/, '')
+}
+
+const judgeNames: Judge = ({ text }, { known }) => {
+  let isFirst = true
+  const tokens = Array.from(withoutTimes(text).matchAll(TOKEN), ([token]) => token)
+  for (const [i, token] of tokens.entries()) {
+    if (/^[^\p{L}\p{N}]$/u.test(token)) {
+      isFirst = token !== QUOTED && token !== ','
+      continue
+    }
+    const word = trimWord(token)
+    const endsHere = /[.!?:]$/.test(token)
+    const next = endsHere ? undefined : tokens[i + 1]
+    const why = isKnownWord(word, known) ? null : nameFault(word, isFirst, tokens[i - 1], next)
+    if (why !== null) return why
+    isFirst = endsHere
+  }
+  return null
+}
+
+/** Words, and the marks after which a sentence may begin. */
+const TOKEN = new RegExp(`${WORD.source}|[.:!?|(),;${QUOTED}]`, 'gu')
+
+function nameFault(
+  word: string,
+  isFirst: boolean,
+  before: string | undefined,
+  after: string | undefined,
+): string | null {
+  const fault = `“${word}” is not a name among the facts.`
+  if (/^\d+(?:,\d{3})*(?:\.\d+)?(?:%|st|nd|rd|th)?$/.test(word) || durationsIn(word).length > 0) return null
+  const isIdentifier = /[._@/:-]/.test(word) || /\p{L}\p{N}|\p{N}\p{L}|\p{Ll}\p{Lu}/u.test(word)
+  if (isIdentifier) return isPlainWord(word) || CAPITALS.has(word) ? null : fault
+  if (/^\p{Lu}/u.test(word)) {
+    if (!isFirst) return CAPITALS.has(word) ? null : fault
+    const next = after ?? ''
+    const acts = VERB.test(next) || (/^\p{Lu}\p{Ll}/u.test(next) && !CAPITALS.has(next))
+    return acts && !OPENERS.has(word.toLowerCase()) && !CAPITALS.has(word) ? fault : null
+  }
+  // "the billing service" names a service without a capital.
+  if (
+    THING.test(after ?? '') &&
+    !KINDS.has(word) &&
+    before !== undefined &&
+    /^(?:the|our|a|an)$/i.test(before)
+  )
+    return fault
+  return null
+}
+
+/** Joined by dashes as English joins words, such as long-running. */
+function isPlainWord(word: string): boolean {
+  return JOINED.has(word.toLowerCase()) || PLAIN_END.test(word)
+}
+
+const PLAIN_END =
+  /^[\p{L}-]+-(?:\p{L}+ing|\p{L}+ed|able|free|term|wide|based|level|like|minute|second|hour|day|week)s?$/u
+const VERB =
+  /^(?:\p{L}+ed|was|is|has|had|did|said|took|made|ran|went|saw|found|began|came|sent|broke|fell|rose|fixed|wrote|put|set|cut|hit)$/iu
+const THING = /^(?:services?|monitors?|teams?|databases?|clusters?|hosts?|servers?|queues?)$/i
+
+function isKnownWord(word: string, { words }: Known): boolean {
+  const lower = word.toLowerCase()
+  return words.has(lower) || (lower.includes('-') && lower.split('-').every((part) => words.has(part)))
+}
+
+const JUDGES: readonly Judge[] = [
+  judgeQuotations,
+  judgeIds,
+  judgeReferences,
+  judgeTimes,
+  judgeDurations,
+  judgeNumbers,
+  judgeNames,
+]
+
+function merge(all: readonly Values[]): Values {
+  const union = <T>(of: (values: Values) => Set<T>) => new Set(all.flatMap((values) => [...of(values)]))
+  return {
+    times: union((v) => v.times),
+    clocks: union((v) => v.clocks),
+    durations: union((v) => v.durations),
+    numbers: union((v) => v.numbers),
+  }
+}
+
+/** The text with these places, which follow one another, blank. */
+function blankOut(text: string, places: readonly { from: number; to: number }[]): string {
+  const parts: string[] = []
+  let at = 0
+  for (const { from, to } of places) {
+    parts.push(text.slice(at, from), blanks(text.slice(from, to)))
+    at = to
+  }
+  return parts.join('') + text.slice(at)
+}

@@ -1,0 +1,28 @@
+import { forgetRequests } from './store/hook-request.ts'
+import { forgetCounts } from './store/source-health.ts'
+import type { Core } from './use-cases/core.ts'
+
+const KEPT_MS = 30 * 24 * 3_600_000
+/** Rows per transaction: few enough that webhooks hardly wait for it. */
+const BATCH = 200
+/** Transactions per run, so that a stop need not wait for a long one. */
+const MOST_BATCHES = 50
+
+/** Deletes some of what the request log and the counters keep no longer, in small transactions. Answers how many requests went. */
+export async function forgetOld(core: Pick<Core, 'database' | 'writer' | 'now'>): Promise<number> {
+  const before = core.now().getTime() - KEPT_MS
+  const projects = await core.database.read.selectFrom('project').select('id').execute()
+  let forgotten = 0
+  let batches = 0
+  for (const { id } of projects) {
+    for (let gone = BATCH; gone === BATCH && batches < MOST_BATCHES; forgotten += gone) {
+      batches += 1
+      gone = (await core.writer.submit({
+        kind: 'work',
+        run: () => forgetRequests(id, before, BATCH),
+      })) as number
+    }
+  }
+  await core.writer.submit({ kind: 'work', run: () => forgetCounts(new Date(before).toISOString()) })
+  return forgotten
+}

@@ -1,0 +1,243 @@
+import { execFile } from 'node:child_process'
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+import { promisify } from 'node:util'
+import Sqlite from 'better-sqlite3'
+import pg from 'pg'
+import { TocsinError } from '../errors.ts'
+import { migrations } from './migrations/index.ts'
+import { sqlitePath } from './open-database.ts'
+import { keyCheck } from './secrets.ts'
+
+/**
+ * A whole copy of the database while it is in use, in one file: of SQLite a database file (VACUUM INTO), of PostgreSQL an
+ * archive of `pg_dump`. It holds no key: the secrets in it stay sealed. Throws TocsinError with a sentence for the person
+ * at the terminal.
+ */
+export async function backupDatabase(databaseUrl: string, file: string): Promise<{ bytes: number }> {
+  if (existsSync(file)) refuse(`${file} exists; name a file that does not.`)
+  if (!existsSync(dirname(file))) refuse(`${dirname(file)} is no directory.`)
+  const part = `${file}.part`
+  rmSync(part, { force: true })
+  try {
+    const path = sqlitePath(databaseUrl)
+    if (path !== undefined) backupSqlite(path, part)
+    else
+      await runPostgres('pg_dump', databaseUrl, [
+        '--format=custom',
+        '--no-owner',
+        '--no-privileges',
+        `--file=${part}`,
+      ])
+    // Under its name only once it is whole and on disk.
+    place(part, file)
+    return { bytes: statSync(file).size }
+  } finally {
+    rmSync(part, { force: true })
+  }
+}
+
+export interface Restored {
+  /** Messages that were waiting to be sent. They are kept as failed, since they may have gone out after the backup. */
+  held: number
+}
+
+/**
+ * Puts a backup in the place of a database that does not exist yet (PostgreSQL: that is empty). Refuses one of the other
+ * kind, a damaged one, one made by a newer version, and one whose secrets `secretKey` does not open; then nothing is left
+ * behind.
+ */
+export async function restoreDatabase(
+  databaseUrl: string,
+  file: string,
+  secretKey: Buffer,
+): Promise<Restored> {
+  const kind = kindOf(file)
+  const path = sqlitePath(databaseUrl)
+  if (path !== undefined) {
+    if (kind === 'postgres') refuse(`${file} is a backup of PostgreSQL, but DATABASE_URL is a SQLite file.`)
+    return restoreSqlite(file, path, secretKey)
+  }
+  if (kind === 'sqlite') refuse(`${file} is a backup of SQLite, but DATABASE_URL is PostgreSQL.`)
+  return restorePostgres(file, databaseUrl, secretKey)
+}
+
+// ---- SQLite ----
+
+function backupSqlite(path: string, part: string): void {
+  if (!existsSync(path)) refuse(`there is no database at ${path}.`)
+  const db = new Sqlite(path, { readonly: true, fileMustExist: true })
+  try {
+    db.prepare('vacuum into ?').run(part)
+  } finally {
+    db.close()
+  }
+}
+
+function restoreSqlite(file: string, path: string, secretKey: Buffer): Restored {
+  for (const name of [path, `${path}-wal`]) {
+    if (existsSync(name)) refuse(`${name} exists; stop Tocsin and move its database files away first.`)
+  }
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  const part = `${path}.part`
+  try {
+    copyFileSync(file, part)
+    const held = preparedSqlite(part, file, secretKey)
+    place(part, path)
+    return { held }
+  } finally {
+    for (const suffix of ['', '-wal', '-shm']) rmSync(part + suffix, { force: true })
+  }
+}
+
+function preparedSqlite(part: string, file: string, secretKey: Buffer): number {
+  const db = new Sqlite(part)
+  try {
+    const whole = db.pragma('integrity_check', { simple: true })
+    if (whole !== 'ok') refuse(`${file} is damaged: ${String(whole)}.`)
+    const column = (text: string) => db.prepare<[], string>(text).pluck().all()
+    checkContents(file, secretKey, column(KEY_CHECK), column(MIGRATIONS))
+    return db.prepare(HOLD).run().changes
+  } catch (error) {
+    if (error instanceof TocsinError) throw error
+    return refuse(`${file} is damaged or no backup of Tocsin.`, error)
+  } finally {
+    db.close()
+  }
+}
+
+// ---- PostgreSQL ----
+
+async function restorePostgres(file: string, databaseUrl: string, secretKey: Buffer): Promise<Restored> {
+  checkContents(
+    file,
+    secretKey,
+    await dumped(file, 'setting', 'key_check'),
+    await dumped(file, 'kysely_migration'),
+  )
+  const client = new pg.Client({ connectionString: databaseUrl, connectionTimeoutMillis: 10_000 })
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    const { rows } = await client.query(
+      'select count(*)::int as tables from information_schema.tables where table_schema = current_schema()',
+    )
+    if (rows[0].tables > 0) refuse('the database at DATABASE_URL is not empty; create a new one.')
+    await runPostgres('pg_restore', databaseUrl, [
+      '--single-transaction',
+      '--exit-on-error',
+      '--no-owner',
+      '--no-privileges',
+      file,
+    ])
+    return { held: (await client.query(HOLD)).rowCount ?? 0 }
+  } catch (error) {
+    if (error instanceof TocsinError) throw error
+    return refuse(`the database at DATABASE_URL cannot be used (${wordsOf(error)}).`, error)
+  } finally {
+    await client.end()
+  }
+}
+
+/** Values of a small table in an archive, read without a server: the first column, or the second of one row. */
+async function dumped(file: string, table: string, row?: string): Promise<string[]> {
+  const text = await runPostgres('pg_restore', undefined, [
+    '--data-only',
+    `--table=${table}`,
+    '--file=-',
+    file,
+  ])
+  const lines = text.match(/^COPY .*? FROM stdin;\n([\s\S]*?)^\\\.$/m)?.[1]?.split('\n') ?? []
+  const cells = lines.filter((line) => line !== '').map((line) => line.split('\t'))
+  return row === undefined
+    ? cells.map(([name]) => name!)
+    : cells.filter(([name]) => name === row).map(([, value]) => value!)
+}
+
+/** Runs one of PostgreSQL's own programs; the password goes by the environment, where `ps` does not show it. */
+async function runPostgres(
+  program: string,
+  databaseUrl: string | undefined,
+  args: string[],
+): Promise<string> {
+  const url = databaseUrl === undefined ? undefined : new URL(databaseUrl)
+  const password = decodeURIComponent(url?.password ?? '')
+  if (url) url.password = ''
+  try {
+    const { stdout } = await promisify(execFile)(
+      program,
+      [...(url ? [`--dbname=${url.href}`] : []), ...args],
+      {
+        env: { ...process.env, ...(password !== '' && { PGPASSWORD: password }) },
+        maxBuffer: 64 * 1024 * 1024,
+      },
+    )
+    return stdout
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
+      refuse(`${program} is not on the path; install the client programs of PostgreSQL.`, error)
+    }
+    const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim().split('\n')[0] : ''
+    return refuse(`${program} failed: ${said || wordsOf(error)}`, error)
+  }
+}
+
+// ---- shared ----
+
+const KEY_CHECK = "select value from setting where name = 'key_check'"
+const MIGRATIONS = 'select name from kysely_migration'
+const HOLD =
+  "update message set status = 'failed', reason = 'restored', due_at = null, lease_token = null where status = 'pending'"
+
+function checkContents(file: string, secretKey: Buffer, checks: string[], applied: string[]): void {
+  if (checks[0] === undefined) refuse(`${file} is no backup of Tocsin.`)
+  if (checks[0] !== keyCheck(secretKey)) {
+    refuse('TOCSIN_SECRET_KEY, or the key file, is not the key this backup was made with.')
+  }
+  const unknown = applied.filter((name) => !(name in migrations)).sort()
+  if (unknown.length > 0) {
+    refuse(`${file} was made by a newer Tocsin (migration ${unknown.at(-1)}); restore it with that version.`)
+  }
+}
+
+function kindOf(file: string): 'sqlite' | 'postgres' {
+  if (!existsSync(file)) refuse(`there is no file ${file}.`)
+  const start = Buffer.alloc(16)
+  const descriptor = openSync(file, 'r')
+  readSync(descriptor, start)
+  closeSync(descriptor)
+  if (start.toString('latin1').startsWith('SQLite format 3\0')) return 'sqlite'
+  if (start.toString('latin1').startsWith('PGDMP')) return 'postgres'
+  return refuse(`${file} is no backup of Tocsin.`)
+}
+
+function place(part: string, file: string): void {
+  syncToDisk(part)
+  renameSync(part, file)
+  if (process.platform !== 'win32') syncToDisk(dirname(file))
+}
+
+function syncToDisk(path: string): void {
+  const descriptor = openSync(path, 'r')
+  fsyncSync(descriptor)
+  closeSync(descriptor)
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : 'for an unknown reason'
+}
+
+function refuse(sentence: string, cause?: unknown): never {
+  throw new TocsinError('invalid_request', sentence, { cause })
+}

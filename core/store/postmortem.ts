@@ -1,0 +1,54 @@
+import { type Selectable, sql } from 'kysely'
+import type { PostmortemTable } from './schema.ts'
+import { all, insertRows, isAnyOf, statement, type Work } from './statement.ts'
+
+export const latestPostmortem = statement<{ incidentId: string }, Selectable<PostmortemTable>>((db, p) =>
+  db
+    .selectFrom('postmortem')
+    .selectAll()
+    .where('incident_id', '=', p('incidentId'))
+    .orderBy('revision', 'desc')
+    .limit(sql.lit(1)),
+)
+
+export const postmortemRevision = statement<
+  { incidentId: string; revision: number },
+  Selectable<PostmortemTable>
+>((db, p) =>
+  db
+    .selectFrom('postmortem')
+    .selectAll()
+    .where('incident_id', '=', p('incidentId'))
+    .where('revision', '=', p('revision')),
+)
+
+/** Adds the next revision. The caller holds the project's lock, so that no number is taken twice. */
+export function* insertPostmortem(row: Omit<Selectable<PostmortemTable>, 'revision'>): Work<number> {
+  const [latest] = yield* all(latestPostmortem, { incidentId: row.incident_id })
+  const revision = (latest?.revision ?? 0) + 1
+  yield* insertRows('postmortem', [{ ...row, revision }])
+  return revision
+}
+
+/** Which of these ids are events, timeline entries or requests of the incident. */
+export const idsOfIncident = statement<{ incidentId: string; ids: string[] }, { id: string }>((db, p) =>
+  db
+    .selectFrom('event')
+    .select('id')
+    .where('incident_id', '=', p('incidentId'))
+    .where(isAnyOf('event.id', p.list('ids')))
+    .union(
+      db
+        .selectFrom('timeline_entry')
+        .select('id')
+        .where('incident_id', '=', p('incidentId'))
+        .where(isAnyOf('timeline_entry.id', p.list('ids'))),
+    )
+    .union(
+      db
+        .selectFrom('hook_request')
+        .select('id')
+        .where('incident_id', '=', p('incidentId'))
+        .where(isAnyOf('hook_request.id', p.list('ids'))),
+    ),
+)

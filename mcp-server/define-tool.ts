@@ -1,0 +1,151 @@
+import type { ApiScope, Tocsin } from '@tocsin/core'
+import { z } from 'zod'
+import type { Presented, Presenter } from './present.ts'
+import { closest, quoted, ToolError } from './tool-error.ts'
+
+/** The key that calls, as it describes itself. */
+export type Key = Awaited<ReturnType<Tocsin['me']>>['key']
+
+/** What a call stands on. */
+export interface ToolContext {
+  /** The use-cases as this key has them; what they answer holds no secret the key does not name. */
+  tocsin: Tocsin
+  key: Key
+  now(): Date
+  presenter: Presenter
+  /** Tells the audit which project the call was about. */
+  onProject(projectId: string): void
+}
+
+/** All four hints; clients show them to people and do not trust them. */
+export interface Annotations {
+  readOnlyHint: boolean
+  destructiveHint: boolean
+  idempotentHint: boolean
+  openWorldHint: boolean
+}
+
+/** A tool as it is listed. */
+export interface ToolListing {
+  name: string
+  title: string
+  description: string
+  inputSchema: Record<string, unknown> & { type: 'object' }
+  outputSchema: Record<string, unknown> & { type: 'object' }
+  annotations: Annotations
+}
+
+/** One tool, said once for every version of the protocol. */
+export interface Tool {
+  name: string
+  /** The scopes a key needs to see it; core checks them again. */
+  scopes: readonly ApiScope[]
+  listing: ToolListing
+  input: z.ZodObject
+  output: z.ZodObject
+  /** Checks the arguments and runs. Throws ToolError and TocsinError. */
+  handler(args: unknown, context: ToolContext): Promise<Presented>
+}
+
+/** `project`, the same in every tool. */
+export const project = z.string().optional().describe('Id or name, where the key opens several')
+
+/** Paths that hold text of senders, the same in every result. */
+export const untrusted = z.array(z.string()).optional()
+
+/**
+ * An entry of a result, by the members that programs need to go on. It holds more, which the text beside it names:
+ * every member of every entry would be a third of what a model reads of a tool before it is ever used.
+ */
+export function entry(...members: readonly string[]) {
+  return z.looseObject(Object.fromEntries(members.map((member) => [member, z.string()])))
+}
+
+export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject>(tool: {
+  name: string
+  config: {
+    title: string
+    description: string
+    scopes: readonly ApiScope[]
+    /** Strict, so that a wrong name is an error the model can mend. */
+    input: Input
+    output: Output
+    annotations: Annotations
+  }
+  handler(input: z.output<Input>, context: ToolContext): Promise<Presented>
+}): Tool {
+  const { name, config } = tool
+  return {
+    name,
+    scopes: config.scopes,
+    listing: {
+      name,
+      title: config.title,
+      description: config.description,
+      inputSchema: jsonSchema(config.input, 'input'),
+      outputSchema: jsonSchema(config.output, 'output'),
+      annotations: config.annotations,
+    },
+    input: config.input,
+    output: config.output,
+    handler: async (args, context) => tool.handler(checkArguments(name, config.input, args ?? {}), context),
+  }
+}
+
+/** Of any argument: one rule here is shorter to read for a model than a limit in each schema. */
+const MOST_TEXT = 5_000
+
+function jsonSchema(schema: z.ZodObject, io: 'input' | 'output'): ToolListing['inputSchema'] {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, {
+    io,
+    override: ({ jsonSchema }) => {
+      // What is not said is allowed anyway.
+      if (typeof jsonSchema.additionalProperties === 'object') delete jsonSchema.additionalProperties
+    },
+  })
+  return rest as ToolListing['inputSchema']
+}
+
+function checkArguments<Input extends z.ZodObject>(
+  tool: string,
+  schema: Input,
+  args: unknown,
+): z.output<Input> {
+  const tooLong = Object.entries(args ?? {}).find(
+    ([, value]) => typeof value === 'string' && value.length > MOST_TEXT,
+  )
+  if (tooLong) {
+    throw new ToolError(
+      'invalid_arguments',
+      `${quoted(tooLong[0])} may have at most ${MOST_TEXT} characters.`,
+    )
+  }
+  const result = schema.safeParse(args)
+  if (result.success) return result.data
+  const known = Object.keys(schema.shape)
+  const problems = result.error.issues.slice(0, 3).map((issue) => describe(issue, known))
+  throw new ToolError('invalid_arguments', `${problems.join(' ')} Correct this and call ${tool} again.`)
+}
+
+function describe(issue: z.core.$ZodIssue, known: readonly string[]): string {
+  const name = issue.path.length > 0 ? quoted(issue.path.join('.')) : 'The arguments'
+  switch (issue.code) {
+    case 'unrecognized_keys': {
+      const near = issue.keys.flatMap((key) => closest(key, known))
+      const hint = near.length > 0 ? ` Did you mean ${near.join(' or ')}?` : ''
+      return `Unknown argument ${issue.keys.map(quoted).join(', ')}.${hint} Known are ${known.join(', ')}.`
+    }
+    case 'invalid_type':
+      return issue.input === undefined && issue.message.endsWith('undefined')
+        ? `${name} is missing: give ${issue.expected}.`
+        : `${name} must be ${issue.expected}.`
+    case 'invalid_value':
+      return `${name} must be one of ${issue.values.join(', ')}.`
+    case 'too_small':
+      return `${name} must be at least ${issue.minimum}${issue.origin === 'string' ? ' characters long' : ''}.`
+    case 'too_big':
+      return `${name} must be at most ${issue.maximum}${issue.origin === 'string' ? ' characters long' : ''}.`
+    default:
+      return `${name}: ${issue.message}.`
+  }
+}

@@ -1,0 +1,2 @@
+/** The public names of @tocsin/mcp-server. */
+export { type McpHandler, type McpOptions, mcpHandler } from './http.ts'

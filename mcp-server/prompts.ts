@@ -1,0 +1,88 @@
+import { adapterSlugs } from '@tocsin/core'
+import type { ToolContext } from './define-tool.ts'
+import { recentIncidents } from './resources.ts'
+import { quoted, ToolError } from './tool-error.ts'
+
+/** A prompt as it is listed. */
+export interface Prompt {
+  name: string
+  title: string
+  description: string
+  arguments: { name: string; description: string; required: boolean }[]
+}
+
+interface PromptDefinition extends Prompt {
+  text(args: Record<string, string>): string
+  complete(argument: string, context: ToolContext): Promise<readonly string[]> | readonly string[]
+}
+
+const definitions: readonly PromptDefinition[] = [
+  {
+    name: 'triage_active',
+    title: 'Triage active incidents',
+    description: 'What is open, what matters most, what to do next',
+    arguments: [],
+    text: () =>
+      'Triage the active incidents. Call list_incidents, then get_incident for the one to three most severe. ' +
+      'For each say in one or two sentences what fires since when, who has acknowledged it, what the evidence says ' +
+      '(cite event ids) and what to look at next. Say which you would acknowledge, and ask me before you change anything.',
+    complete: () => [],
+  },
+  {
+    name: 'write_postmortem',
+    title: 'Write a post-mortem',
+    description: 'A post-mortem whose facts cite their evidence',
+    arguments: [{ name: 'incidentId', description: 'Id, or reference such as INC-042', required: true }],
+    text: ({ incidentId }) =>
+      `Write the post-mortem of incident ${incidentId}. Call draft_postmortem, keep every time, number and evidence id as they are, ` +
+      'improve the prose, and put each gap to me as a question instead of guessing. Mark causes as hypotheses until I confirm them.',
+    complete: async (_argument, context) =>
+      (await recentIncidents(context)).map(({ reference }) => reference),
+  },
+  {
+    name: 'connect_source',
+    title: 'Connect a monitoring tool',
+    description: 'Set a webhook up, step by step, and prove that it works',
+    arguments: [{ name: 'provider', description: 'The tool, such as grafana', required: true }],
+    text: ({ provider }) =>
+      `Connect ${provider} to Tocsin. Call get_webhook_url(source: "${provider}", format: "setup"). If it is not configured, ask me, then call ` +
+      `configure_webhook(source: "${provider}"). Give me the steps to click, and the command that shows the secret; never ask me to paste it here. ` +
+      'When I say it is done, have me run testCommand and check with list_incidents and get_webhook_url that it arrived.',
+    complete: () => adapterSlugs,
+  },
+]
+
+export const prompts: readonly Prompt[] = definitions.map(
+  ({ name, title, description, arguments: args }) => ({
+    name,
+    title,
+    description,
+    arguments: args,
+  }),
+)
+
+/** Undefined where there is none. */
+export function getPrompt(name: string, args: Record<string, string>) {
+  const prompt = definitions.find((candidate) => candidate.name === name)
+  if (!prompt) return undefined
+  for (const { name: argument } of prompt.arguments) {
+    const value = args[argument]
+    if (!value) throw new ToolError('invalid_arguments', `The prompt ${name} needs ${argument}.`)
+    if (!/^[\w-]{1,60}$/.test(value)) {
+      throw new ToolError('invalid_arguments', `${argument} is ${quoted(value)}: give an id or a slug.`)
+    }
+  }
+  return {
+    description: prompt.description,
+    messages: [{ role: 'user' as const, content: { type: 'text' as const, text: prompt.text(args) } }],
+  }
+}
+
+export async function completePrompt(
+  name: string,
+  argument: string,
+  context: ToolContext,
+): Promise<readonly string[]> {
+  const prompt = definitions.find((candidate) => candidate.name === name)
+  return prompt?.complete(argument, context) ?? []
+}

@@ -1,0 +1,89 @@
+import type { ApiIngestion } from '@tocsin/core'
+import { z } from 'zod'
+import { defineTool, project, untrusted } from '../define-tool.ts'
+import { allSources, findProject, findSource, noSource } from '../find.ts'
+import { MASKED } from '../mask-secrets.ts'
+import { showAddress, showWebhook, strangeOfWebhooks, webhookEntry } from './webhook.ts'
+
+export const getWebhookUrl = defineTool({
+  name: 'get_webhook_url',
+  config: {
+    title: 'Get webhook addresses',
+    description:
+      'Get the webhook address to paste into a monitoring tool, whether it is enabled, what it last received or refused. Without source: every address.',
+    scopes: ['sources:read'],
+    input: z.strictObject({
+      source: z.string().optional().describe('Provider slug such as grafana, or source id or name'),
+      format: z.enum(['summary', 'setup']).optional().describe('setup adds what to click in that tool'),
+      project,
+    }),
+    output: z.object({
+      projectId: z.string(),
+      receiving: z.boolean(),
+      webhooks: z.array(webhookEntry).optional(),
+      hint: z.string().optional(),
+      untrusted,
+    }),
+    annotations: {
+      readOnlyHint: true,
+      destructiveHint: false,
+      idempotentHint: true,
+      openWorldHint: false,
+    },
+  },
+
+  async handler({ source: given, format, project }, context) {
+    const projectId = await findProject(context, project)
+    const [{ ingestion }, sources] = await Promise.all([
+      context.tocsin.getIngestion(projectId),
+      allSources(context, projectId),
+    ])
+    const withSetup = format === 'setup'
+    const present = (headline: string, webhooks: { url: string }[]) =>
+      context.presenter.present(
+        headline,
+        { projectId, receiving: ingestion.enabled, webhooks, hint: hintOf(ingestion, webhooks) },
+        strangeOfWebhooks,
+      )
+
+    if (given === undefined) {
+      const configured = new Set(sources.map(({ adapter }) => adapter))
+      const free = ingestion.addresses.filter(({ adapter }) => !configured.has(adapter))
+      return present(`${sources.length} sources are configured; the other addresses have none yet.`, [
+        ...sources.map((source) => showWebhook(ingestion, source, withSetup)),
+        ...free.map(showAddress),
+      ])
+    }
+
+    const source = findSource(sources, given)
+    if (source) return present('The address to paste:', [showWebhook(ingestion, source, withSetup)])
+    const address = ingestion.addresses.find(({ adapter }) => adapter === given.toLowerCase())
+    if (!address) {
+      const slugs = ingestion.addresses.map(({ adapter }) => adapter).join(', ')
+      throw noSource(
+        sources,
+        given,
+        `Providers are ${slugs}. Create a source with configure_webhook(source: …).`,
+      )
+    }
+    return present(
+      `No source for ${address.adapter} yet: create it with configure_webhook(source: "${address.adapter}"), then its requests are accepted.`,
+      [showAddress(address)],
+    )
+  },
+})
+
+/** What stands in the way of sending there. */
+function hintOf(ingestion: ApiIngestion, webhooks: { url: string }[]): string | null {
+  const hints: string[] = []
+  if (!ingestion.inPlan) hints.push(`The plan "${ingestion.plan}" has no webhooks; they need pro or team.`)
+  else if (!ingestion.enabled) {
+    hints.push('Receiving is switched off for the project; configure_webhook(enabled: true) switches it on.')
+  }
+  if (webhooks.some(({ url }) => url.endsWith(MASKED))) {
+    hints.push(
+      'A masked address is itself the secret: configure_webhook with secretAction "rotate" makes a new one for the user to reveal, and ends the old one.',
+    )
+  }
+  return hints.join(' ') || null
+}

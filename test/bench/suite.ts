@@ -1,0 +1,123 @@
+import { readFileSync } from 'node:fs'
+import Sqlite from 'better-sqlite3'
+import { inRepository } from '../support/child.ts'
+import { scratchDir } from '../support/scratch.ts'
+import { loadAverage, machine, measureDisk, spread } from './measures.ts'
+
+/** How one case came out, for every suite. */
+export interface Outcome {
+  name: string
+  pinned: boolean
+  /** Rates of the bare reference, round by round. */
+  bareRates: number[]
+  /** Why it counts for nothing; empty where all is well. */
+  faults: string[]
+  gates: Gate[]
+  table: string
+  json: object
+}
+
+export interface Gate {
+  case: string
+  of: string
+  to: string
+  ratio: number
+  atLeast: number
+  /** What it should reach; missing it is no failure. */
+  target?: number
+}
+
+export interface SuiteResult {
+  passed: boolean
+  json: object
+}
+
+/** How far the bare reference may vary between rounds before a run says more about the machine than about us. */
+const MOST_SPREAD = 0.3
+
+/** Runs cases one after the other; prints them, and whether the run counts. */
+export async function runSuite({
+  suite,
+  rounds,
+  cases,
+  packages,
+  print,
+}: {
+  suite: string
+  rounds: number
+  cases: readonly (() => Promise<Outcome>)[]
+  /** Whose versions matter. */
+  packages: readonly string[]
+  print: (text: string) => void
+}): Promise<SuiteResult> {
+  const dir = await scratchDir()
+  const disk = measureDisk(dir.path)
+  dir.remove()
+  const before = machine()
+  const versions = versionsOf(packages)
+  print(`${before.cpu}, ${before.cores} cores, ${before.memoryGb} GB, ${before.platform}`)
+  print(
+    Object.entries(versions)
+      .map((pair) => pair.join(' '))
+      .join(', '),
+  )
+  print(`fdatasync of 4 KiB: p50 ${disk.p50Ms.toFixed(3)} ms, p99 ${disk.p99Ms.toFixed(3)} ms`)
+  print(`Load average before: ${before.load.toFixed(2)}. ${rounds} rounds of 1 s slices per case.\n`)
+
+  const outcomes: Outcome[] = []
+  for (const measure of cases) {
+    const outcome = await measure()
+    outcomes.push(outcome)
+    print(`${outcome.table}\n`)
+  }
+
+  const loadAfter = loadAverage()
+  print(`Load average after: ${loadAfter.toFixed(2)}.`)
+  if (outcomes.some(({ pinned }) => !pinned)) print('Not pinned to cores: no taskset, or one core only.')
+
+  const gates = outcomes
+    .flatMap((outcome) => outcome.gates)
+    .map((gate) => ({ ...gate, passed: gate.ratio >= gate.atLeast }))
+  for (const { case: name, of, to, atLeast, target, ratio, passed } of gates) {
+    const aim = target === undefined ? '' : `, target ${target}`
+    print(
+      `${passed ? 'passed' : 'MISSED'}  ${name}: ${of} / ${to} ${ratio.toFixed(2)}, gate ${atLeast}${aim}`,
+    )
+  }
+  const faults = outcomes.flatMap((outcome) => outcome.faults)
+  for (const fault of faults) print(`FAILED  ${fault}`)
+  const invalid = outcomes
+    .map(({ name, bareRates }) => ({ name, spread: spread(bareRates) }))
+    .filter(({ spread }) => spread > MOST_SPREAD)
+  for (const { name, spread } of invalid) {
+    print(`INVALID ${name}: the bare reference varied by ${(spread * 100).toFixed(0)} % between rounds`)
+  }
+
+  return {
+    passed: faults.length === 0 && invalid.length === 0 && gates.every(({ passed }) => passed),
+    json: {
+      suite,
+      at: new Date().toISOString(),
+      machine: before,
+      versions,
+      disk,
+      load: { before: before.load, after: loadAfter },
+      rounds,
+      cases: outcomes.map(({ json }) => json),
+      gates,
+      faults,
+      invalid,
+    },
+  }
+}
+
+function versionsOf(packages: readonly string[]): Record<string, string> {
+  const memory = new Sqlite(':memory:')
+  const sqlite = memory.prepare<[], string>('select sqlite_version()').pluck().get()!
+  memory.close()
+  const found = packages.map((name): [string, string] => [
+    name,
+    JSON.parse(readFileSync(inRepository(`node_modules/${name}/package.json`), 'utf8')).version,
+  ])
+  return { node: process.versions.node, sqlite, ...Object.fromEntries(found) }
+}

@@ -1,0 +1,214 @@
+import { describe, expect, test } from 'vitest'
+import { insertRows, updateRows } from '../../../core/store/statement.ts'
+import { databaseKinds } from '../../support/databases.ts'
+import { HOUR, MINUTE, openPost, type Post, SECOND, START } from './harness.ts'
+
+const DAY = 24 * HOUR
+const openIncident = async ({ tocsin, project }: Post) =>
+  (await tocsin.createIncident(project, { title: 'Down' })).incident.id
+
+describe.each(databaseKinds)('the state of an endpoint on %s', (kind) => {
+  test('a success that was under way does not end the pause another answer asked for', async () => {
+    const post = await openPost(kind)
+    const worker = post.worker()
+    const first = Promise.withResolvers<void>()
+    let limited = false
+    post.receivers.set('/a', async () => {
+      if (limited) {
+        await first.promise
+        return 204
+      }
+      limited = true
+      return { status: 429, retryAfterMs: MINUTE }
+    })
+    await post.endpoint('/a')
+    await openIncident(post)
+    await openIncident(post)
+    const running = worker.runOnce()
+    await expect.poll(() => post.sent.length).toBe(2)
+    post.clock.now += SECOND
+    first.resolve()
+    await running
+    await openIncident(post)
+    post.clock.now = START + MINUTE - SECOND
+    await worker.runOnce()
+    expect(post.sent).toHaveLength(2)
+    post.clock.now = START + MINUTE
+    await worker.runOnce()
+    expect(post.sent).toHaveLength(4)
+  })
+
+  test('what a late attempt is told holds back that message for its step, the others only as long as asked', async () => {
+    const post = await openPost(kind)
+    const worker = post.worker()
+    post.receivers.set('/a', ({ sequence }) => (sequence === 1 ? 500 : 204))
+    const endpoint = await post.endpoint('/a')
+    await openIncident(post)
+    await post.pass(worker, START + 10 * HOUR)
+    post.receivers.set('/a', () => ({ status: 503, retryAfterMs: 30 * SECOND }))
+    await post.pass(worker, START + 20 * HOUR)
+    post.receivers.clear()
+    await openIncident(post)
+    await worker.runOnce()
+    expect((await post.messages(endpoint)).map(({ status }) => status)).toEqual(['delivered', 'pending'])
+  })
+
+  test('all that a 410 ends is counted as failed', async () => {
+    const post = await openPost(kind)
+    post.receivers.set('/gone', () => 410)
+    const gone = await post.endpoint('/gone')
+    const id = await openIncident(post)
+    await post.tocsin.acknowledgeIncident(post.project, id, {})
+    await post.tocsin.resolveIncident(post.project, id, {})
+    await post.worker().runOnce()
+    const { counters } = (await post.tocsin.getEndpoint(post.project, gone)).endpoint
+    expect(counters).toMatchObject({ pending: 0, delivered: 0, failed: 3, attempts: 1 })
+  })
+
+  test('switching on again keeps when it last went well', async () => {
+    const post = await openPost(kind)
+    const endpoint = await post.endpoint('/a')
+    await openIncident(post)
+    await post.worker().runOnce()
+    await post.tocsin.updateEndpoint(post.project, endpoint, { enabled: false })
+    const { endpoint: on } = await post.tocsin.updateEndpoint(post.project, endpoint, { enabled: true })
+    expect(on.counters).toMatchObject({ delivered: 1, lastSuccessAt: '2026-11-21T08:00:00.000Z' })
+  })
+
+  test('all whose last attempt was not possible in time fail, however many', async () => {
+    const post = await openPost(kind)
+    const worker = post.worker()
+    post.receivers.set('/a', () => 500)
+    const endpoint = await post.endpoint('/a', { policy: 'uptimera-30m' })
+    for (let i = 0; i < 250; i++) await openIncident(post)
+    await worker.runOnce()
+    // Nobody sends until long after the deadlines, and the breaker is open by then.
+    post.clock.now = START + HOUR
+    await post.database.transaction(() =>
+      updateRows('endpoint', [{ id: endpoint, open_until: new Date(START + 2 * HOUR).toISOString() }]),
+    )
+    await worker.runOnce()
+    const messages = await post.messages(endpoint)
+    expect(new Set(messages.map(({ reason }) => reason))).toEqual(new Set(['circuit_open']))
+    expect(messages).toHaveLength(250)
+  })
+
+  test('a database that is away is said once, not at every look', async () => {
+    const post = await openPost(kind)
+    const logged: string[] = []
+    let looks = 0
+    const next: (() => void)[] = []
+    const worker = post.worker({
+      database: {
+        query: async () => {
+          looks += 1
+          throw new Error('away')
+        },
+      },
+      log: (_level, message) => logged.push(message),
+      schedule: (_delay, run) => {
+        next.push(run)
+        return () => {}
+      },
+    })
+    worker.start()
+    for (let look = 1; look <= 20; look++) {
+      await expect.poll(() => looks === look && next.length > 0).toBe(true)
+      next.shift()!()
+    }
+    await expect.poll(() => looks).toBe(21)
+    expect(logged).toEqual(['sending waits'])
+    await expect.poll(() => next.length).toBe(1)
+    post.clock.now += MINUTE
+    next.shift()!()
+    await expect.poll(() => logged.length).toBe(2)
+  })
+})
+
+describe.each(databaseKinds)('the log on %s', (kind) => {
+  test('keeps what is still on its way, and forgets a long backlog without waiting', async () => {
+    const post = await openPost(kind)
+    const on = await post.endpoint('/on')
+    const off = await post.endpoint('/off')
+    post.receivers.set('/on', () => ({ status: null, error: 'refused' }))
+    const id = await openIncident(post)
+    await post.tocsin.resolveIncident(post.project, id, {})
+    await post.tocsin.updateEndpoint(post.project, off, { enabled: false })
+    await post.worker().runOnce()
+    const done = await post.endpoint('/done', { events: ['incident.acknowledged'] })
+    for (let i = 0; i < 60; i++)
+      await post.tocsin.acknowledgeIncident(post.project, await openIncident(post), {})
+    await post.worker().runOnce()
+    await copies(post, done, 1_200)
+
+    post.clock.now += 31 * DAY
+    const looks: (() => void)[] = []
+    const forgetting = post.worker({
+      // It looks, and sends nothing.
+      inFlight: 0,
+      schedule: (_delay, run) => {
+        looks.push(run)
+        return () => {}
+      },
+    })
+    forgetting.start()
+    for (let look = 0; look < 5; look++) {
+      await expect.poll(() => looks.length).toBe(1)
+      looks.shift()!()
+    }
+    await expect.poll(() => looks.length).toBe(1)
+    await forgetting.stop()
+    expect(await post.messages(done)).toHaveLength(0)
+    expect(await post.messages(off)).toHaveLength(0)
+    const kept = await post.messages(on)
+    expect(kept.every(({ status }) => status === 'pending')).toBe(true)
+    expect(kept.filter(({ incidentId }) => incidentId === id)).toHaveLength(2)
+  })
+
+  test('can be searched by time, type and status', async () => {
+    const post = await openPost(kind)
+    const endpoint = await post.endpoint('/a')
+    const id = await openIncident(post)
+    post.clock.now += MINUTE
+    await post.tocsin.acknowledgeIncident(post.project, id, {})
+    post.clock.now += MINUTE
+    await post.tocsin.resolveIncident(post.project, id, {})
+    const at = (ms: number) => new Date(START + ms).toISOString()
+    const found = async (query: object) =>
+      (await post.tocsin.listMessages(post.project, endpoint, query)).messages.map(({ sequence }) => sequence)
+    expect(await found({ since: at(MINUTE) })).toEqual([3, 2])
+    expect(await found({ until: at(MINUTE) })).toEqual([2, 1])
+    expect(await found({ type: ['incident.resolved', 'incident.opened'] })).toEqual([3, 1])
+    expect(await found({ since: at(1), until: at(2 * MINUTE - 1), status: ['pending'] })).toEqual([2])
+  })
+
+  test('an attempt before the replay does not show its mark', async () => {
+    const post = await openPost(kind)
+    const endpoint = await post.endpoint('/a')
+    await openIncident(post)
+    const worker = post.worker()
+    await worker.runOnce()
+    const { id } = (await post.messages(endpoint))[0]!
+    post.clock.now += MINUTE
+    await post.tocsin.replayMessage(post.project, id)
+    await worker.runOnce()
+    const { attempts } = await post.tocsin.getMessage(post.project, id)
+    expect(attempts.map(({ requestHeaders }) => requestHeaders['tocsin-replay'])).toEqual([undefined, 'true'])
+  })
+})
+
+/** Puts copies of an endpoint's newest message into the log, as a busy month would. */
+async function copies(post: Post, endpoint: string, count: number): Promise<void> {
+  const { id, ...message } = await post.database.read
+    .selectFrom('message')
+    .selectAll()
+    .where('endpoint_id', '=', endpoint)
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirstOrThrow()
+  const rows = Array.from({ length: count }, (_, i) => ({
+    ...message,
+    id: `${id.slice(0, -6)}${String(i).padStart(6, '0')}`,
+  }))
+  await post.database.transaction(() => insertRows('message', rows))
+}

@@ -1,0 +1,185 @@
+import { createHmac } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { databaseKinds } from '../support/databases.ts'
+import { until } from '../support/until.ts'
+import {
+  MINUTE,
+  notification,
+  refusal,
+  type Sending,
+  type TestSource,
+  testTocsin,
+} from './open-test-tocsin.ts'
+
+const BODY = '{ "title": "Checkout is down",\n  "n": 1 }'
+
+function hmac(secret: string, body: string, prefix = ''): string {
+  return createHmac('sha256', secret).update(prefix).update(body).digest('hex')
+}
+
+describe.each(databaseKinds)('a rejected request is diagnosed for the owner on %s', (kind) => {
+  const t = testTocsin(kind)
+
+  /** Sends what is refused and answers what the log says of it, once it is there. */
+  async function diagnosed(source: TestSource, body: string, sending: Sending): Promise<string | null> {
+    const error = await refusal(source.send(body, sending))
+    const id = String(error.requestId)
+    const known = async () => (await source.project.requests()).find((request) => request.id === id)
+    await until('the rejection is logged', async () => (await known()) !== undefined)
+    const found = await known()
+    // Whoever sent it is told nothing of it.
+    if (found?.diagnosis)
+      expect(JSON.stringify([error.message, error.details])).not.toContain(found.diagnosis)
+    for (const secret of [source.secret, sending.secret ?? source.secret]) {
+      expect(found?.diagnosis ?? '').not.toContain(secret)
+    }
+    return found?.diagnosis ?? null
+  }
+
+  async function sentry(body: string, headers: (secret: string) => Record<string, string>) {
+    const source = await (await t.project()).source('sentry')
+    return diagnosed(source, body, { headers: headers(source.secret) })
+  }
+
+  test.each([
+    ['a newline', '\n', /matches if the trailing newline of the secret is removed/],
+    ['CR and LF', '\r\n', /matches if the trailing newline of the secret is removed/],
+    ['a space', ' ', /matches if the trailing space of the secret is removed/],
+  ])('signed with a secret that ends in %s', async (_, end, expected) => {
+    const told = await sentry(BODY, (secret) => ({ 'sentry-hook-signature': hmac(secret + end, BODY) }))
+    expect(told).toMatch(expected)
+  })
+
+  test('signed with the secret in quotes', async () => {
+    const told = await sentry(BODY, (secret) => ({ 'sentry-hook-signature': hmac(`"${secret}"`, BODY) }))
+    expect(told).toMatch(/quotes around the secret/)
+  })
+
+  test.each([
+    ['parsed and serialised again', JSON.stringify(JSON.parse(BODY)), /parsed and serialised again/],
+    ['without its last newline', BODY.trimEnd(), /newline at the end of the body/],
+  ])('signed over the body %s', async (_, signed, expected) => {
+    const told = await sentry(`${BODY}\n`, (secret) => ({ 'sentry-hook-signature': hmac(secret, signed) }))
+    expect(told).toMatch(expected)
+  })
+
+  test.each([0, 5])('signed with the previous secret, %i minutes of overlap', async (overlapMinutes) => {
+    const project = await t.project()
+    const source = await project.source('sentry')
+    await t.admin.rotateSource(project.id, source.id, { overlapMinutes })
+    t.clock.pass(5 * MINUTE)
+    expect(await diagnosed(source, BODY, {})).toMatch(/signed with the previous secret/)
+  })
+
+  test('sent to the previous token', async () => {
+    const project = await t.project()
+    const source = await project.source('betterstack')
+    await t.admin.rotateSource(project.id, source.id, {})
+    expect(await diagnosed(source, BODY, {})).toMatch(/previous address of the source/)
+  })
+
+  test('signed by a clock that is wrong', async () => {
+    const project = await t.project()
+    const source = await project.source('grafana', { settings: { timestampHeader: 'X-Time' } })
+    const signed = (ms: number) => {
+      const seconds = String(Math.floor(t.clock.now().getTime() / 1000) + ms / 1000)
+      const signature = hmac(source.secret, BODY, `${seconds}:`)
+      return { headers: { 'x-time': seconds, 'x-grafana-alerting-signature': signature } }
+    }
+    expect(await diagnosed(source, BODY, signed(-7 * MINUTE))).toMatch(/clock 7 minutes behind ours/)
+    expect(await diagnosed(source, BODY, signed(12 * MINUTE))).toMatch(/clock 12 minutes ahead of ours/)
+    const alone = { headers: { 'x-grafana-alerting-signature': hmac(source.secret, BODY) } }
+    expect(await diagnosed(source, BODY, alone)).toMatch(/over the body alone/)
+  })
+
+  test('signed with a time the source does not look for', async () => {
+    const source = await (await t.project()).source('grafana')
+    const seconds = String(Math.floor(t.clock.now().getTime() / 1000))
+    const headers = {
+      'x-time': seconds,
+      'x-grafana-alerting-signature': hmac(source.secret, BODY, `${seconds}:`),
+    }
+    expect(await diagnosed(source, BODY, { headers })).toMatch(/set settings.timestampHeader to "x-time"/)
+  })
+
+  test.each<[string, (secret: string) => Record<string, string>, RegExp]>([
+    [
+      'the secret itself instead of a signature',
+      (secret) => ({ authorization: `Bearer ${secret}` }),
+      /secret itself came in the header authorization; this source takes a signature/,
+    ],
+    [
+      'a right signature in another header',
+      (secret) => ({ 'x-hub-signature-256': `sha256=${hmac(secret, BODY)}` }),
+      /right signature came in the header x-hub-signature-256; this source takes it in sentry-hook-signature/,
+    ],
+    [
+      'a right signature in base64',
+      (secret) => ({
+        'sentry-hook-signature': Buffer.from(hmac(secret, BODY), 'hex').toString('base64'),
+      }),
+      /as base64/,
+    ],
+    ['no credential', () => ({}), /carried no credential: none of the headers sentry-hook-signature/],
+    [
+      'an API key',
+      () => ({ authorization: `Bearer tocsin_${'k'.repeat(40)}` }),
+      /An API key came in the header authorization/,
+    ],
+  ])('carrying %s', async (_, headers, expected) => {
+    const told = await sentry(BODY, (secret) => ({ 'sentry-hook-signature': '', ...headers(secret) }))
+    expect(told).toMatch(expected)
+  })
+
+  test('the secret in the query', async () => {
+    const source = await (await t.project()).source()
+    const told = await diagnosed(source, BODY, {
+      headers: { 'x-webhook-secret': 'wrong' },
+      query: `secret=${source.secret}`,
+    })
+    expect(told).toMatch(/came in the query parameter "secret"; .* rotate the secret/)
+  })
+
+  test('the secret of another source, also where the project has none of that adapter', async () => {
+    const project = await t.project()
+    const grafana = await project.source('grafana', { name: 'Metrics' })
+    const sentryToo = await project.source('sentry')
+    const headers = { 'sentry-hook-signature': '', 'x-webhook-secret': grafana.secret }
+    expect(await diagnosed(sentryToo, BODY, { headers })).toMatch(
+      /credential is that of the source "Metrics" \(grafana\), but it came to an address of sentry/,
+    )
+    await t.admin.deleteSource(project.id, sentryToo.id)
+    expect(await diagnosed(sentryToo, BODY, { headers })).toMatch(/source "Metrics"/)
+    expect((await project.requests()).at(-1)?.sourceId).toBe(grafana.id)
+  })
+
+  test("another tool's body", async () => {
+    const project = await t.project()
+    const body = JSON.stringify({
+      ...notification([{ fingerprint: 'a', startsAt: t.clock.at() }]),
+      orgId: 1,
+    })
+    const strange = await project.source('sentry')
+    expect(await diagnosed(strange, body, { headers: { 'sentry-hook-signature': 'x' } })).toMatch(
+      /looks like a body of grafana but came to the address of sentry/,
+    )
+    expect(await diagnosed(strange, body, {})).toMatch(/looks like a body of grafana/)
+  })
+
+  test('an address that is not in the list, behind a proxy too', async () => {
+    const project = await t.project()
+    const source = await project.source('generic', { settings: { cidrs: ['192.0.2.0/24'] } })
+    expect(await diagnosed(source, BODY, { ip: '198.51.100.7' })).toBe(
+      "The address 198.51.100.7 is in none of 192.0.2.0/24. Add it to settings.cidrs if it is the sender's.",
+    )
+    const proxied = { ip: '10.0.0.1', headers: { 'x-forwarded-for': '192.0.2.1' } }
+    expect(await diagnosed(source, BODY, proxied)).toMatch(/name it in TOCSIN_TRUST_PROXY/)
+  })
+
+  test('a plain wrong secret has no better explanation', async () => {
+    const source = await (await t.project()).source()
+    expect(await diagnosed(source, BODY, { secret: 'wrong-secret' })).toBeNull()
+    const { health } = (await t.admin.getSource(source.project.id, source.id)).source
+    expect(health.lastErrors).toMatchObject([{ code: 'unauthorized', diagnosis: null }])
+  })
+})

@@ -1,0 +1,111 @@
+import { describe, expect, test } from 'vitest'
+import { check } from '../../../core/postmortem/check.ts'
+import { type Findings, findFacts } from '../../../core/postmortem/facts.ts'
+import { Project, withEpisodes } from '../matcher/harness.ts'
+import { storyOf } from './story-of.ts'
+
+/** Ten minutes of a slow checkout, acknowledged by Ada after two. */
+function findings(): Findings {
+  const project = new Project()
+  const prom = withEpisodes('Prometheus')
+  const title = 'Checkout is slow'
+  project.receive(5, prom.fire('A', { start: 0, title, services: ['checkout'] }))
+  project.acknowledge(130)
+  project.receive(610, prom.recover('A', { start: 0, time: 600, title }))
+  return findFacts(storyOf(project, 1))
+}
+
+const found = findings()
+
+describe('what the facts say passes, in whatever words', () => {
+  test.each([
+    'At 12:00 UTC on 5 January 2026 the checkout became slow.',
+    'On January 5th Prometheus noticed it after 5 seconds, and Ada acknowledged at 12:02.',
+    'It took 10 minutes to recover. One signal fired.',
+    'We think that a long-running report kept connections open. Because of that the pool was exhausted.',
+    'Nobody reviewed the query before it was deployed. Therefore, customers saw error pages.',
+    '- [ ] Add a time-out to the report (owner: Ada)',
+    '| Add an index | Ada | next sprint |',
+    'However, the rollback worked well. Thanks to Ada!',
+    'See [the ticket](https://tracker.example.com/T-12).',
+    'Read-only replicas took over. The CPU was idle, the API answered.',
+  ])('%s', (text) => {
+    expect(check(text, found)).toEqual([])
+  })
+})
+
+describe('what they do not say is flagged, with the reason', () => {
+  test.each([
+    ['It began at 12:03.', 'The time 12:03 is not'],
+    ['It began at 3:00 pm.', 'The time 3:00 pm is not'],
+    ['It began on 6 January.', 'on 6 January.'],
+    ['It began on January 7th, 2026.', 'on January 7th, 2026.'],
+    ['It began on 5 January 2025.', 'on 5 January 2025.'],
+    ['It lasted 11 minutes.', 'The duration 11 minutes'],
+    ['It lasted 1 h 10 min.', 'The duration 1 h 10 min'],
+    ['It was acknowledged less than 1 s after detection.', 'The duration 1 s'],
+    ['Two signals fired.', 'do not count Two signals'],
+    ['It was reopened 3 times.', 'do not count 3 times'],
+    ['The error rate was 40 %.', 'The number 40 %'],
+    ['It cost 1,200 orders.', 'The number 1,200'],
+    ['Then Bob Miller joined.', '“Bob” is not a name'],
+    ['Bob restarted it.', '“Bob” is not a name'],
+    ['It was payments-api.', '“payments-api” is not a name'],
+    ['It came with shop@1.4.2.', '“shop@1.4.2” is not a name'],
+    ['The ledger service was slow.', '“ledger” is not a name'],
+    ['It was “Disk full” again.', '“Disk full” is quoted'],
+    ['See INC-007.', 'INC-007 is not'],
+    ['See [E7].', 'E7 is not in the list'],
+    ['It began [E1].\n- E1: event `made-up`', 'leads to "made-up"'],
+    ['```\nboom (x.py:1)\n```', 'in no stack trace'],
+  ])('%s', (text, why) => {
+    expect(check(text, found).map((one) => one.why)).toEqual([expect.stringContaining(why), ...more(text)])
+  })
+
+  /** The line of made-up evidence is flagged, too. */
+  function more(text: string) {
+    return text.includes('made-up') ? [expect.any(String)] : []
+  }
+
+  test('under a mark counts only what that evidence says', () => {
+    const { evidenceIds } = found.facts
+    const list = `\n- E1: event \`${evidenceIds.detectedAt[0]}\`\n- E2: timeline entry \`${evidenceIds.acknowledgedAt[0]}\``
+    expect(check(`It was acknowledged at 12:02:10 [E2].${list}`, found)).toEqual([])
+    expect(check(`It was acknowledged at 12:00:05 [E2].${list}`, found)).toHaveLength(1)
+    expect(check(`It was detected at 12:02:10 [E1].${list}`, found)).toHaveLength(1)
+  })
+
+  test('a cause in plain words is for people to judge', () => {
+    expect(check('The disk was full.', found)).toEqual([])
+  })
+})
+
+test('a page made to be slow is checked all the same', () => {
+  const pieces = [
+    '"',
+    '“',
+    '“x” ',
+    '`',
+    '1',
+    '1 ',
+    '1 s ',
+    '1 signal ',
+    '1 a signal ',
+    '10 min ',
+    'a.',
+    'a-',
+    'Aa ',
+    '[E1]',
+    '- E1: ',
+    '12:',
+    '\n',
+    '|',
+    ' ',
+    'Bob ran. ',
+    '5 January ',
+  ]
+  for (const piece of pieces) {
+    const page = piece.repeat(100_000 / piece.length)
+    expect(check(page, found).length).toBeLessThanOrEqual(200)
+  }
+})

@@ -1,0 +1,130 @@
+import { describe, expect, test } from 'vitest'
+import { type Command, createBatchRunner } from '../../core/commands.ts'
+import { createIds } from '../../core/ids.ts'
+import { forgetOld } from '../../core/retention.ts'
+import { createWriter } from '../../core/store/writer.ts'
+import { databaseKinds } from '../support/databases.ts'
+import { DAY, HOUR, MINUTE, refusal, testTocsin } from './open-test-tocsin.ts'
+
+describe.each(databaseKinds)('the health of a source on %s', (kind) => {
+  const t = testTocsin(kind)
+
+  async function observed(adapter = 'generic') {
+    const project = await t.project()
+    const source = await project.source(adapter)
+    const health = async () => (await t.admin.getSource(project.id, source.id)).source.health
+    return { project, source, health }
+  }
+
+  test('counts streaks over hours and batches', async () => {
+    const { source, health } = await observed()
+    await Promise.all(Array.from({ length: 5 }, (_, n) => source.send({ id: `a${n}`, title: 'A' })))
+    t.clock.pass(HOUR)
+    await source.send({ id: 'b', title: 'B' })
+    expect(await health()).toMatchObject({ successStreak: 6, failureStreak: 0, successRate24h: 1 })
+    t.clock.pass(HOUR)
+    for (let n = 0; n < 2; n++) await refusal(source.send({ no: 'title' }))
+    t.clock.pass(2 * HOUR)
+    await refusal(source.send({ no: 'title' }))
+    expect(await health()).toMatchObject({
+      successStreak: 0,
+      failureStreak: 3,
+      successRate24h: 0.6667,
+      lastRequestAt: t.clock.at(),
+      lastSuccessAt: t.clock.at(-3 * HOUR),
+      notes: expect.arrayContaining([expect.stringMatching(/last 3 requests were refused/)]),
+    })
+    await source.send({ id: 'c', title: 'C' })
+    expect(await health()).toMatchObject({ successStreak: 1, failureStreak: 0 })
+    t.clock.pass(31 * DAY)
+    expect(await health()).toMatchObject({ successRate30d: null, lastRequestAt: null, successStreak: 0 })
+  })
+
+  test('says that nothing ever recovers, until something does', async () => {
+    const { source, health } = await observed()
+    for (const id of ['a', 'b', 'c']) await source.send({ id, title: id })
+    await source.send({ id: 'a', title: 'a' })
+    expect(await health()).toMatchObject({
+      opened30d: 3,
+      recovered30d: 0,
+      notes: [expect.stringMatching(/3 alerts began in 30 days and none recovered/)],
+    })
+    await source.send({ id: 'a', action: 'resolve' })
+    expect(await health()).toMatchObject({ opened30d: 3, recovered30d: 1, notes: [] })
+  })
+
+  test('names status words that are not known', async () => {
+    const { project, source, health } = await observed()
+    await source.send({ id: 'a', title: 'A', status: 'KAPUTT' })
+    t.clock.pass(MINUTE)
+    await source.send({ id: 'b', title: 'B', status: 'KAPUTT' })
+    await source.send({ id: 'c', title: 'C', status: 'DOWN' })
+    expect(await health()).toMatchObject({
+      unknownStatusWords: [{ word: 'KAPUTT', count: 2, lastAt: t.clock.at() }],
+      notes: [expect.stringMatching(/"KAPUTT"\. Say in settings\.statusWords/)],
+    })
+    await source.set({ statusWords: { kaputt: 'fire' } })
+    expect(await source.send({ id: 'd', title: 'D', status: 'KAPUTT' })).toMatchObject({
+      outcome: 'attached',
+    })
+    // A sender that puts anything there costs no more than this.
+    for (let n = 0; n < 60; n++) await source.send({ id: `x${n}`, title: 'X', status: `word ${n}` })
+    expect((await health()).unknownStatusWords).toHaveLength(50)
+    await t.admin.deleteProject(project.id)
+  })
+
+  test('the test button is no alert', async () => {
+    const { project, source, health } = await observed()
+    expect(await t.admin.testSource(project.id, source.id)).toMatchObject({ success: true })
+    expect(await health()).toMatchObject({ successStreak: 2, opened30d: 0, recovered30d: 0 })
+  })
+
+  test('each source has its own', async () => {
+    const { project, source } = await observed()
+    const other = await project.source()
+    await source.send({ title: 'A' })
+    const { sources } = await t.admin.listSources(project.id, {})
+    const streaks = sources.map(({ id, health }) => [id, health.successStreak])
+    expect(Object.fromEntries(streaks)).toEqual({ [source.id]: 1, [other.id]: 0 })
+  })
+
+  test('what is older than 30 days is forgotten, and nothing else', async () => {
+    const { project, source } = await observed()
+    for (let n = 0; n < 3; n++) await source.send({ id: `${n}`, title: 'Old', status: `old ${n}` })
+    t.clock.pass(29 * DAY)
+    await source.send({ id: 'new', title: 'New', status: 'new' })
+    t.clock.pass(DAY + HOUR)
+
+    const newId = createIds(t.clock.now, (size) => Buffer.alloc(size, 1))
+    const context = () => ({ newId, now: t.clock.at() })
+    const { database } = t
+    const writer = createWriter<Command, unknown>({ database, runBatch: createBatchRunner(context) })
+    expect(await forgetOld({ database, writer, now: t.clock.now })).toBeGreaterThanOrEqual(3)
+    expect(await forgetOld({ database, writer, now: t.clock.now })).toBe(0)
+    await writer.close()
+    expect((await project.requests()).map(({ outcome }) => outcome)).toHaveLength(1)
+    const ofSource = async (table: string) =>
+      (await t.tables()).get(table)!.filter((row) => row.source_id === source.id)
+    expect(await ofSource('source_hour')).toHaveLength(1)
+    expect(await ofSource('source_word')).toMatchObject([{ word: 'new' }])
+  })
+})
+
+describe.each(databaseKinds)('the request log on %s', (kind) => {
+  const t = testTocsin(kind)
+
+  test('has the rule that decided', async () => {
+    const project = await t.project()
+    const source = await project.source()
+    await source.send({ id: 'a', title: 'A' })
+    await source.send({ id: 'a', title: 'A' })
+    await source.send({ id: 'zz', action: 'resolve' })
+    await refusal(source.send({ no: 'title' }))
+    expect((await project.requests()).map(({ outcome, rule }) => [outcome, rule])).toEqual([
+      ['opened', 'M4'],
+      ['duplicate', expect.stringMatching(/^D/)],
+      ['unmatched', expect.stringMatching(/^R/)],
+      ['rejected', null],
+    ])
+  })
+})

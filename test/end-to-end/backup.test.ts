@@ -1,0 +1,242 @@
+import { randomBytes } from 'node:crypto'
+import { globSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { ApiEndpoint, ApiEvent, ApiIncident, ApiMessage } from '@tocsin/core'
+import Sqlite from 'better-sqlite3'
+import pg from 'pg'
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
+import { type Child, inRepository, pinnedNode, startChild } from '../support/child.ts'
+import { startPostgres } from '../support/postgres-server.ts'
+import { openReceiver } from '../support/receiver.ts'
+import { scratchDir } from '../support/scratch.ts'
+import { send, startTocsin } from '../support/tocsin-process.ts'
+import { until } from '../support/until.ts'
+
+/** pg_dump takes no server newer than itself, so this one comes from where pg_dump comes from. */
+const programs = globSync('/usr/lib/postgresql/*/bin/pg_dump').map((path) => dirname(path))[0]
+const server = programs === undefined ? undefined : await startPostgres(programs)
+afterAll(() => server?.stop())
+
+if (!server) {
+  const sentence =
+    'Tests of backups of PostgreSQL are left out: install a server with pg_dump (Debian: postgresql).'
+  if (process.env.CI) throw new Error(sentence)
+  process.stderr.write(`${sentence}\n`)
+}
+
+describe.each(server ? (['sqlite', 'postgres'] as const) : (['sqlite'] as const))('backups of %s', (kind) => {
+  test('what was acknowledged before the backup began is there again; nothing is sent twice', async () => {
+    let status = 204
+    const { url, received } = await openReceiver(() => status)
+    const place = await openPlace(kind)
+    const tocsin = await place.start()
+    const source = await tocsin.createSource({ adapter: 'generic' })
+    const project = `/projects/${tocsin.projectId}`
+    const { endpoint } = await tocsin.api<{ endpoint: ApiEndpoint }>('POST', `${project}/endpoints`, { url })
+    const { body } = await send(source, { id: 'first', title: 'Checkout is down' })
+    await until('the opening has gone out', () => received.length === 1)
+    // This one still waits when the backup is made, and goes out afterwards.
+    status = 503
+    await send(source, { id: 'first', action: 'acknowledge' })
+    await until('the acknowledgement was tried', () => received.length === 2)
+
+    const acknowledged: string[] = []
+    let sending = true
+    const load = (async () => {
+      for (let i = 0; sending; i++) {
+        expect((await send(source, { id: `check-${i}`, title: `Alert ${i}` })).status).toBe(200)
+        acknowledged.push(`check-${i}`)
+      }
+    })()
+    await until('it is under load', () => acknowledged.length > 20)
+    const before = [...acknowledged]
+    const file = join(place.dir, 'backup')
+    const backup = await run('backup', [file], place.env)
+    sending = false
+    await load
+    expect(backup).toMatchObject({ code: 0, stderr: '' })
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+    status = 204
+    await until('the acknowledgement has gone out', () => received.length === 3)
+    await tocsin.stop()
+
+    const elsewhere = await openPlace(kind, place.env)
+    expect(await run('restore', [file], elsewhere.env)).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('1 outgoing messages waited'),
+    })
+    const again = await elsewhere.start()
+    const incident = `${project}/incidents/${body.incident!.id}`
+    expect((await again.api<{ incident: ApiIncident }>('GET', incident)).incident.reference).toBe('INC-001')
+    const stored = new Set<string>()
+    for (let cursor: string | null = ''; cursor !== null; ) {
+      const page: { events: ApiEvent[]; nextCursor: string | null } = await again.api(
+        'GET',
+        `${incident}/events?limit=100${cursor && `&cursor=${cursor}`}`,
+      )
+      for (const event of page.events) stored.add(event.externalId!)
+      cursor = page.nextCursor
+    }
+    expect(before.filter((id) => !stored.has(id))).toEqual([])
+
+    // Secrets open: the same source takes the same secret, and the endpoint signs on.
+    const moved = { ...source, url: source.url.replace(tocsin.address, again.address) }
+    expect((await send(moved, { id: 'later', title: 'Another' })).status).toBe(200)
+    await again.api('POST', `${incident}/resolve`)
+    const address = `${project}/endpoints/${endpoint.id}/messages`
+    const messages = await until('nothing waits any more', async () => {
+      const log = await again.api<{ messages: ApiMessage[] }>('GET', address)
+      return log.messages.every((message) => message.status !== 'pending') && log.messages
+    })
+    expect(messages.map(({ type, status, reason }) => [type, status, reason])).toEqual([
+      ['incident.resolved', 'delivered', null],
+      ['incident.acknowledged', 'failed', 'restored'],
+      ['incident.opened', 'delivered', null],
+    ])
+    expect(received).toHaveLength(4)
+  })
+
+  test('a wrong key, a missing key and a place that is taken are refused, and nothing is left behind', async () => {
+    const place = await openPlace(kind)
+    const tocsin = await place.start()
+    await tocsin.stop()
+    const file = join(place.dir, 'backup')
+    expect((await run('backup', [file], place.env)).code).toBe(0)
+    expect(await run('backup', [file], place.env)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('exists'),
+    })
+    expect(await run('restore', [file], place.env)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/exists|not empty/),
+    })
+
+    const elsewhere = await openPlace(kind, place.env)
+    const wrong = { ...elsewhere.env, TOCSIN_SECRET_KEY: randomBytes(32).toString('base64') }
+    expect(await run('restore', [file], wrong)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('not the key this backup was made with'),
+    })
+    const { TOCSIN_SECRET_KEY: _key, ...none } = elsewhere.env
+    expect(await run('restore', [file], none)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('TOCSIN_SECRET_KEY'),
+    })
+    // Had anything been left behind, this would be refused.
+    expect(await run('restore', [file], elsewhere.env)).toMatchObject({ code: 0 })
+  })
+
+  test('what is no backup, damaged or of a newer version is refused by name', async () => {
+    const place = await openPlace(kind)
+    const tocsin = await place.start()
+    await tocsin.stop()
+    const elsewhere = await openPlace(kind, place.env)
+    const refused = async (file: string, sentence: RegExp) =>
+      expect(await run('restore', [file], elsewhere.env)).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(sentence),
+      })
+
+    await refused(join(place.dir, 'nothing'), /no file/)
+    const text = join(place.dir, 'text')
+    writeFileSync(text, 'no database at all, but long enough')
+    await refused(text, /no backup/)
+
+    const cut = join(place.dir, 'cut')
+    await run('backup', [cut], place.env)
+    truncateSync(cut, Math.floor(statSync(cut).size / 2))
+    await refused(cut, /damaged|failed/)
+
+    await place.addMigration('9999-later')
+    const newer = join(place.dir, 'newer')
+    await run('backup', [newer], place.env)
+    await refused(newer, /newer Tocsin \(migration 9999-later\)/)
+  })
+})
+
+test('a backup of one kind of database is not restored into the other', async () => {
+  const dir = await scratchDir()
+  onTestFinished(() => dir.remove())
+  const file = join(dir.path, 'backup')
+  const env = { TOCSIN_SECRET_KEY: randomBytes(32).toString('base64') }
+  writeFileSync(file, 'PGDMP and more')
+  expect(await run('restore', [file], { ...env, DATABASE_URL: `sqlite:${dir.path}/new.db` })).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('backup of PostgreSQL'),
+  })
+  writeFileSync(file, 'SQLite format 3\0 and more')
+  expect(await run('restore', [file], { ...env, DATABASE_URL: 'postgres://127.0.0.1:9/none' })).toMatchObject(
+    {
+      code: 1,
+      stderr: expect.stringContaining('backup of SQLite'),
+    },
+  )
+  expect(await run('backup', [], env)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('npm run backup -- <file>'),
+  })
+})
+
+interface Place {
+  dir: string
+  env: Record<string, string>
+  start(): ReturnType<typeof startTocsin>
+  addMigration(name: string): Promise<void>
+}
+
+/** A database that is not there yet, with its settings. */
+async function openPlace(kind: 'sqlite' | 'postgres', like: Record<string, string> = {}): Promise<Place> {
+  const dir = await scratchDir()
+  onTestFinished(() => dir.remove())
+  let url = `sqlite:${join(dir.path, 'data', 'tocsin.db')}`
+  if (kind === 'postgres') {
+    const name = `tocsin_${randomBytes(8).toString('hex')}`
+    await query(server!.url, `create database ${name}`)
+    const address = new URL(server!.url)
+    address.pathname = `/${name}`
+    url = address.href
+  } else mkdirSync(join(dir.path, 'data'), { mode: 0o700 })
+
+  const env = {
+    TOCSIN_SECRET_KEY: randomBytes(32).toString('base64'),
+    TOCSIN_ADMIN_KEY: randomBytes(24).toString('hex'),
+    ...like,
+    TOCSIN_DATA_DIR: join(dir.path, 'data'),
+    DATABASE_URL: url,
+  }
+  return {
+    dir: dir.path,
+    env,
+    start: async () => {
+      const tocsin = await startTocsin({ databaseUrl: url, env })
+      onTestFinished(() => tocsin.dispose())
+      return tocsin
+    },
+    addMigration: async (name) => {
+      const sql = `insert into kysely_migration (name, timestamp) values ('${name}', '')`
+      if (kind === 'postgres') return query(url, sql)
+      const db = new Sqlite(url.slice('sqlite:'.length))
+      db.exec(sql)
+      db.close()
+    },
+  }
+}
+
+async function query(url: string, sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  await client.query(sql)
+  await client.end()
+}
+
+async function run(command: 'backup' | 'restore', args: string[], env: Record<string, string>) {
+  const { scripts } = JSON.parse(readFileSync(inRepository('package.json'), 'utf8')) as {
+    scripts: Record<string, string>
+  }
+  const [, script] = scripts[command]!.split(' ')
+  const dir = await scratchDir()
+  const child: Child = await startChild(pinnedNode, [inRepository(script!), ...args], { cwd: dir.path, env })
+  const { code } = await child.exited
+  dir.remove()
+  return { code, stdout: child.stdout(), stderr: child.stderr() }
+}

@@ -1,0 +1,94 @@
+import { randomUUID } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { adapterSlugs } from '../../core/index.ts'
+import { testTocsin } from '../core/open-test-tocsin.ts'
+import { serve } from './serve.ts'
+
+/** What a stranger must not tell apart: whether a project, source or token exists, and how far a guess is right. */
+
+const t = testTocsin('sqlite')
+
+interface Guess {
+  what: string
+  path: string
+  headers?: Record<string, string>
+}
+
+/** Everything of an answer but what is new in each. */
+async function answerTo(url: string, guess: Guess, body = '{"title":"x"}') {
+  const response = await fetch(url + guess.path, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...guess.headers },
+    body,
+  })
+  const { requestId, ...told } = (await response.json()) as Record<string, unknown>
+  expect(requestId).toMatch(/^[0-9a-f-]{36}$/)
+  const fixed = [...response.headers].filter(([name]) => name !== 'date' && name !== 'x-request-id')
+  return {
+    status: response.status,
+    told,
+    headers: [...fixed].sort(),
+    names: [...response.headers.keys()].sort(),
+  }
+}
+
+async function guesses(): Promise<Guess[]> {
+  const project = await t.project()
+  const generic = await project.source()
+  const token = await project.source('betterstack')
+  const other = await (await t.project()).source()
+  const at = (projectId: string, adapter = 'generic', query = '') =>
+    `/api/v1/webhooks/${projectId}/${adapter}${query}`
+  const secret = (value: string) => ({ 'X-Webhook-Secret': value })
+  const { secret: right } = generic
+  const flipped = (at: number) => right.slice(0, at) + (right[at] === 'a' ? 'b' : 'a') + right.slice(at + 1)
+  await t.admin.rotateSource(project.id, token.id, {})
+  return [
+    { what: 'an unknown project', path: at(randomUUID()), headers: secret(right) },
+    { what: 'no id of a project', path: at('nonsense'), headers: secret(right) },
+    { what: 'no credential', path: at(project.id) },
+    { what: 'the first byte wrong', path: at(project.id), headers: secret(flipped(0)) },
+    { what: 'the last byte wrong', path: at(project.id), headers: secret(flipped(right.length - 1)) },
+    { what: 'too short', path: at(project.id), headers: secret(right.slice(1)) },
+    { what: "another project's secret", path: at(project.id), headers: secret(other.secret) },
+    { what: 'an unknown source', path: at(project.id, 'generic', '?source=x'), headers: secret(right) },
+    { what: 'an adapter without source', path: at(project.id, 'sentry'), headers: secret(right) },
+    { what: 'an unknown adapter', path: at(project.id, 'no-such'), headers: secret(right) },
+    { what: 'an unknown token', path: `/api/webhooks/betterstack/${'x'.repeat(43)}` },
+    { what: 'a revoked token', path: `/api/webhooks/betterstack/${token.secret}` },
+    { what: 'an unknown short token', path: `/webhooks/${'x'.repeat(43)}` },
+    { what: 'a revoked short token', path: `/webhooks/${token.secret}` },
+  ]
+}
+
+describe('a refusal is the same', () => {
+  test('whatever is unknown or wrong', async () => {
+    const { url } = await serve({ tocsin: t.tocsin, now: t.clock.now })
+    const [first, ...others] = await guesses()
+    const expected = await answerTo(url, first!)
+    expect(expected).toMatchObject({ status: 401, told: { error: { code: 'unauthorized' } } })
+    for (const guess of others)
+      expect([guess.what, await answerTo(url, guess)]).toEqual([guess.what, expected])
+  })
+
+  test.each([
+    ['too large', 413, 'x'.repeat(1024 * 1024 + 1), {}],
+    ['compressed', 415, '{}', { 'Content-Encoding': 'gzip' }],
+  ])('also for a body that is %s', async (_, status, body, headers) => {
+    const { url } = await serve({ tocsin: t.tocsin, now: t.clock.now })
+    const answers = []
+    for (const guess of await guesses()) {
+      answers.push(await answerTo(url, { ...guess, headers: { ...guess.headers, ...headers } }, body))
+    }
+    expect(answers[0]?.status).toBe(status)
+    for (const answer of answers) expect(answer).toEqual(answers[0])
+  })
+
+  test.each(adapterSlugs)('of %s for an unknown project and a wrong credential', async (adapter) => {
+    const { url } = await serve({ tocsin: t.tocsin, now: t.clock.now })
+    const project = await t.project()
+    await project.source(adapter, { address: 'project' })
+    const at = (id: string) => ({ what: '', path: `/api/v1/webhooks/${id}/${adapter}` })
+    expect(await answerTo(url, at(project.id))).toEqual(await answerTo(url, at(randomUUID())))
+  })
+})

@@ -1,0 +1,109 @@
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { INSTRUCTIONS } from '../../mcp-server/surface.ts'
+import { tools } from '../../mcp-server/tools/index.ts'
+import { type Child, inRepository, pinnedNode, startChild } from '../support/child.ts'
+import { send, startTocsin, type TocsinProcess } from '../support/tocsin-process.ts'
+import { until } from '../support/until.ts'
+import { CLIENTS, type ClientKind, connectClient, type PublicClient, type Target } from './clients.ts'
+
+/** Ways to reach the server, each a process as users start it. */
+const WAYS = ['/mcp of the server', 'HTTP process', 'stdio to the server', 'stdio on the database'] as const
+
+let tocsin: TocsinProcess
+let httpProcess: Child
+let httpUrl: string
+
+beforeAll(async () => {
+  tocsin = await startTocsin()
+  const source = await tocsin.createSource({ adapter: 'generic', name: 'Shop' })
+  await send(source, { id: 'checkout', title: 'Checkout is down', severity: 'high' })
+  httpProcess = await startChild(pinnedNode, [inRepository('mcp-server/main.ts'), '--http', '--port', '0'], {
+    cwd: tocsin.dataDir,
+    env: { TOCSIN_URL: tocsin.address },
+  })
+  httpUrl = await until('the HTTP process listens', () => /http:\S+\/mcp/.exec(httpProcess.stderr())?.[0])
+})
+afterAll(async () => {
+  expect((await httpProcess.end('SIGTERM')).code).toBe(0)
+  await tocsin.dispose()
+})
+
+function target(way: (typeof WAYS)[number]): Target {
+  const { address, adminKey: key, dataDir } = tocsin
+  switch (way) {
+    case '/mcp of the server':
+      return { kind: 'http', url: `${address}/mcp`, key }
+    case 'HTTP process':
+      return { kind: 'http', url: httpUrl, key }
+    case 'stdio to the server':
+      return { kind: 'stdio', env: { TOCSIN_URL: address, TOCSIN_API_KEY: key }, cwd: dataDir }
+    case 'stdio on the database':
+      return { kind: 'stdio', env: { TOCSIN_DATA_DIR: dataDir }, cwd: dataDir }
+  }
+}
+
+describe.each(WAYS)('%s', (way) => {
+  test.each(CLIENTS)('client %s lists, calls, reads and is told what is wrong', async (kind) => {
+    const client = await connectClient(kind, target(way))
+    onTestFinished(() => client.close())
+
+    expect(client.protocol).toBe(kind === 'v2 auto' || kind === 'v2 pinned' ? '2026' : '2025')
+    expect(client.instructions).toBe(INSTRUCTIONS)
+    expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(tools.map(({ name }) => name))
+    await callsAndErrors(client)
+    await resourcesAndPrompts(client, kind)
+    expect(client.stderr()).not.toContain('"level":"error"')
+  })
+})
+
+async function callsAndErrors(client: PublicClient): Promise<void> {
+  const list = await client.callTool('list_incidents')
+  expect(list.isError).toBeFalsy()
+  expect(list.structuredContent.incidents).toMatchObject([
+    { reference: 'INC-001', title: 'Checkout is down' },
+  ])
+  expect(list.content[0].text).toContain('INC-001')
+
+  const wrongId = await client.callTool('get_incident', { incidentId: 'INC-999' })
+  expect(wrongId.isError).toBe(true)
+  expect(wrongId.content[0].text).toMatch(/^\[not_found\].*INC-001/)
+  const wrongArgument = await client.callTool('list_incidents', { sorce: 'x' })
+  expect(wrongArgument.content[0].text).toMatch(/^\[invalid_arguments\].*Did you mean source/)
+}
+
+async function resourcesAndPrompts(client: PublicClient, kind: ClientKind): Promise<void> {
+  const { resources } = await client.ask('resources/list')
+  expect(resources).toMatchObject([{ name: 'INC-001' }])
+  const read = await client.readResource(resources[0].uri)
+  expect(read.contents[0].text).toContain('Checkout is down')
+  expect((await client.readResource('tocsin://incidents/INC-001/timeline')).contents[0].text).toContain(
+    'opened',
+  )
+  expect((await client.readResource('tocsin://sources/Shop')).contents[0].text).toContain('/generic')
+  await expect(client.readResource('tocsin://incidents/INC-999')).rejects.toMatchObject({
+    // The protocol's old code; the new client reads it as the new one.
+    code: kind === 'v1' ? -32002 : -32602,
+  })
+  expect((await client.ask('resources/templates/list')).resourceTemplates).toHaveLength(4)
+
+  const { prompts } = await client.ask('prompts/list')
+  expect(prompts.map(({ name }: { name: string }) => name)).toEqual([
+    'triage_active',
+    'write_postmortem',
+    'connect_source',
+  ])
+  const prompt = await client.getPrompt('write_postmortem', { incidentId: 'INC-001' })
+  expect(prompt.messages[0].content.text).toContain('INC-001')
+  await expect(client.getPrompt('write_postmortem', {})).rejects.toMatchObject({ code: -32602 })
+  const complete = async (ref: object, argument: object) =>
+    (await client.complete({ ref, argument })).completion.values
+  expect(
+    await complete({ type: 'ref/prompt', name: 'connect_source' }, { name: 'provider', value: 'gra' }),
+  ).toEqual(['grafana'])
+  expect(
+    await complete(
+      { type: 'ref/resource', uri: 'tocsin://incidents/{incidentId}' },
+      { name: 'incidentId', value: 'inc' },
+    ),
+  ).toEqual(['INC-001'])
+}

@@ -1,0 +1,114 @@
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { inRepository, pinnedNode, startChild } from '../support/child.ts'
+import { send, startTocsin } from '../support/tocsin-process.ts'
+import { until } from '../support/until.ts'
+import { connectClient } from './clients.ts'
+
+test('an assistant sets Grafana up, sees an outage, drafts its post-mortem and acknowledges', async () => {
+  const tocsin = await startTocsin()
+  const client = await connectClient('v2 auto', {
+    kind: 'stdio',
+    env: { TOCSIN_URL: tocsin.address, TOCSIN_API_KEY: tocsin.adminKey },
+    cwd: tocsin.dataDir,
+  })
+  try {
+    const call = async (name: string, args: Record<string, unknown> = {}) => {
+      const result = await client.callTool(name, args)
+      expect(result.isError, result.content[0].text).toBeFalsy()
+      return result.structuredContent
+    }
+
+    const made = await call('configure_webhook', { source: 'grafana' })
+    expect(made).toMatchObject({ created: true, secretState: 'pending_reveal' })
+    const [{ url }] = (await call('get_webhook_url', { source: 'grafana' })).webhooks
+    // The user runs the command the assistant passes on; the secret goes from the terminal into Grafana.
+    const id = made.revealCommand.split(' ').at(-1)
+    const terminal = await startChild(pinnedNode, [inRepository('mcp-server/secret.ts'), 'reveal', id], {
+      cwd: tocsin.dataDir,
+      env: { TOCSIN_URL: tocsin.address, TOCSIN_API_KEY: tocsin.adminKey },
+    })
+    await terminal.exited
+    const secret = terminal.stdout().trim().split('\n').at(-1)!
+
+    const firing = body('firing')
+    expect((await send({ url, secret }, firing)).status).toBe(200)
+    const { incidents } = await call('list_incidents')
+    expect(incidents).toHaveLength(1)
+    const { incidentId } = incidents[0]
+    expect(
+      (await call('update_incident', { incidentId, action: 'acknowledge', note: 'On it.' })).incident.status,
+    ).toBe('acknowledged')
+    expect((await send({ url, secret }, body('resolved'))).body.outcome).toBe('resolved')
+    expect((await call('list_incidents')).incidents).toBeUndefined()
+
+    const draft = await call('draft_postmortem', { incidentId })
+    const seen = await call('get_incident', { incidentId })
+    expect(seen.incident.status).toBe('resolved')
+    expect(draft.facts).toMatchObject({
+      startedAt: seen.incident.startedAt,
+      resolvedAt: seen.incident.resolvedAt,
+    })
+    expect(Date.parse(draft.facts.startedAt)).toBe(Date.parse(firing.alerts[0]!.startsAt))
+    const values = Object.values(firing.alerts[0]!.values)
+    expect(values.length).toBeGreaterThan(0)
+    for (const value of values) expect(draft.markdown).toContain(String(value))
+
+    const known = new Set([
+      ...seen.events.map((event: { eventId: string }) => event.eventId),
+      ...seen.timeline.map((e: { entryId: string }) => e.entryId),
+    ])
+    const cited = draft.timeline.flatMap((line: { evidenceIds?: string[] }) => line.evidenceIds ?? [])
+    expect(cited.length).toBeGreaterThan(2)
+    expect(cited.filter((one: string) => !known.has(one))).toEqual([])
+
+    const { toolCalls } = await tocsin.api<{ toolCalls: { tool: string; outcome: string }[] }>(
+      'GET',
+      `/projects/${tocsin.projectId}/audit`,
+    )
+    expect(toolCalls.map(({ tool }) => tool).reverse()).toEqual([
+      'configure_webhook',
+      'get_webhook_url',
+      'list_incidents',
+      'update_incident',
+      'list_incidents',
+      'draft_postmortem',
+      'get_incident',
+    ])
+    expect(toolCalls.every(({ outcome }) => outcome === 'ok')).toBe(true)
+    expect(client.stderr() + tocsin.stderr() + tocsin.stdout()).not.toContain(secret)
+  } finally {
+    await client.close()
+    await tocsin.dispose()
+  }
+})
+
+/** A body as Grafana sends it. */
+function body(name: string): { alerts: { startsAt: string; values: Record<string, number> }[] } {
+  return JSON.parse(readFileSync(inRepository(`test/payloads/grafana/${name}.json`), 'utf8'))
+}
+
+test('a process over stdio ends cleanly when its client goes away, and at SIGTERM', async () => {
+  const tocsin = await startTocsin()
+  try {
+    const start = (script: string) =>
+      startChild('/bin/sh', ['-c', script, pinnedNode, inRepository('mcp-server/main.ts')], {
+        cwd: tocsin.dataDir,
+        env: { TOCSIN_DATA_DIR: tocsin.dataDir },
+      })
+    const gone = await start('exec "$0" "$1" </dev/null')
+    expect([(await gone.exited).code, gone.stdout(), gone.stderr()]).toEqual([0, '', ''])
+
+    // Opened for both, a pipe never ends; its one line is answered first.
+    const ping =
+      '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}'
+    const script = `mkfifo pipe && exec 3<>pipe && echo '${ping}' >&3 && exec "$0" "$1" <&3`
+    const stopped = await start(script)
+    await until('it answers', () => stopped.stdout().includes('"serverInfo"'))
+    expect(await stopped.end('SIGTERM')).toEqual({ code: 0, signal: null })
+    expect(stopped.stdout().trim().split('\n')).toHaveLength(1)
+    expect(stopped.stderr()).toBe('')
+  } finally {
+    await tocsin.dispose()
+  }
+})
