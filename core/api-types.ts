@@ -166,6 +166,44 @@ export interface ApiSourcePatch {
   settings?: ApiSourceSettingsInput
 }
 
+export interface ApiPreviewInput {
+  adapter: string
+  /** Fields by `json(path)` or as they are, as in `settings.mapping`; absent: that of the project's own source. */
+  mapping?: Record<string, string> | null
+  /** A body as the tool sends it. */
+  sample: unknown
+}
+
+/** What an adapter reads in a body. */
+export interface ApiPreviewEvent {
+  kind: ApiEventKind
+  /** The tool's own test message. */
+  test: boolean
+  signalKey: string | null
+  episode: string | null
+  externalId: string | null
+  title: string
+  description: string | null
+  severity: ApiSeverity
+  sourceSeverity: string | null
+  sourceStatus: string | null
+  eventTime: string
+  sourceTime: string | null
+  url: string | null
+  monitor: { id: string | null; name: string | null; url: string | null }
+  services: string[]
+  customerImpact: boolean
+  labels: Record<string, string>
+  metadata: Record<string, unknown>
+  drill: boolean
+}
+
+export interface ApiPreview {
+  events: ApiPreviewEvent[]
+  /** One per event, in the same order. `incidentId` is null where it would make one. */
+  decisions: { outcome: ApiOutcome; rule: string; text: string; incidentId: string | null }[]
+}
+
 export interface ApiRotateInput {
   /** How long the old credential stays valid; default 0 for token addresses, 1440 for others. */
   overlapMinutes?: number

@@ -94,7 +94,7 @@ export function* receiveTogether(
     picture,
     current.map(({ input }) => ({
       ...input,
-      eventKeys: input.events.flatMap((e) => eventKey(e) ?? []),
+      eventKeys: keysOf(input),
       hourAgo,
     })),
   )
@@ -140,6 +140,22 @@ export function* receiveTogether(
   yield* countRequests(rows, tallies)
   if ((yield* outbox.save(context)) > 0) onMessages()
   return settled
+}
+
+/** Decides one request as of now on what is stored; answers also which incidents there were before. Writes nothing. */
+export function* decideAlone(
+  input: RequestInput,
+  context: MatchContext,
+): Work<{ decision: RequestDecision; known: ReadonlySet<string> }> {
+  const picture = new Picture()
+  yield* loadProjects(picture, [input.projectId])
+  yield* loadRequests(picture, [{ ...input, eventKeys: keysOf(input), hourAgo: context.now }])
+  const known = new Set(picture.incidents.keys())
+  return { decision: decideRequest(picture, input, context), known }
+}
+
+function keysOf(input: RequestInput): string[] {
+  return input.events.flatMap((event) => eventKey(event) ?? [])
 }
 
 function answerOf({ id, number, title, severity, status, url }: IncidentAnswer): IncidentAnswer {

@@ -7,7 +7,7 @@ import { listeningEndpoints, outboxEndpoint } from './store/endpoint.ts'
 import type { Database } from './store/open-database.ts'
 import type { OutboxEndpoint } from './store/outbox.ts'
 import type { ProjectTable } from './store/schema.ts'
-import { hashToken, openSecret } from './store/secrets.ts'
+import { openSecret } from './store/secrets.ts'
 import { statement } from './store/statement.ts'
 import type { AddressKind, Plan, Policy, SourceSettings } from './types.ts'
 
@@ -75,12 +75,17 @@ const sourcesOf = statement<
     .orderBy('source_credential.id', 'desc'),
 )
 
-const projectOfToken = statement<{ hash: string }, { project_id: string }>((db, p) =>
+/** Most projects that may use one credential at a fixed address. */
+const MOST_SHARING = 20
+
+const projectsOfHash = statement<{ hash: string }, { project_id: string }>((db, p) =>
   db
     .selectFrom('source_credential')
     .select('project_id')
+    .distinct()
     .where('lookup_hash', '=', p('hash'))
-    .limit(sql.lit(1)),
+    .orderBy('project_id')
+    .limit(sql.lit(MOST_SHARING)),
 )
 
 /** Most projects kept in memory; the longest unused goes first. */
@@ -95,7 +100,8 @@ export class Directory {
   readonly #database: Database
   readonly #secretKey: Buffer
   readonly #projects = new Map<string, KnownProject>()
-  readonly #tokens = new Map<string, string>()
+  /** Projects by the hash of a credential that names its source. */
+  readonly #byHash = new Map<string, string[]>()
 
   constructor(database: Database, secretKey: Buffer) {
     this.#database = database
@@ -130,17 +136,20 @@ export class Directory {
     return this.#projects.values().next().value
   }
 
-  /** The project whose source has this token, perhaps from memory. */
-  async projectOfToken(token: string): Promise<KnownProject | undefined> {
-    const hash = hashToken(token)
-    const known = this.#tokens.get(hash)
-    if (known) return this.project(known)
-
-    const [row] = await this.#database.query(projectOfToken, { hash })
-    if (!row) return undefined
-    if (this.#tokens.size >= MOST_PROJECTS) this.#tokens.clear()
-    this.#tokens.set(hash, row.project_id)
-    return this.fresh(row.project_id)
+  /** The projects that have a credential with this hash (see store/secrets.ts); perhaps from memory, unless `fresh`. */
+  async projectsOf(hash: string, fresh = false): Promise<KnownProject[]> {
+    let ids = fresh ? undefined : this.#byHash.get(hash)
+    if (!ids) {
+      ids = (await this.#database.query(projectsOfHash, { hash })).map((row) => row.project_id)
+      if (this.#byHash.size >= MOST_PROJECTS) this.#byHash.clear()
+      if (ids.length > 0) this.#byHash.set(hash, ids)
+    }
+    const projects: KnownProject[] = []
+    for (const id of ids) {
+      const project = await (fresh ? this.fresh(id) : this.project(id))
+      if (project) projects.push(project)
+    }
+    return projects
   }
 
   forget(projectId: string): void {

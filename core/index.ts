@@ -1,5 +1,6 @@
 /** The public names of @tocsin/core. */
-export { readJsonBody } from './adapters/read-body.ts'
+export type { Adapter } from './adapters/adapter.ts'
+export { findHeaderFault, readJsonBody } from './adapters/read-body.ts'
 export { adapterBySlug, adapters } from './adapters/registry.ts'
 export type * from './api-types.ts'
 export { RETRY_POLICIES } from './delivery/retry-policy.ts'
@@ -17,6 +18,7 @@ export type {
   OpenedTocsin,
   OpenOptions,
   ReceiveAddress,
+  Received,
   Tocsin,
 } from './tocsin.ts'
 export {

@@ -38,6 +38,12 @@ export function normalise(
     const services = event.services.length > 0 ? event.services : source.settings.defaults.services
     const moment = event.timeFrom === 'body' ? event.sourceTime : (event.firedAt ?? null)
     const tellsApart = event.eventId !== null || event.episode !== null || moment !== null
+    const upsert = event.upsert === true
+    const foundBy = looseRecovery
+      ? event.title.toLowerCase()
+      : upsert
+        ? `monitor ${event.monitor?.id ?? ''}`
+        : null
     if (!tellsApart) bodyHash ??= hash('sha256', request.content(), 'base64url')
     const { effective } = source
     return {
@@ -51,7 +57,9 @@ export function normalise(
       signalKey,
       anonymous: event.anonymous === true,
       looseRecovery,
-      titleHash: looseRecovery ? hash('sha256', event.title.toLowerCase(), 'base64url').slice(0, 22) : '',
+      upsert,
+      bodyNotRead: event.bodyNotRead === true,
+      titleHash: foundBy === null ? '' : hash('sha256', foundBy, 'base64url').slice(0, 22),
       episode: event.episode === null ? null : shorten(event.episode),
       episodeStart: event.episodeStart,
       reopen: event.reopen === true,

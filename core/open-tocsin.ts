@@ -32,6 +32,7 @@ import * as keys from './use-cases/keys.ts'
 import * as messages from './use-cases/messages.ts'
 import { getMetrics } from './use-cases/metrics.ts'
 import * as postmortems from './use-cases/postmortems.ts'
+import { previewSource } from './use-cases/preview.ts'
 import * as projects from './use-cases/projects.ts'
 import * as requests from './use-cases/requests.ts'
 import * as sources from './use-cases/sources.ts'
@@ -202,6 +203,8 @@ function useCases(core: Core, caller: Caller): Tocsin {
     rotateSource: (project, source, input) => sources.rotateSource(core, caller, project, source, input),
     revealSecret: (project, reveal) => sources.revealSecret(core, caller, project, reveal),
     testSource: (project, source) => sources.testSource(core, caller, project, source),
+
+    previewSource: (project, input) => previewSource(core, caller, project, input),
 
     listRequests: (project, query) => requests.listRequests(core, caller, project, query),
     getRequest: (project, request) => requests.getRequest(core, caller, project, request),

@@ -3,7 +3,7 @@ import { incidentBody, type Region, readRegions } from './delivery/message-body.
 import { newMessage } from './delivery/results.ts'
 import type { RetryPolicyName } from './delivery/retry-policy.ts'
 import type { Picture } from './matcher/picture.ts'
-import type { IncidentState, MatchContext, NewTimelineEntry } from './matcher/state.ts'
+import type { DecidedEvent, IncidentState, MatchContext, NewTimelineEntry } from './matcher/state.ts'
 import { incidentToApi, type LatestOccurrence } from './show-incident.ts'
 import { endpointsOfProjects } from './store/endpoint.ts'
 import { insertMessages, waitingLanes } from './store/message.ts'
@@ -138,10 +138,16 @@ export class Outbox {
       drill: incident.drill,
       sources: [],
       incident: isLast ? copyOf(incident) : asAt(copyOf(incident), entry),
-      monitor: event?.monitor ?? NO_MONITOR,
+      monitor: event ? monitorOf(event, this.#picture) : NO_MONITOR,
       regions: readRegions(event?.metadata.regions),
     })
   }
+}
+
+/** That of the signal, also where a recovery does not name it. */
+function monitorOf({ monitor, signalId }: DecidedEvent, picture: Picture): Monitor {
+  if (monitor.id !== null || monitor.name !== null || monitor.url !== null) return monitor
+  return (signalId !== null && picture.signals.get(signalId)?.monitor) || monitor
 }
 
 function copyOf(incident: IncidentState): IncidentState {

@@ -2,8 +2,10 @@ import { hash } from 'node:crypto'
 import { BlockList, isIPv6 } from 'node:net'
 import type { Insertable } from 'kysely'
 import { ZodError } from 'zod'
-import { readJsonBody } from './adapters/read-body.ts'
-import type { ApiReceived } from './api-types.ts'
+import type { Adapter } from './adapters/adapter.ts'
+import { findHeaderFault, readBody } from './adapters/read-body.ts'
+import { readerOf } from './adapters/reader.ts'
+import { adapterBySlug } from './adapters/registry.ts'
 import { CONFIG_CHANGED, type Command, type ReceiveCommand, type ReceiveResult } from './commands.ts'
 import { diagnoseRefusal, diagnoseStranger } from './diagnose.ts'
 import type { Directory, KnownProject, KnownSource } from './directory.ts'
@@ -15,11 +17,12 @@ import { normalise } from './normalise.ts'
 import { reference } from './reference.ts'
 import { hookRequestRow, type LoggedRequest, trimUnauthorized } from './store/hook-request.ts'
 import type { HookRequestTable } from './store/schema.ts'
+import { hashDropIn, hashToken } from './store/secrets.ts'
 import { countRequests } from './store/source-health.ts'
 import { insertRows, type Work } from './store/statement.ts'
 import type { Writer } from './store/writer.ts'
 import { tallyOf } from './tally.ts'
-import type { Caller, Log, ReceiveAddress } from './tocsin.ts'
+import type { Caller, Log, ReceiveAddress, Received } from './tocsin.ts'
 import type { HookRequest, ParsedRequest } from './types.ts'
 
 /** How often a request is authenticated anew because the configuration changed meanwhile. */
@@ -35,6 +38,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   unauthorized: 401,
   ingestion_disabled: 403,
   ip_not_allowed: 403,
+  not_found: 404,
   payload_too_large: 413,
   unsupported_media_type: 415,
   rate_limited: 429,
@@ -55,7 +59,7 @@ export type Receive = (
   address: ReceiveAddress,
   refusal?: TocsinError,
   options?: ReceiveOptions,
-) => Promise<ApiReceived & { requestId: string }>
+) => Promise<Received>
 
 /** The flow of a webhook in reading order: authenticate, parse, match, commit, answer. */
 export function createReceive({
@@ -102,7 +106,7 @@ export function createReceive({
       const parsed = await accept(request, project, source, requestId, refusal, options)
       if (parsed === CONFIG_CHANGED) continue
       const result = await store(request, project, source, requestId, parsed, options)
-      if (result !== CONFIG_CHANGED) return answer(result, requestId)
+      if (result !== CONFIG_CHANGED) return answer(result, requestId, parsed.echo)
       directory.forget(project.id)
     }
     throw new TocsinError('unavailable', 'The configuration keeps changing; try again.', {
@@ -119,14 +123,12 @@ export function createReceive({
     refusal: TocsinError | undefined,
     { replay }: ReceiveOptions,
   ): Promise<{ project: KnownProject; source: KnownSource }> {
+    if (address.kind === 'drop-in') return authenticateAtDropIn(request, address, requestId, refusal)
     const lookUp = async (fresh: boolean) => {
-      const project =
-        address.kind === 'token'
-          ? await directory.projectOfToken(address.token)
-          : isProjectId(address.projectId)
-            ? await directory.project(address.projectId.toLowerCase())
-            : undefined
-      return project && fresh ? directory.fresh(project.id) : project
+      if (address.kind === 'token') return (await directory.projectsOf(hashToken(address.token), fresh))[0]
+      const { projectId } = address
+      if (!isProjectId(projectId)) return undefined
+      return fresh ? directory.fresh(projectId.toLowerCase()) : directory.project(projectId.toLowerCase())
     }
 
     const known = await lookUp(false)
@@ -146,7 +148,7 @@ export function createReceive({
       project &&
       address.kind === 'project' &&
       address.adapter === 'generic' &&
-      (await isWritingKey(request, project))
+      (await isWritingKey(bearerOf(request), project))
     ) {
       return refuseWithoutSource(request, address, project, requestId)
     }
@@ -154,12 +156,70 @@ export function createReceive({
     if (project) logStranger(request, address, project, requestId, refusal)
     else await pretend(request, address)
     // A signature cannot be checked over a body that was cut off; what refuses it is the same for everybody.
-    if (refusal) throw withRequestId(refusal, requestId)
-    throw new TocsinError(
-      'unauthorized',
-      'Missing or wrong credential, or an unknown address. Compare the URL and the secret with those of the source.',
-      { requestId },
-    )
+    throw withRequestId(refusal ?? unauthorized(), requestId)
+  }
+
+  /**
+   * At the one address of a drop-in adapter the credential tells the source. Where the body names a project as well, it
+   * must be that source's: the credential is right then, so another one is a 404.
+   */
+  async function authenticateAtDropIn(
+    request: HookRequest,
+    address: ReceiveAddress & { kind: 'drop-in' },
+    requestId: string,
+    refusal: TocsinError | undefined,
+  ): Promise<{ project: KnownProject; source: KnownSource }> {
+    const adapter = adapterBySlug(address.adapter)
+    if (!adapter?.dropIn) throw withRequestId(refusal ?? unauthorized(), requestId)
+    const { dropIn } = adapter
+    let given: string | undefined
+    try {
+      given = dropIn.credential(request)
+    } catch (error) {
+      if (error instanceof TocsinError) throw withRequestId(refusal ?? error, requestId)
+      throw error
+    }
+    const named = dropIn.projectId && namedProject(dropIn.projectId, request)
+
+    const opened: { project: KnownProject; source: KnownSource }[] = []
+    // A refusal is never made from memory: the credential may be new.
+    for (const fresh of given === undefined ? [] : [false, true]) {
+      const projects = await directory.projectsOf(hashDropIn(adapter.slug, given!), fresh)
+      opened.splice(0)
+      for (const project of projects) {
+        const source = sourcesOfDropIn(project, address).find((candidate) =>
+          candidate.credentials.some((c) => isValidFor(request, c) && sameToken(c.secret, given!)),
+        )
+        if (source) opened.push({ project, source })
+      }
+      const meant =
+        named === undefined ? opened[0] : opened.find(({ project }) => project.id === named.toLowerCase())
+      if (meant) return meant
+    }
+
+    const [known] = opened
+    if (known) {
+      const error = noSuchProject(named!)
+      await logRefusal(request, known.project, known.source, requestId, error, {})
+      throw withRequestId(error, requestId)
+    }
+    const asked =
+      named !== undefined && isProjectId(named) ? await directory.fresh(named.toLowerCase()) : undefined
+    if (dropIn.takesApiKey) {
+      const caller = given === undefined ? undefined : await writingCaller(given)
+      const projectId = caller?.projectId ?? asked?.id
+      if (caller && named !== undefined && projectId !== named.toLowerCase()) {
+        throw withRequestId(noSuchProject(named), requestId)
+      }
+      const project = caller && projectId !== undefined ? await directory.fresh(projectId) : undefined
+      const [only, ...others] = project ? sourcesOfDropIn(project, address) : []
+      if (project && only && others.length === 0) return { project, source: only }
+      if (project) return refuseWithoutSource(request, address, project, requestId)
+      // A key of all projects, and a body that names none.
+      if (caller) throw withRequestId(refusal ?? noProjectNamed(), requestId)
+    }
+    if (asked) logStranger(request, address, asked, requestId, refusal)
+    throw withRequestId(refusal ?? unauthorized(), requestId)
   }
 
   /** The work a known project makes, on any other: how long a refusal takes must not tell which ones there are. */
@@ -177,14 +237,13 @@ export function createReceive({
     address: ReceiveAddress,
     project: KnownProject,
   ): Promise<KnownSource | undefined> {
-    const isValid = ({ expiresAt }: { expiresAt: string | null }) =>
-      expiresAt === null || expiresAt > request.receivedAt
+    if (address.kind === 'drop-in') return undefined
     if (address.kind === 'token') {
       return project.sources.find(
         (source) =>
           source.address === 'token' &&
           (address.adapter === null || address.adapter === source.adapter.slug) &&
-          source.credentials.some((c) => isValid(c) && sameToken(c.secret, address.token)),
+          source.credentials.some((c) => isValidFor(request, c) && sameToken(c.secret, address.token)),
       )
     }
 
@@ -200,7 +259,7 @@ export function createReceive({
       return (
         !repeated &&
         source.credentials.some(
-          (c) => isValid(c) && source.adapter.verify(request, c.secret, source.settings),
+          (c) => isValidFor(request, c) && source.adapter.verify(request, c.secret, source.settings),
         )
       )
     })
@@ -214,16 +273,20 @@ export function createReceive({
     project: KnownProject,
     candidates: KnownSource[],
   ): Promise<KnownSource | undefined> {
-    return candidates.length === 1 && (await isWritingKey(request, project)) ? candidates[0] : undefined
+    return candidates.length === 1 && (await isWritingKey(bearerOf(request), project))
+      ? candidates[0]
+      : undefined
   }
 
-  async function isWritingKey(request: HookRequest, project: KnownProject): Promise<boolean> {
-    const [authorization, ...more] = request.headers.get('authorization') ?? []
-    const key = authorization?.match(/^bearer\s+(\S+)$/i)?.[1]
-    if (key === undefined || more.length > 0) return false
+  async function isWritingKey(key: string | undefined, project: KnownProject): Promise<boolean> {
+    const caller = key === undefined ? undefined : await writingCaller(key)
+    return caller !== undefined && (caller.projectId === null || caller.projectId === project.id)
+  }
+
+  /** Who may send with an API key. */
+  async function writingCaller(key: string): Promise<Caller | undefined> {
     const caller = await authenticateKey(key)
-    if (!caller || (caller.projectId !== null && caller.projectId !== project.id)) return false
-    return caller.scopes.includes('events:write') || caller.scopes.includes('admin')
+    return caller?.scopes.includes('events:write') || caller?.scopes.includes('admin') ? caller : undefined
   }
 
   /** The key is right, but which source it means cannot be told. */
@@ -233,13 +296,13 @@ export function createReceive({
     project: KnownProject,
     requestId: string,
   ): Promise<never> {
-    const isNamed = address.kind === 'project' && address.sourceId !== null
-    const several = project.sources.filter((source) => source.adapter.slug === 'generic').length > 1
+    const isNamed = address.kind !== 'token' && address.sourceId !== null
+    const several = project.sources.filter((source) => source.adapter.slug === address.adapter).length > 1
     const error = new TocsinError(
       'invalid_request',
       several && !isNamed
-        ? 'source: the project has several generic sources. Add ?source=<id>.'
-        : 'source: the project has no such generic source. Create one, or check ?source=.',
+        ? `source: the project has several ${address.adapter} sources. Add ?source=<id>.`
+        : `source: the project has no such ${address.adapter} source. Create one, or check ?source=.`,
     )
     await logRefusal(request, project, null, requestId, error, {})
     throw withRequestId(error, requestId)
@@ -275,11 +338,11 @@ export function createReceive({
     refusal: TocsinError | undefined,
   ): Promise<void> {
     const named = project.sources.filter((source) =>
-      address.kind === 'project' ? source.adapter.slug === address.adapter : source.address === 'token',
+      address.kind === 'token' ? source.address === 'token' : source.adapter.slug === address.adapter,
     )
     const { source, text } = diagnoseStranger(request, {
       sources: project.sources,
-      asked: (address.kind === 'project' && named.find((one) => one.id === address.sourceId)) || named[0],
+      asked: (address.kind !== 'token' && named.find((one) => one.id === address.sourceId)) || named[0],
       adapter: address.adapter,
       token: address.kind === 'token' ? address.token : null,
       isWhole: refusal === undefined,
@@ -337,12 +400,17 @@ export function createReceive({
     }
     const off = whyDisabled(project, source)
     if (off) return refuse(new TocsinError('ingestion_disabled', off))
-    if (refusal) return refuse(refusal)
+    const isShort = request.path.startsWith(SHORT_PATH)
+    const fault = refusal ?? (isShort ? findMisfit(request, source.adapter) : undefined)
+    const takesAny = source.adapter.bodies?.includes('any') === true
+    if (fault && !takesAny) return refuse(fault)
 
-    let body: unknown
     try {
-      body = readJsonBody(request.rawBody)
-      return source.adapter.parse(body, request, source.settings)
+      const body = takesAny
+        ? readIfPossible(request, source.adapter, fault)
+        : await readBodyOf(request, source.adapter)
+      const reader = readerOf(source.adapter, body, isShort)
+      return reader.parse(body, request, source.settings, source.name)
     } catch (error) {
       if (error instanceof TocsinError) return refuse(error)
       if (error instanceof ZodError) {
@@ -451,6 +519,7 @@ export function createReceive({
           ...parsed.delivery,
           key: hash('sha256', `${source.id}/${parsed.delivery.key}`, 'base64url').slice(0, 32),
         }
+    const bodyNotRead = parsed.events.some((event) => event.bodyNotRead)
     const events = normalise(parsed, source, {
       projectId: project.id,
       requestId,
@@ -484,7 +553,12 @@ export function createReceive({
           status: refused ? 429 : 200,
           outcome: decision.outcome,
           reason: refused ? 'rate_limited' : parsed.filtered !== null ? 'filtered' : null,
-          message: refused ? LIMIT_REACHED : (parsed.filtered ?? decision.hint ?? whyDuplicate(decision)),
+          message: refused
+            ? LIMIT_REACHED
+            : (parsed.filtered ??
+              decision.hint ??
+              whyDuplicate(decision) ??
+              (bodyNotRead ? BODY_NOT_READ : null)),
           rule: decision.events.find(({ outcome }) => outcome === decision.outcome)?.rule ?? null,
           // D7: what was not accepted leaves no mark.
           deliveryKey: parked || decision.outcome === 'filtered' ? null : (delivery?.key ?? null),
@@ -492,7 +566,7 @@ export function createReceive({
           slotAt: decision.slotKind === null ? null : now,
           slotKind: decision.slotKind,
           drill: drill === true,
-          keep: 'all',
+          keep: bodyNotRead ? 'start' : 'all',
         })
       },
       tally: (decision) => tallyOf(events, decision, source.adapter),
@@ -501,13 +575,15 @@ export function createReceive({
 }
 
 const LIMIT_REACHED = 'The hour of this plan is full.'
+const BODY_NOT_READ = 'The body could not be read, so defaults stand in for it.'
 
 // ---- answer ----
 
 function answer(
   { decision, incident }: Exclude<ReceiveResult, typeof CONFIG_CHANGED>,
   requestId: string,
-): ApiReceived & { requestId: string } {
+  echo: string | undefined,
+): Received {
   const duplicate = decision.outcome === 'duplicate'
   if (decision.retryAfterSeconds !== null) {
     const what = duplicate ? 'This repeat is stored already.' : 'The body is kept and can be replayed.'
@@ -532,6 +608,7 @@ function answer(
     events: decision.events,
     ...optional(decision),
     requestId,
+    ...(echo !== undefined && { echo }),
   }
 }
 
@@ -549,6 +626,84 @@ function optional(decision: RequestDecision): { stillFiring?: number; hint?: str
 }
 
 // ---- helpers ----
+
+/** The address that does not name its tool; a kept request knows it by its path. */
+const SHORT_PATH = '/webhooks/'
+
+/** What speaks against a request once its tool is known. */
+function findMisfit(request: HookRequest, adapter: Adapter): TocsinError | undefined {
+  const { method } = request
+  if (method !== 'POST' && !adapter.methods?.includes(method)) {
+    return new TocsinError('invalid_request', `${adapter.name} does not send by ${method}: send a POST.`)
+  }
+  return method === 'GET' ? undefined : findHeaderFault(request.headers, adapter.bodies)
+}
+
+function readBodyOf(request: HookRequest, adapter: Adapter): unknown {
+  return adapter.readBody ? adapter.readBody(request) : readBody(request)
+}
+
+/** For adapters that make do without a body they can read. */
+function readIfPossible(request: HookRequest, adapter: Adapter, fault: TocsinError | undefined): unknown {
+  if (fault) return undefined
+  try {
+    return readBodyOf(request, adapter)
+  } catch (error) {
+    if (error instanceof TocsinError) return undefined
+    throw error
+  }
+}
+
+function isValidFor(request: HookRequest, { expiresAt }: { expiresAt: string | null }): boolean {
+  return expiresAt === null || expiresAt > request.receivedAt
+}
+
+function bearerOf(request: HookRequest): string | undefined {
+  const [authorization, ...more] = request.headers.get('authorization') ?? []
+  return more.length > 0 ? undefined : authorization?.match(/^bearer\s+(\S+)$/i)?.[1]
+}
+
+/** Sources that the fixed address of their adapter leads to; a token stands in an address of its own. */
+function sourcesOfDropIn(
+  project: KnownProject,
+  address: ReceiveAddress & { kind: 'drop-in' },
+): KnownSource[] {
+  return project.sources.filter(
+    (source) =>
+      source.adapter.slug === address.adapter &&
+      source.address === 'project' &&
+      (address.sourceId === null || source.id === address.sourceId),
+  )
+}
+
+/** The project a body names; undefined also where the body cannot be read, which is said once it is known to whom. */
+function namedProject(
+  projectId: (body: unknown) => string | undefined,
+  request: HookRequest,
+): string | undefined {
+  try {
+    return projectId(readBody(request))
+  } catch (error) {
+    if (error instanceof TocsinError) return undefined
+    throw error
+  }
+}
+
+function unauthorized(): TocsinError {
+  return new TocsinError(
+    'unauthorized',
+    'Missing or wrong credential, or an unknown address. Compare the URL and the secret with those of the source.',
+  )
+}
+
+function noSuchProject(projectId: string): TocsinError {
+  const printable = projectId.slice(0, 100).replaceAll(/[^\w.:@/-]/g, '?')
+  return new TocsinError('not_found', `Project with UUID '${printable}' not found`)
+}
+
+function noProjectNamed(): TocsinError {
+  return new TocsinError('invalid_payload', 'project_uuid is missing: send it as text.')
+}
 
 function nothingLogged(
   id: string,
@@ -616,7 +771,7 @@ function withRequestId(error: TocsinError, requestId: string): TocsinError {
 }
 
 /** The first problem of a body: which field, and what about it. Never the value. */
-function explain(error: ZodError): string {
+export function explain(error: ZodError): string {
   const issue = error.issues[0]
   if (!issue) return 'it cannot be read.'
   const field = issue.path.map(String).join('.').slice(0, 100)

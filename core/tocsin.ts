@@ -18,6 +18,8 @@ import type {
   ApiPage,
   ApiPostmortem,
   ApiPostmortemInput,
+  ApiPreview,
+  ApiPreviewInput,
   ApiProject,
   ApiProjectInput,
   ApiProjectPatch,
@@ -83,6 +85,9 @@ export interface Tocsin {
     incidentId: string | null
     answers: ApiReceived[]
   }>
+
+  /** What a body would be read as, and what would come of it now. Stores nothing. */
+  previewSource(project: string, input: ApiPreviewInput): Promise<ApiPreview>
 
   listRequests(
     project: string,
@@ -237,6 +242,15 @@ export type ReceiveAddress =
   | { kind: 'project'; projectId: string; adapter: string; sourceId: string | null }
   /** `adapter` is null at /webhooks/{token}, where the source knows it. */
   | { kind: 'token'; token: string; adapter: string | null }
+  /** The one address of a drop-in adapter: what is sent tells the source. */
+  | { kind: 'drop-in'; adapter: string; sourceId: string | null }
+
+/** The native answer, and what an address that answers in another sender's shape needs besides. */
+export type Received = ApiReceived & {
+  requestId: string
+  /** The sender's name for what it spoke of (`incident_id`, `dedup_key`). */
+  echo?: string
+}
 
 /** One line of the process's log; `fields` never hold a secret or text of a payload. */
 export type Log = (
@@ -295,11 +309,7 @@ export interface OpenedTocsin {
    * `refusal` is a fault of the body the edge has found already (too large, content-encoding): the request is
    * authenticated as far as its headers and address allow, logged, and then refused with it.
    */
-  receive(
-    request: HookRequest,
-    address: ReceiveAddress,
-    refusal?: TocsinError,
-  ): Promise<ApiReceived & { requestId: string }>
+  receive(request: HookRequest, address: ReceiveAddress, refusal?: TocsinError): Promise<Received>
   /** Whether the database answers and takes writes. */
   isReady(): Promise<boolean>
   /** Finishes what was accepted, then closes the database. */

@@ -95,6 +95,10 @@ export interface AlertEvent {
   episode: string | null
   /** Start of that episode where the sender says so. */
   episodeStart: string | null
+  /** A repeat with the same identity updates what is stored (matching.md D3), and monitors pair (R4): GitPulse's shape. */
+  upsert?: boolean
+  /** The body could not be read, so defaults stand in for it. */
+  bodyNotRead?: boolean
   /** An explicit "reopened" word: the next stretch whatever the clocks say (T2). */
   reopen?: boolean
   /** When it happened, by the sender. Null where it gave no usable time. */
@@ -146,6 +150,8 @@ export interface ParsedRequest {
   group: AlertGroup | null
   /** Why the source's own filter excludes this request (N5); null where it does not. */
   filtered: string | null
+  /** The sender's name for what it spoke of, where its own format answers it. */
+  echo?: string
 }
 
 /** Settings of one source; null means "as the project or the adapter says" (matching.md M2). */

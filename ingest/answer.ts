@@ -1,6 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import type { ErrorCode, TocsinError } from '@tocsin/core'
+import { type Envelope, native } from './envelopes.ts'
 
 /** Status of each code; a new one does not compile until it has one. */
 export const STATUS = {
@@ -57,9 +58,10 @@ function answerText(
 }
 
 /** Answers an expected refusal. */
-export function answerError(res: ServerResponse, error: TocsinError): void {
+export function answerError(res: ServerResponse, error: TocsinError, envelope?: Envelope): void {
   const seconds = error.retryAfterSeconds ?? RETRY_AFTER_SECONDS[error.code]
   answerFault(res, STATUS[error.code], error.code, error.message, {
+    envelope,
     requestId: error.requestId,
     details: error.details,
     ...(seconds !== undefined && {
@@ -69,9 +71,14 @@ export function answerError(res: ServerResponse, error: TocsinError): void {
 }
 
 /** Answers that this address knows other methods. */
-export function answerMethodNotAllowed(res: ServerResponse, allow: readonly string[], message: string): void {
+export function answerMethodNotAllowed(
+  res: ServerResponse,
+  allow: readonly string[],
+  message: string,
+  envelope?: Envelope,
+): void {
   const code = 'method_not_allowed'
-  answerFault(res, EDGE_STATUS[code], code, message, { headers: { Allow: allow.join(', ') } })
+  answerFault(res, EDGE_STATUS[code], code, message, { envelope, headers: { Allow: allow.join(', ') } })
 }
 
 /** Answers a bug of ours on a path that receives nothing. */
@@ -97,15 +104,22 @@ function answerFault(
   status: number,
   code: string,
   message: string,
-  more: { requestId?: string; details?: Record<string, unknown>; headers?: Headers },
+  more: {
+    requestId?: string | undefined
+    details?: Record<string, unknown> | undefined
+    headers?: Headers
+    envelope?: Envelope | undefined
+  },
 ): void {
   const requestId = more.requestId ?? requestIdOf(res) ?? newRequestId()
-  answerJson(
-    res,
+  const answer = (more.envelope ?? native).refused({
     status,
-    { ...more.details, success: false, error: { code, message }, requestId },
-    { ...more.headers, 'X-Request-Id': requestId },
-  )
+    code,
+    message,
+    requestId,
+    details: more.details,
+  })
+  answerJson(res, answer.status, answer.body, { ...more.headers, 'X-Request-Id': requestId })
 }
 
 /** The id this request already answers with. */

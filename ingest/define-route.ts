@@ -1,6 +1,7 @@
 import {
   type ApiScope,
   type Caller,
+  findHeaderFault,
   type Log,
   type OpenedTocsin,
   readJsonBody,
@@ -12,7 +13,7 @@ import { z } from 'zod'
 import { answerJson, answerJsonText, answerMarkdown, answerMethodNotAllowed, newRequestId } from './answer.ts'
 import { checkInput, queryReader } from './check-input.ts'
 import { idempotencyKeyOf, runOnce } from './idempotency.ts'
-import { collectBody, findHeaderFault, queryOf, readHeaders } from './read-body.ts'
+import { collectBody, queryOf, readHeaders } from './read-body.ts'
 
 type Method = 'get' | 'post' | 'patch' | 'put' | 'delete'
 

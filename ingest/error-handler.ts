@@ -1,17 +1,18 @@
 import { type Log, TocsinError } from '@tocsin/core'
 import type { ErrorRequestHandler, Response } from 'express'
 import { answerError, answerInternalError, newRequestId, requestIdOf } from './answer.ts'
+import { envelopeAt } from './envelopes.ts'
 import { SenderGone } from './read-body.ts'
 
 /** On receiving paths a fault of ours is a 503: senders try again after it, but give up after a 500. */
 export function receivingErrorHandler(log: Log): ErrorRequestHandler {
   return handleWith({
-    refusal: (error, res) => answerError(res, error),
+    refusal: (error, res) => answerError(res, error, envelopeAt(res.req.url ?? '')),
     bug: (error, res) => {
       const requestId = newRequestId()
       log('error', 'receiving failed', { requestId, err: error })
       const message = 'Not taken, through a fault of ours: send it again.'
-      answerError(res, new TocsinError('unavailable', message, { requestId }))
+      answerError(res, new TocsinError('unavailable', message, { requestId }), envelopeAt(res.req.url ?? ''))
     },
   })
 }

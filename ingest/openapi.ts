@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { ANSWERED_CODES } from './answer.ts'
 import type { Operation } from './define-route.ts'
-import { type WebhookAddress, webhookAddresses } from './routes/webhooks.ts'
+import { methodsOf, type WebhookAddress, webhookAddresses } from './routes/webhooks.ts'
 import { MessageSchemaList, Received } from './schemas.ts'
+import { dropInExamples } from './webhook-examples.ts'
 
 const ReceivedWithId = z.object({ ...Received.shape, requestId: z.string() }).meta({ id: 'ReceivedWebhook' })
 
@@ -34,7 +35,9 @@ export function openApiDocument(operations: readonly Operation[]): OpenApiDocume
   }
 
   for (const address of webhookAddresses) {
-    for (const method of ['post', 'put']) add(address.path, method, describeAddress(address, method, schemas))
+    for (const method of ['POST', ...methodsOf(address.adapter)]) {
+      add(address.path, method.toLowerCase(), describeAddress(address, method, schemas))
+    }
   }
   for (const operation of operations) {
     add(`/api/v1${operation.path}`, operation.method, describeOperation(operation, schemas))
@@ -107,6 +110,7 @@ const PARAMETERS: Record<string, string> = {
   message: 'Id of the message, its `webhook-id`',
   type: 'Such as `incident.opened`',
   key: 'Id of the key',
+  plugin: 'Such as `grafana-irm-app`',
   reveal: 'Id of the reveal, from the answer that made the credential',
   projectId: 'Id of the project',
   adapter: 'The tool that sends, such as `generic`, `sentry` or `grafana`',
@@ -124,6 +128,7 @@ const idempotencyKey: Json = {
 const securitySchemes: Json = {
   apiKey: { type: 'http', scheme: 'bearer', description: 'An API key of the project, or of all projects' },
   webhookSecret: { type: 'apiKey', in: 'header', name: 'X-Webhook-Secret' },
+  gitpulseKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
 }
 
 const errorSchema: Json = {
@@ -170,45 +175,77 @@ const errorResponses: Json = Object.fromEntries(
 )
 
 function describeAddress(address: WebhookAddress, method: string, schemas: Record<string, unknown>): Json {
-  const query = address.path.startsWith('/api/v1/')
-    ? [
-        {
-          name: 'source',
-          in: 'query',
-          schema: { type: 'string' },
-          description: 'Id of the source, where the project has several of this tool',
-        },
-      ]
-    : []
+  const dropIn = address.adapter === undefined ? undefined : dropInExamples[address.adapter]
+  const description =
+    method === 'POST' ? (dropIn?.credential ?? CREDENTIAL_TEXT[address.credential]) : METHOD_TEXT[method]
+  const { status, example } = address.path.startsWith('/webhooks/')
+    ? dropInExamples.runframe!
+    : (dropIn ?? { status: 200, example: RECEIVED_EXAMPLE })
+  const schema =
+    example === RECEIVED_EXAMPLE ? jsonSchema(ReceivedWithId, 'output', schemas) : { type: 'object' }
+  const hasBody = method === 'POST' || method === 'PUT'
 
   return {
     tags: ['Webhooks'],
     summary: address.summary,
-    description: `${CREDENTIAL_TEXT[address.credential]}${method === 'put' ? ' PUT is for Grafana.' : ''}`,
-    operationId: method === 'put' ? `${address.id}ByPut` : address.id,
-    security: address.credential === 'request' ? [{ webhookSecret: [] }, { apiKey: [] }, {}] : [],
-    parameters: [...pathParameters(address.path), ...query],
-    requestBody: {
-      required: true,
-      description: 'What the tool sends, as it sends it; the example is that of `generic`',
-      content: {
-        'application/json': {
-          schema: {},
-          examples: {
-            fire: { value: { id: 'check-7', title: 'Checkout is down', severity: 'critical' } },
-            recover: { value: { id: 'check-7', title: 'Checkout is up', status: 'resolved' } },
-          },
-        },
+    description,
+    operationId:
+      method === 'POST' ? address.id : `${address.id}By${method[0]}${method.slice(1).toLowerCase()}`,
+    security:
+      dropIn?.security ??
+      (address.credential === 'request' ? [{ webhookSecret: [] }, { apiKey: [] }, {}] : []),
+    parameters: [...pathParameters(address.path), ...queryOfAddress(address)],
+    ...(hasBody && {
+      requestBody: {
+        required: true,
+        description: dropIn ? 'As it was sent before' : 'What the tool sends, as it sends it',
+        content: { 'application/json': { schema: {}, examples: dropIn?.bodies ?? GENERIC_BODIES } },
       },
-    },
+    }),
     responses: {
-      200: {
-        description: 'Committed to disk',
-        content: json(jsonSchema(ReceivedWithId, 'output', schemas), RECEIVED_EXAMPLE),
-      },
-      ...errorRefs(400, 401, 403, 413, 415, 429, 503),
+      [status]: { description: 'Committed to disk', content: json(schema, example) },
+      ...errorRefs(400, 401, 403, ...(schema.type === 'object' ? [404] : []), 413, 415, 429, 503),
     },
   }
+}
+
+/** What an address may say besides the body. */
+function queryOfAddress({ path, adapter }: WebhookAddress): Json[] {
+  if (adapter === undefined && !path.startsWith('/api/v1/')) return []
+  const source: Json = {
+    name: 'source',
+    in: 'query',
+    schema: { type: 'string' },
+    description: 'Id of the source, where the project has several of this tool',
+  }
+  const fields = adapter === 'grafana-irm' ? Object.entries(IRM_PARAMETERS) : []
+  return [
+    source,
+    ...fields.map(([name, description]) => ({ name, in: 'query', schema: { type: 'string' }, description })),
+  ]
+}
+
+const IRM_PARAMETERS = {
+  title: 'Title, or `json(a.b)` for a member of the body',
+  description: 'Longer text, or `json(a.b)`',
+  severity: '`critical`, `major`, `minor`, `pending` or any other word, or `json(a.b)`',
+  labels: 'Comma list; `k:v` and `k=v` are pairs, a bare word is true; or `json(a.b)`',
+  drill: '`true` for a try',
+  roomprefix: 'Kept as `metadata.roomPrefix`',
+  id: 'What is wrong, the same from opening to resolving, or `json(a.b)`',
+  action: 'Status word, such as `resolve`, or `json(a.b)`',
+  service: 'Affected service, or `json(a.b)`',
+}
+
+const GENERIC_BODIES = {
+  fire: { value: { id: 'check-7', title: 'Checkout is down', severity: 'critical' } },
+  recover: { value: { id: 'check-7', title: 'Checkout is up', status: 'resolved' } },
+}
+
+const METHOD_TEXT: Record<string, string> = {
+  PUT: 'Grafana may be set to PUT.',
+  GET: 'Uptime Kuma may be set to GET: `msg`, `heartbeat` and `monitor` as parameters.',
+  OPTIONS: 'The handshake of CloudEvents: a sender asks with `WebHook-Request-Origin` whether it may send.',
 }
 
 const CREDENTIAL_TEXT = {

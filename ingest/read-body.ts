@@ -62,25 +62,6 @@ export function collectBody(req: IncomingMessage, fault?: TocsinError): Promise<
   })
 }
 
-/** What the headers alone tell against a JSON body; undefined where nothing. */
-export function findHeaderFault(headers: ReadonlyMap<string, readonly string[]>): TocsinError | undefined {
-  if (headers.has('content-encoding')) {
-    return new TocsinError(
-      'unsupported_media_type',
-      'The header Content-Encoding is not taken: send the body as it is, without compression.',
-    )
-  }
-
-  const contentType = headers.get('content-type') ?? []
-  if (contentType.length !== 1 || !isJson(contentType[0]!)) {
-    return new TocsinError(
-      'unsupported_media_type',
-      'The header Content-Type is missing or names no JSON: send Content-Type: application/json, in UTF-8.',
-    )
-  }
-  return undefined
-}
-
 /**
  * The headers as they came: one entry per line received. Made from the raw list, since Node's own objects join or
  * drop repeats and a header may be called `__proto__`.
@@ -101,16 +82,6 @@ export function readHeaders(rawHeaders: readonly string[]): Map<string, string[]
 export function queryOf({ url = '' }: IncomingMessage): URLSearchParams {
   const question = url.indexOf('?')
   return new URLSearchParams(question === -1 ? '' : url.slice(question + 1))
-}
-
-/** `application/json` or `…+json`, with any parameters but a charset that is not UTF-8. */
-function isJson(contentType: string): boolean {
-  const [type = '', ...parameters] = contentType.toLowerCase().split(';')
-  if (!/^(application\/json|[a-z0-9!#$&^_.+-]+\/[a-z0-9!#$&^_.+-]+\+json)$/.test(type.trim())) return false
-  return parameters.every((parameter) => {
-    const [name = '', value = ''] = parameter.split('=').map((part) => part.trim())
-    return name !== 'charset' || /^"?utf-?8"?$/.test(value)
-  })
 }
 
 function tooLarge(): TocsinError {

@@ -19,6 +19,8 @@ import {
   type ApiPostmortem,
   type ApiPostmortemFacts,
   type ApiPostmortemInput,
+  type ApiPreview,
+  type ApiPreviewInput,
   type ApiProject,
   type ApiProjectInput,
   type ApiProjectPatch,
@@ -244,6 +246,52 @@ export const SourcePatch = z.strictObject({
   enabled: z.boolean().optional(),
   settings: SourceSettingsInput.optional(),
 }) satisfies z.ZodType<ApiSourcePatch>
+
+export const PreviewInput = z.strictObject({
+  adapter: z.enum(adapterSlugs),
+  mapping: settingsFields.mapping.optional().describe('Absent: that of the source the project has'),
+  sample: z
+    .unknown()
+    .refine((sample) => sample !== undefined, 'send a body as the tool sends it')
+    .describe('A body as the tool sends it'),
+}) satisfies z.ZodType<ApiPreviewInput>
+
+export const Preview = z
+  .object({
+    events: z.array(
+      z.object({
+        kind: EventKind,
+        test: z.boolean().describe("The tool's own test message"),
+        signalKey: z.string().nullable(),
+        episode: z.string().nullable(),
+        externalId: z.string().nullable(),
+        title: z.string(),
+        description: z.string().nullable(),
+        severity: Severity,
+        sourceSeverity: z.string().nullable(),
+        sourceStatus: z.string().nullable(),
+        eventTime: time,
+        sourceTime: z.string().nullable(),
+        url: z.string().nullable(),
+        monitor: z.object({
+          id: z.string().nullable(),
+          name: z.string().nullable(),
+          url: z.string().nullable(),
+        }),
+        services: z.array(z.string()),
+        customerImpact: z.boolean(),
+        labels: z.record(z.string(), z.string()),
+        metadata: z.record(z.string(), z.unknown()),
+        drill: z.boolean(),
+      }),
+    ),
+    decisions: z
+      .array(
+        z.object({ outcome: Outcome, rule: z.string(), text: z.string(), incidentId: z.string().nullable() }),
+      )
+      .describe('One per event; `incidentId` is null where it would make one'),
+  })
+  .meta({ id: 'Preview' }) satisfies z.ZodType<ApiPreview>
 
 export const RotateInput = z.strictObject({
   overlapMinutes: minutes.optional().describe('How long the old credential stays valid'),

@@ -17,6 +17,7 @@ export const ROUTES: Record<keyof Tocsin, readonly [method: string, path: string
   updateSource: ['patch', '/projects/:project/sources/:source'],
   deleteSource: ['delete', '/projects/:project/sources/:source'],
   rotateSource: ['post', '/projects/:project/sources/:source/rotate'],
+  previewSource: ['post', '/projects/:project/sources/preview'],
   testSource: ['post', '/projects/:project/sources/:source/test'],
   revealSecret: ['post', '/projects/:project/reveals/:reveal'],
 

@@ -7,6 +7,7 @@ export const alertmanager: Adapter = {
   slug: 'alertmanager',
   name: 'Prometheus Alertmanager',
   defaults: { address: 'project', grouping: 'project', reopenWindowMinutes: 5 },
+  marks: ['alerts'],
 
   credentialHeaders: () => ['authorization', 'x-webhook-secret'],
 
@@ -19,6 +20,17 @@ export const alertmanager: Adapter = {
     headers: { 'content-type': 'application/json', authorization: `Bearer ${secret}` },
     body: alertGroupBody(kind, { id, at }, { group: { version: '4' } }),
   }),
+
+  says: {
+    credential: 'bearer, basic, `X-Webhook-Secret`',
+    opens: 'alert firing',
+    acknowledges: null,
+    resolves: 'alert resolved',
+    identity:
+      'An alert is its labels (`fingerprint`), an outage its `startsAt`. Labels that change, such as a value, make another alert.',
+    retries:
+      'Network errors and 5xx until the next group interval; an alert that still fires is sent again after it anyway.',
+  },
 
   setup: [
     'Open alertmanager.yml and add a receiver with a `webhook_configs` entry.',

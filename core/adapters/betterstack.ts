@@ -48,6 +48,7 @@ export const betterstack: Adapter = {
   slug: 'betterstack',
   name: 'Better Stack',
   defaults: { address: 'token', grouping: 'project', reopenWindowMinutes: 5 },
+  marks: ['data', 'attributes', 'started_at'],
   informs: ['*'],
 
   credentialHeaders: () => ['authorization', 'x-webhook-secret'],
@@ -85,6 +86,15 @@ export const betterstack: Adapter = {
         },
       }),
     }
+  },
+
+  says: {
+    credential: 'token in the address; or bearer, basic, `X-Webhook-Secret`',
+    opens: 'started, reopened',
+    acknowledges: 'acknowledged',
+    resolves: 'resolved',
+    identity: 'A monitor is its id, an outage the id of its incident.',
+    retries: 'Not documented.',
   },
 
   setup: [

@@ -14,11 +14,18 @@ import {
 } from './clean.ts'
 import { anything } from './fields.ts'
 import { newEvent } from './new-event.ts'
-import { readParameter } from './parameters.ts'
+import { readFlag, readParameter } from './parameters.ts'
 import { readLabels } from './read-labels.ts'
 import { readTime } from './read-time.ts'
 import { readOwnSeverity } from './severity.ts'
-import { hasBasic, hasBearer, hasSecretHeader, header } from './signatures.ts'
+import {
+  hasBasic,
+  hasBearer,
+  hasSecretHeader,
+  hasStandardSignature,
+  header,
+  STANDARD_HEADERS,
+} from './signatures.ts'
 import { readStatus } from './status-words.ts'
 
 const DELIVERY_WINDOW_MS = 72 * 60 * 60 * 1000
@@ -60,11 +67,15 @@ export const generic: Adapter = {
   name: 'Generic webhook',
   // What is sent by hand means what it says: a new firing is a new incident.
   defaults: { address: 'project', grouping: 'project', reopenWindowMinutes: 0 },
+  marks: null,
 
-  credentialHeaders: () => ['x-webhook-secret', 'authorization'],
+  credentialHeaders: () => ['x-webhook-secret', 'authorization', ...STANDARD_HEADERS],
 
   verify: (request, secret) =>
-    hasSecretHeader(request, secret) || hasBearer(request, secret) || hasBasic(request, secret),
+    // A wrong signature is not made good by a right password.
+    request.headers.has('webhook-signature')
+      ? hasStandardSignature(request, secret)
+      : hasSecretHeader(request, secret) || hasBearer(request, secret) || hasBasic(request, secret),
 
   parse(body, request, settings) {
     const fields = withParameters(FIELDS.parse(body), request, settings)
@@ -86,6 +97,17 @@ export const generic: Adapter = {
       action: kind === 'fire' ? 'trigger' : 'resolve',
     }),
   }),
+
+  says: {
+    credential:
+      '`X-Webhook-Secret`, bearer, basic, Standard Webhooks signature, or an API key with `events:write`',
+    opens: 'any other action',
+    acknowledges: '`acknowledge`',
+    resolves: '`resolve`',
+    identity:
+      '`id` names what is wrong, the same from the trigger to the resolve; without one the title does.',
+    retries: 'As your script does; `Idempotency-Key` or `webhook-id` makes a repeat safe for 72 hours.',
+  },
 
   setup: [
     'Send a POST with the header `Content-Type: application/json` to {url}.',
@@ -144,10 +166,10 @@ function toEvent(fields: Fields, settings: SourceSettings): AlertEvent {
       fields.services,
       fields.affected_services,
     ),
-    customerImpact: isTrue(fields.customer_impact),
+    customerImpact: readFlag(fields.customer_impact),
     labels: allLabels(fields),
     metadata: readMetadata(fields),
-    drill: isTrue(fields.drill),
+    drill: readFlag(fields.drill),
   })
 }
 
@@ -169,7 +191,7 @@ function titleOfKnownAlert(kind: AlertEvent['kind'], id: string | null): string 
 }
 
 function readDelivery(request: HookRequest): ParsedRequest['delivery'] {
-  const key = cleanId(header(request, 'idempotency-key'))
+  const key = cleanId(header(request, 'idempotency-key')) ?? cleanId(header(request, 'webhook-id'))
   return key === null ? null : { key, windowMs: DELIVERY_WINDOW_MS }
 }
 
@@ -191,8 +213,4 @@ function allLabels(fields: Fields): AlertEvent['labels'] {
 function readMetadata(fields: Fields): Record<string, unknown> {
   const rest = Object.entries(fields).filter(([name]) => !Object.hasOwn(FIELDS.shape, name))
   return cleanMetadata({ ...Object.fromEntries(rest), ...(isObject(fields.metadata) ? fields.metadata : {}) })
-}
-
-function isTrue(value: unknown): boolean {
-  return value === true || (typeof value === 'string' && value.trim().toLowerCase() === 'true')
 }

@@ -5,13 +5,19 @@ import { alertGroupBody, isAlertGroup, parseAlertGroup } from './alert-group.ts'
 import { cleanServices, cleanText, cleanUrl, firstText, isObject, LIMITS } from './clean.ts'
 import { anything, someDescription, someId, someLabels, someList, someTitle, someWord } from './fields.ts'
 import { newEvent } from './new-event.ts'
-import { readTime } from './read-time.ts'
 import { readSeverity } from './severity.ts'
-import { hasBasic, hasBearer, hasHmacSha256, hasSecretHeader, header, hmacSha256 } from './signatures.ts'
+import {
+  hasBasic,
+  hasBearer,
+  hasHmacSha256,
+  hasSecretHeader,
+  header,
+  hmacSha256,
+  isRecent,
+} from './signatures.ts'
 import { readStatus, type StatusWords } from './status-words.ts'
 
 const DEFAULT_SIGNATURE_HEADER = 'x-grafana-alerting-signature'
-const SIGNED_TIME_TOLERANCE_MS = 300_000
 
 /**
  * Dashboard alerting, Grafana 8 and older.
@@ -46,6 +52,7 @@ export const grafana: Adapter = {
   defaults: { address: 'project', grouping: 'project', reopenWindowMinutes: 5 },
   informs: ['no_data', 'paused', 'pending'],
   methods: ['PUT'],
+  marks: ['alerts', 'ruleId', 'evalMatches'],
 
   credentialHeaders: (settings) => [
     signatureHeader(settings),
@@ -83,6 +90,16 @@ export const grafana: Adapter = {
     }
   },
 
+  says: {
+    credential: 'HMAC (Grafana 12, also with a timestamp header), `X-Webhook-Secret`, bearer, basic',
+    opens: 'alert firing; legacy `alerting`',
+    acknowledges: null,
+    resolves: 'alert resolved; legacy `ok`',
+    identity:
+      'An alert is its labels (`fingerprint`), an outage its `startsAt`; legacy alerts are organisation and rule.',
+    retries: 'Not at once; an alert that still fires is sent again with the next group interval.',
+  },
+
   setup: [
     'In Grafana, open Alerting > Contact points and add a contact point of the type Webhook.',
     'Set its URL to {url}.',
@@ -99,10 +116,7 @@ function hasSignature(request: HookRequest, secret: string, settings: SourceSett
 
   // What is signed is the text of the header, so that text is what counts.
   const seconds = header(request, settings.timestampHeader)
-  const signedAt = readTime(seconds)
-  if (signedAt === null) return false
-  const age = Math.abs(Date.parse(request.receivedAt) - Date.parse(signedAt))
-  return age <= SIGNED_TIME_TOLERANCE_MS && hasHmacSha256(request.rawBody, signature, secret, `${seconds}:`)
+  return isRecent(request, seconds) && hasHmacSha256(request.rawBody, signature, secret, `${seconds}:`)
 }
 
 function signatureHeader(settings: SourceSettings): string {

@@ -21,6 +21,11 @@ export function readParameter(
   return path === undefined ? given : valueAt(body, path.split('.'))
 }
 
+/** Whether a value says yes. */
+export function readFlag(value: unknown): boolean {
+  return value === true || (typeof value === 'string' && value.trim().toLowerCase() === 'true')
+}
+
 function mapped(mapping: SourceSettings['mapping'], name: string): string | null {
   return mapping !== null && Object.hasOwn(mapping, name) ? (mapping[name] ?? null) : null
 }

@@ -1,10 +1,92 @@
 import { isUtf8 } from 'node:buffer'
 import secureJson from 'secure-json-parse'
 import { TocsinError } from '../errors.ts'
+import type { HookRequest } from '../types.ts'
+import type { BodyKind } from './adapter.ts'
 
 const MAX_DEPTH = 64
 /** Every integer with fewer digits than this is exact as a number. */
 const UNSAFE_DIGITS = 16
+
+/** What the headers alone tell against a body, where JSON and these kinds are taken; undefined where nothing. */
+export function findHeaderFault(
+  headers: ReadonlyMap<string, readonly string[]>,
+  bodies: readonly BodyKind[] = [],
+): TocsinError | undefined {
+  if (bodies.includes('any')) return undefined
+  if (headers.has('content-encoding')) {
+    return new TocsinError(
+      'unsupported_media_type',
+      'The header Content-Encoding is not taken: send the body as it is, without compression.',
+    )
+  }
+
+  const contentType = headers.get('content-type') ?? []
+  if (contentType.length !== 1 || !isTaken(contentType[0]!, bodies)) {
+    return new TocsinError(
+      'unsupported_media_type',
+      'The header Content-Type is missing or names no JSON: send Content-Type: application/json, in UTF-8.',
+    )
+  }
+  return undefined
+}
+
+/** `application/json`, `…+json` or one of these kinds, with any parameters but a charset that is not UTF-8. */
+function isTaken(contentType: string, bodies: readonly BodyKind[]): boolean {
+  const [type = '', ...parameters] = contentType.toLowerCase().split(';')
+  const name = type.trim()
+  const isKnown =
+    /^(application\/json|[a-z0-9!#$&^_.+-]+\/[a-z0-9!#$&^_.+-]+\+json)$/.test(name) ||
+    (name === 'application/x-www-form-urlencoded' && bodies.includes('form')) ||
+    (name === 'multipart/form-data' && bodies.includes('multipart')) ||
+    (name.startsWith('text/') && bodies.includes('text'))
+  return isKnown && parameters.every(isUtf8Parameter)
+}
+
+function isUtf8Parameter(parameter: string): boolean {
+  const [name = '', value = ''] = parameter.split('=').map((part) => part.trim())
+  return name !== 'charset' || /^"?utf-?8"?$/.test(value)
+}
+
+/**
+ * The body of a request: JSON, the JSON in a form's `data` or `payload`, or the fields of a form. What calls itself form
+ * or text but is written as JSON is read as JSON: templates of monitoring tools often leave the type to chance.
+ * A GET has its parameters in place of a body. A promise only where the body is multipart.
+ * Throws TocsinError `malformed_body`.
+ */
+export function readBody(request: HookRequest): unknown {
+  const type = request.headers.get('content-type')?.[0]
+  if (request.method !== 'GET' && (type === undefined || /json/i.test(type)))
+    return readJsonBody(request.rawBody)
+
+  const { rawBody } = request
+  if (type !== undefined && /^multipart\/form-data/i.test(type))
+    return multipartFields(rawBody, type).then(ofForm)
+  const isForm = request.method === 'GET' || /^application\/x-www-form-urlencoded/i.test(type ?? '')
+  const isJson = /^\s*[{[]/.test(rawBody.toString('latin1', 0, 64))
+  if (!isForm || isJson) return readJsonBody(rawBody)
+  if (!isUtf8(rawBody)) throw malformed('The form is not UTF-8 text: send it encoded as UTF-8.')
+  return ofForm([...new URLSearchParams(rawBody.toString('utf8'))])
+}
+
+/** The fields of a form; one that wraps the whole body is unwrapped. */
+function ofForm(fields: readonly (readonly [string, string])[]): unknown {
+  const [only] = fields
+  if (only && fields.length === 1 && (only[0] === 'data' || only[0] === 'payload')) {
+    return readJsonBody(Buffer.from(only[1]))
+  }
+  return Object.fromEntries(fields.filter(([name]) => name !== '__proto__' && name !== 'constructor'))
+}
+
+/** Text fields of a multipart body; files are left out. */
+async function multipartFields(rawBody: Buffer, type: string): Promise<[string, string][]> {
+  const form = await new Response(Uint8Array.from(rawBody), { headers: { 'content-type': type } })
+    .formData()
+    .catch(() => {
+      throw malformed('The form cannot be read: send multipart/form-data with the boundary its header names.')
+    })
+  return [...form].filter((field): field is [string, string] => typeof field[1] === 'string')
+}
 
 /**
  * JSON from the bytes of a request, without prototype keys. A byte order mark of UTF-8 is skipped by the parser.

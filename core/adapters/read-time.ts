@@ -16,10 +16,18 @@ export function readTime(value: unknown): string | null {
   if (typeof value !== 'string' || value.length > 80) return null
 
   const text = value.trim()
-  return DIGITS.test(text) ? fromEpoch(Number(text)) : fromDateTime(text)
+  if (DIGITS.test(text)) return fromEpoch(Number(text))
+  const milliseconds = ofDateTime(text)
+  return milliseconds === null ? null : fromMilliseconds(milliseconds)
 }
 
-function fromDateTime(text: string): string | null {
+/** Whether a text is a moment at all, also where it is one no sender can mean, such as Go's year 1. */
+export function isTime(text: string): boolean {
+  return text.length <= 80 && (DIGITS.test(text.trim()) || ofDateTime(text.trim()) !== null)
+}
+
+/** Milliseconds since 1970. */
+function ofDateTime(text: string): number | null {
   const parts = DATE_TIME.exec(text)
   if (!parts) return null
 
@@ -30,7 +38,7 @@ function fromDateTime(text: string): string | null {
 
   const milliseconds = Number((parts[7] ?? '0').slice(0, 3).padEnd(3, '0'))
   const local = Date.UTC(year, month - 1, day, hour, minute, second, milliseconds)
-  return fromMilliseconds(local - offset(parts))
+  return local - offset(parts)
 }
 
 function daysIn(year: number, month: number): number {

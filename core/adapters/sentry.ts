@@ -172,6 +172,7 @@ export const sentry: Adapter = {
   slug: 'sentry',
   name: 'Sentry',
   defaults: { address: 'project', grouping: 'project', reopenWindowMinutes: 5 },
+  marks: ['data', 'installation', 'event', 'project_slug', 'triggering_rules'],
   informs: ['*'],
 
   credentialHeaders: () => ['sentry-hook-signature'],
@@ -211,6 +212,17 @@ export const sentry: Adapter = {
       },
       body,
     }
+  },
+
+  says: {
+    credential:
+      '`Sentry-Hook-Signature` (HMAC-SHA256 of the body); for the legacy WebHooks plugin the token in the address',
+    opens: 'issue created or unresolved; issue alert; metric alert; every event of the legacy plugin',
+    acknowledges: null,
+    resolves: 'issue resolved; metric alert resolved',
+    identity:
+      'The id of the issue: its alerts, its resolution and the legacy plugin meet. A metric alert is its own id.',
+    retries: 'An internal integration nothing; it waits 1 s for the answer.',
   },
 
   setup: [

@@ -1,8 +1,12 @@
 import { createHmac, hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { HookRequest } from '../types.ts'
+import { readTime } from './read-time.ts'
 
 /** Known to nobody outside this process, so that how far two digests agree tells an observer nothing. */
 const COMPARISON_KEY = randomBytes(32).toString('hex')
+
+/** How far a signed time may be from the arrival: what is older may be a replay of a request somebody caught. */
+const SIGNED_TIME_TOLERANCE_MS = 300_000
 
 /** The value of a header that came exactly once. */
 export function header(request: HookRequest, name: string): string | undefined {
@@ -40,6 +44,31 @@ export function hasHmacSha256(
   if (signature === undefined || secret === '') return false
   return sameText(signature, hmacSha256(content, secret, prefix))
 }
+
+/** Whether a signed time, as sent, is within five minutes of the arrival. */
+export function isRecent(request: HookRequest, sentAt: string | undefined): boolean {
+  const time = readTime(sentAt)
+  return (
+    time !== null && Math.abs(Date.parse(request.receivedAt) - Date.parse(time)) <= SIGNED_TIME_TOLERANCE_MS
+  )
+}
+
+/**
+ * Whether the three headers of Standard Webhooks vouch for the body, under a secret of that form (`whsec_…`).
+ * https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+ */
+export function hasStandardSignature(request: HookRequest, secret: string): boolean {
+  const [id, sentAt, signatures] = STANDARD_HEADERS.map((name) => header(request, name))
+  if (id === undefined || signatures === undefined || !secret.startsWith('whsec_')) return false
+  const key = Buffer.from(secret.slice('whsec_'.length), 'base64')
+  if (key.length === 0 || !isRecent(request, sentAt)) return false
+
+  const expected = `v1,${createHmac('sha256', key).update(`${id}.${sentAt}.`).update(request.rawBody).digest('base64')}`
+  return signatures.split(' ').some((signature) => sameText(signature, expected))
+}
+
+/** The id, the time and the signature of a Standard Webhook. */
+export const STANDARD_HEADERS = ['webhook-id', 'webhook-timestamp', 'webhook-signature'] as const
 
 /** Lower-case hex HMAC-SHA256 of `prefix` and the content. */
 export function hmacSha256(content: Buffer | string, secret: string, prefix = ''): string {

@@ -65,6 +65,7 @@ export function applyDecision(
   }
   if (decision.outcome === 'duplicate') {
     countRepeat(picture, decided)
+    if (decision.amends) amend(picture, decided)
     return decided
   }
 
@@ -518,6 +519,16 @@ function rememberOnSignal(picture: Picture, event: DecidedEvent): void {
     signal.titleHash = event.titleHash
     signal.monitor = event.monitor
   }
+  picture.touchSignal(signal)
+}
+
+/** D3: texts and names are updated; nothing else changes. */
+function amend(picture: Picture, event: DecidedEvent): void {
+  picture.amended.push(event)
+  const signal = event.signalId === null ? undefined : picture.signals.get(event.signalId)
+  if (!signal || event.kind !== 'fire') return
+  signal.title = event.title
+  signal.monitor = event.monitor
   picture.touchSignal(signal)
 }
 

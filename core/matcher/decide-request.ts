@@ -5,6 +5,7 @@ import type { Decision } from './decision.ts'
 import { addTimeline, firingCount, incidentById } from './lifecycle.ts'
 import { checkLimit } from './limit.ts'
 import type { Picture } from './picture.ts'
+import { settleRecovery } from './recover.ts'
 import type { DecidedEvent, IncidentState, MatchContext, MatchEvent } from './state.ts'
 import { ms } from './time.ts'
 
@@ -54,7 +55,9 @@ export function decideRequest(picture: Picture, input: RequestInput, context: Ma
 
   const repeated = repeatedBy(picture, input)
   const foreseen =
-    repeated === null && input.hourlyLimit !== null ? input.events.map((e) => decide(e, picture)) : []
+    repeated === null && input.hourlyLimit !== null
+      ? input.events.map((e) => decide(settleRecovery(e, picture), picture))
+      : []
   const isDuplicate =
     repeated !== null ||
     (foreseen.length > 0 && foreseen.every((decision) => decision.outcome === 'duplicate'))
@@ -74,7 +77,10 @@ export function decideRequest(picture: Picture, input: RequestInput, context: Ma
     { type: 'source', id: input.sourceId, name: input.sourceName },
     context,
   )
-  const decided = input.events.map((event) => applyDecision(picture, fold, event, decide(event, picture)))
+  const decided = input.events.map((said) => {
+    const event = settleRecovery(said, picture)
+    return applyDecision(picture, fold, event, decide(event, picture))
+  })
   if (input.group) applyGroup(picture, fold, input, input.group, decided)
   endRequest(picture, fold)
   if (decided.some((event) => event.outcome !== 'duplicate') || decided.length === 0)

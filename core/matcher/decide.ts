@@ -31,7 +31,8 @@ export function decide(event: MatchEvent, picture: Picture): Decision {
   const stretch = counts ? decision.stretch : 0
   const seen = picture.seenKeys.get(key)
   if (seen !== undefined && seen >= stretch) {
-    return { ...verdict('duplicate', [...decision.receipt, 'D2']), key, stretch }
+    const rule = event.upsert ? 'D3' : 'D2'
+    return { ...verdict('duplicate', [...decision.receipt, rule]), key, stretch, amends: event.upsert }
   }
   return { ...decision, key, stretch }
 }

@@ -57,10 +57,12 @@ export interface Decision {
   key: string | null
   stretch: number
   late: boolean
+  /** The repeat updates the stored event it repeats (D3). */
+  amends: boolean
 }
 
 export function verdict(outcome: Outcome, receipt: string[], actions: Action[] = [], stretch = 0): Decision {
-  return { outcome, receipt, actions, key: null, stretch, late: outcome === 'late' }
+  return { outcome, receipt, actions, key: null, stretch, late: outcome === 'late', amends: false }
 }
 
 export function incidentOf(occurrence: OccurrenceState, picture: Picture): IncidentState {

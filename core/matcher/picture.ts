@@ -42,6 +42,8 @@ export class Picture {
   /** Repeats to count on the event they repeat (D6). */
   readonly repeats: ({ eventKey: string; stretch: number; at: string } | { eventId: string; at: string })[] =
     []
+  /** Repeats that update the event they repeat (D3). */
+  readonly amended: DecidedEvent[] = []
   /** Events of waiting recoveries that have found their fire (R5): the orphan's id is its event's. */
   readonly usedOrphans: { eventId: string; incidentId: string }[] = []
   /** Entries of the log that are no events. */

@@ -76,7 +76,38 @@ function recoverOfCountedStretch(
     return recoverOfClosed(event, own, picture, counter, isOlder ? 'T4' : 'T8')
   }
 
+  const paired =
+    event.upsert && event.policy.resolveScope === 'signal'
+      ? alertOfMonitor(event, signal, picture)
+      : undefined
+  if (paired) return close(event, paired, picture, counter, ['R4', 'R1'])
   return waiting(event, isOlder ? ['T4', 'R5'] : ['R5'], counter)
+}
+
+/** R4: the latest alert of the same monitor; without one, the only alert there is, if it names no monitor either. */
+function alertOfMonitor(
+  event: MatchEvent,
+  signal: SignalState | undefined,
+  picture: Picture,
+): OccurrenceState | undefined {
+  const firing = firingOfSource(event, picture)
+  const { id } = event.monitor
+  if (id !== null) {
+    const ofMonitor = firing.filter((o) => o.monitorId === id && !comesBefore(event, o))
+    return latest(ofMonitor, startOfOccurrence)
+  }
+  const [only, ...others] = firing
+  return signal === undefined && others.length === 0 && only?.monitorId === null ? only : undefined
+}
+
+/**
+ * D3: a recovery said to be of the moment its own alert began (Grafana's template sends the start for both) ends when
+ * it arrives, else the outage would have lasted no time.
+ */
+export function settleRecovery(event: MatchEvent, picture: Picture): MatchEvent {
+  if (!event.upsert || event.kind !== 'recover' || event.signalId === null) return event
+  const isStart = picture.occurrences(event.signalId).some((o) => o.firedAt === event.at)
+  return isStart ? { ...event, at: event.receivedAt, firedAt: event.receivedAt, timeInferred: true } : event
 }
 
 /** Unmatched, and kept for a fire that may still come, where times can tell whose it was (R5). */
@@ -123,9 +154,7 @@ function looseRecover(
   stretch: number,
   picture: Picture,
 ): Decision {
-  const ofSource = [...picture.firing()].filter(
-    (o) => o.sourceId === event.sourceId && incidentOf(o, picture).drill === event.drill,
-  )
+  const ofSource = firingOfSource(event, picture)
   if (!event.anonymous) {
     const only = ofSource.length === 1 ? ofSource[0] : undefined
     return only?.anonymous
@@ -142,6 +171,12 @@ function looseRecover(
     return verdict('unmatched', ['R3'], [], stretch)
   }
   return verdict('recovered', ['R3'], [{ do: 'close-incident', incident: only }], stretch)
+}
+
+function firingOfSource(event: MatchEvent, picture: Picture): OccurrenceState[] {
+  return [...picture.firing()].filter(
+    (o) => o.sourceId === event.sourceId && incidentOf(o, picture).drill === event.drill,
+  )
 }
 
 /**

@@ -124,6 +124,10 @@ export interface MatchEvent {
   anonymous: boolean
   /** A recovery without id or with an unknown one may still find its signal (R3). */
   looseRecovery: boolean
+  /** GitPulse's shape: a repeat updates what is stored (D3), a recovery may find its alert by the monitor (R4). */
+  upsert: boolean
+  bodyNotRead: boolean
+  /** What a recovery is found by besides its id: the title (R3), or for `upsert` the monitor (R4). */
   titleHash: string
   episode: string | null
   episodeStart: string | null

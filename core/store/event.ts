@@ -72,6 +72,28 @@ export function* countRepeat(
     : yield* run(repeatByKey, { key: eventKeyHash(repeat.eventKey), stretch: repeat.stretch, at: repeat.at })
 }
 
+const amendByKey = statement<
+  { key: string; stretch: number; title: string; description: string | null; data: string },
+  unknown
+>((db, p) =>
+  db
+    .updateTable('event')
+    .set({ title: p('title'), description: p('description'), data: p('data') })
+    .where('event_key', '=', p('key'))
+    .where('stretch', '=', p('stretch')),
+)
+
+/** A repeat brings newer texts for the event it repeats (D3). */
+export function* amendEvent(event: DecidedEvent): Work<number> {
+  return yield* run(amendByKey, {
+    key: eventKeyHash(event.eventKey!),
+    stretch: event.stretch,
+    title: event.title,
+    description: event.description,
+    data: JSON.stringify(dataOf(event)),
+  })
+}
+
 const recoverOrphan = statement<{ id: string; incidentId: string }, unknown>((db, p) =>
   db
     .updateTable('event')
@@ -146,5 +168,6 @@ function flagsOf(event: DecidedEvent): string[] {
   if (event.backfilled) flags.push('backfilled')
   if (event.timeInferred) flags.push('timeInferred')
   if (event.late) flags.push('late')
+  if (event.bodyNotRead) flags.push('bodyNotRead')
   return flags
 }

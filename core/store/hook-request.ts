@@ -9,7 +9,7 @@ const MOST_UNAUTHORIZED = 50
 /** Bytes kept of a body that was refused. */
 const REFUSED_BYTES = 4096
 
-/** Headers worth keeping: what tells senders apart and what a replay needs. Everything else may hold a credential. */
+/** Headers worth keeping, besides CloudEvents' own: what tells senders apart and what a replay needs. Everything else may hold a credential. */
 const KEPT_HEADERS = new Set([
   'content-type',
   'content-encoding',
@@ -175,7 +175,7 @@ function withoutSecrets(request: HookRequest): string {
 function keptHeaders(request: HookRequest): Record<string, string> {
   const kept: Record<string, string> = {}
   for (const [name, values] of request.headers) {
-    if (KEPT_HEADERS.has(name)) kept[name] = values.join(', ').slice(0, 500)
+    if (KEPT_HEADERS.has(name) || name.startsWith('ce-')) kept[name] = values.join(', ').slice(0, 500)
   }
   return kept
 }

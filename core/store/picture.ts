@@ -3,7 +3,14 @@ import { type Selectable, sql } from 'kysely'
 import type { SlotKind } from '../matcher/limit.ts'
 import type { Picture } from '../matcher/picture.ts'
 import type { MatchEvent } from '../matcher/state.ts'
-import { countRepeat, eventKeyHash, eventRow, markOrphanRecovered, seenEventKeys } from './event.ts'
+import {
+  amendEvent,
+  countRepeat,
+  eventKeyHash,
+  eventRow,
+  markOrphanRecovered,
+  seenEventKeys,
+} from './event.ts'
 import {
   anyCurrentIncidents,
   currentIncidents,
@@ -118,6 +125,9 @@ export function* loadRequests(picture: Picture, requests: readonly RequestScope[
   const resolvedGroups = requests.filter((r) => r.group?.status === 'resolved')
   const limited = requests.filter((r) => r.hourlyLimit !== null)
   const recoversLoosely = withSignal.filter((event) => event.kind === 'recover' && event.looseRecovery)
+  const searches = withSignal.filter(
+    (event) => event.kind === 'recover' && (event.looseRecovery || event.upsert),
+  )
   const sources = unique(requests.map((r) => r.sourceId))
 
   const [signals, seen, delivered, groupRows, ofGroups, ofSource, current, anyCurrent, slots] =
@@ -130,7 +140,7 @@ export function* loadRequests(picture: Picture, requests: readonly RequestScope[
         sources,
         unique(resolvedGroups.flatMap((r) => r.events.flatMap((event) => event.senderGroup ?? []))),
       ),
-      firingOfSource(uniqueBy(recoversLoosely, (event) => `${event.sourceId} ${event.titleHash}`)),
+      firingOfSource(uniqueBy(searches, (event) => `${event.sourceId} ${event.titleHash}`)),
       currentIncidents(
         unique(requests.map((r) => r.projectId)),
         unique(withSignal.filter((event) => event.kind !== 'info').map((event) => event.groupKey)),
@@ -281,6 +291,7 @@ export function* savePicture(picture: Picture): Work<void> {
       { onConflict: { do: 'replace', columns: ['source_id', 'group_key'] } },
     ),
     ...picture.repeats.map(countRepeat),
+    ...picture.amended.map(amendEvent),
     ...picture.usedOrphans.map(markOrphanRecovered),
   )
 }

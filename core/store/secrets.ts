@@ -48,6 +48,11 @@ export function hashToken(text: string): string {
   return hash('sha256', text, 'base64url')
 }
 
+/** The same for a credential that names its source at the fixed address of an adapter: each has names of its own. */
+export function hashDropIn(adapter: string, secret: string): string {
+  return hashToken(`${adapter}/${secret}`)
+}
+
 /** 256 random bits as 43 characters that fit a URL and a header. */
 export function newSecret(random: Random): string {
   return random(32).toString('base64url')

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import type { Selectable } from 'kysely'
-import type { Adapter } from '../adapters/adapter.ts'
+import type { Adapter, TestRequest } from '../adapters/adapter.ts'
 import { adapterBySlug, adapters } from '../adapters/registry.ts'
 import type {
   ApiCredential,
@@ -16,11 +16,12 @@ import type {
 import { TocsinError } from '../errors.ts'
 import { changeSettings, effectivePolicy, NO_SETTINGS, readPolicy, readSettings } from '../policy.ts'
 import type { SecretRevealTable, SourceCredentialTable, SourceTable } from '../store/schema.ts'
-import { hashToken, newSecret, openSecret, sealSecret } from '../store/secrets.ts'
+import { hashDropIn, hashToken, newSecret, openSecret, type Random, sealSecret } from '../store/secrets.ts'
 import { all, insertRows, run, statement, updateRows, type Work } from '../store/statement.ts'
 import type { Caller, ReceiveAddress } from '../tocsin.ts'
 import type { AddressKind, HookRequest, SourceSettings } from '../types.ts'
 import { allow, type Core, can, change, cutPage, readPage } from './core.ts'
+import { resolveIncident } from './incidents.ts'
 import { configChanged, projectRow } from './projects.ts'
 import { healthOf } from './source-health.ts'
 
@@ -46,7 +47,7 @@ export async function createSource(
   const reveal = input.reveal ? newReveal(core, made.credential) : undefined
   await change(core, function* () {
     yield* configChanged(projectId)
-    yield* refuseTakenToken(made.credential)
+    yield* refuseTakenToken(made.source, made.credential)
     yield* insertRows('source', [made.source])
     yield* insertRows('source_credential', [made.credential])
     if (reveal) yield* keepReveal(core, reveal)
@@ -97,7 +98,9 @@ const credentialToReveal = statement<
     .select(['r.source_id', 'r.credential_id', 'c.sealed'])
     .where('r.project_id', '=', p('projectId'))
     .where('r.id', '=', p('id'))
-    .where('r.expires_at', '>', p('now')),
+    .where('r.expires_at', '>', p('now'))
+    // One that a rotation has ended is kept sealed for a while, but opens nothing any more.
+    .where(({ or, eb }) => or([eb('c.expires_at', 'is', null), eb('c.expires_at', '>', p('now'))])),
 )
 
 const dropReveal = statement<{ id: string }, unknown>((db, p) =>
@@ -180,7 +183,8 @@ export function newSource(
     created_at: createdAt,
     deleted_at: null,
   }
-  const secret = checkedSecret(input.secret, address) ?? newSecret(core.random)
+  const secret =
+    checkedSecret(input.secret, address, input.adapter) ?? newSecretFor(input.adapter, core.random)
   return { source, credential: newCredential(core, source, secret), secret }
 }
 
@@ -292,7 +296,8 @@ export async function rotateSource(
     yield* configChanged(projectId)
     const source = (yield* all(sourceById, { projectId, id: sourceId }))[0] ?? noSource()
     const address = source.address as AddressKind
-    const fresh = checkedSecret(input.secret, address) ?? newSecret(core.random)
+    const adapter = adapterOf(source.adapter)
+    const fresh = checkedSecret(input.secret, address, adapter) ?? newSecretFor(adapter, core.random)
     const overlap = input.overlapMinutes ?? (address === 'token' ? 0 : OVERLAP_MINUTES)
     const now = core.now().toISOString()
     const end = new Date(core.now().getTime() + overlap * 60_000).toISOString()
@@ -307,7 +312,7 @@ export async function rotateSource(
       }
     }
     const credential = newCredential(core, source, fresh)
-    yield* refuseTakenToken(credential)
+    yield* refuseTakenToken(source, credential)
     yield* insertRows('source_credential', [credential])
     const reveal = input.reveal ? newReveal(core, credential) : undefined
     if (reveal) yield* keepReveal(core, reveal)
@@ -317,7 +322,10 @@ export async function rotateSource(
   return showNewCredential(core, row, secret, reveal)
 }
 
-/** Sends a request as the tool would, through the real path, as a drill that opens and recovers (N3). */
+/**
+ * Sends a request as the tool would, through the real path, as a drill that opens and recovers (N3). Where the tool never
+ * says that it is over, the drill is resolved as by a person.
+ */
 export async function testSource(
   core: Core,
   caller: Caller,
@@ -338,12 +346,17 @@ export async function testSource(
   const answers: ApiReceived[] = []
   const at = core.now().toISOString()
   for (const kind of ['fire', 'recover'] as const) {
-    const test = adapter.testRequest(kind, { id, at, secret, settings })
+    const test = adapter.testRequest(kind, { id, at, secret, projectId, settings })
     if (!test) continue
     const { request, address } = hookRequestOf(row, secret, test, core.now().toISOString())
-    answers.push(await core.receive(request, address, undefined, { drill: true }))
+    const { echo: _, ...answer } = await core.receive(request, address, undefined, { drill: true })
+    answers.push(answer)
   }
   const incident = answers[0]?.incident ?? null
+  if (incident && adapter.says.resolves === null) {
+    const person: Caller = { ...caller, scopes: ['incidents:write'] }
+    await resolveIncident(core, person, projectId, incident.id, { note: 'The test is over.' })
+  }
   return {
     success: incident !== null,
     reference: incident?.reference ?? null,
@@ -355,7 +368,7 @@ export async function testSource(
 function hookRequestOf(
   row: SourceRow,
   secret: string,
-  test: { headers: Record<string, string>; body: string },
+  test: TestRequest,
   receivedAt: string,
 ): { request: HookRequest; address: ReceiveAddress } {
   const byToken = row.address === 'token'
@@ -366,7 +379,7 @@ function hookRequestOf(
       path: byToken
         ? `/api/webhooks/${row.adapter}/${secret}`
         : `/api/v1/webhooks/${row.project_id}/${row.adapter}`,
-      query: new URLSearchParams(),
+      query: new URLSearchParams(test.query),
       headers,
       rawBody: Buffer.from(test.body),
       receivedAt,
@@ -430,6 +443,8 @@ function urlOf(
   address: AddressKind,
   token: string,
 ): string {
+  const { path, dropIn } = adapterOf(adapter)
+  if (path && address === (dropIn ? 'project' : 'token')) return publicUrl + path.replace('{token}', token)
   return address === 'token'
     ? `${publicUrl}/api/webhooks/${adapter}/${token}`
     : `${publicUrl}/api/v1/webhooks/${projectId}/${adapter}`
@@ -457,22 +472,30 @@ function newCredential(
     id,
     source_id: source.id,
     project_id: source.project_id,
-    lookup_hash: source.address === 'token' ? hashToken(secret) : null,
+    lookup_hash: lookUpHash(source, secret),
     sealed: sealSecret(core.secretKey, secret, aad(id), core.random),
     created_at: core.now().toISOString(),
     expires_at: null,
   }
 }
 
-const sourcesWithToken = statement<{ hash: string }, { source_id: string }>((db, p) =>
-  db.selectFrom('source_credential').select('source_id').where('lookup_hash', '=', p('hash')),
+/** What its address alone finds a source by; null where the address names the project. */
+function lookUpHash(source: SourceRow, secret: string): string | null {
+  if (source.address === 'token') return hashToken(secret)
+  return adapterOf(source.adapter).dropIn ? hashDropIn(source.adapter, secret) : null
+}
+
+const sourcesWithHash = statement<{ hash: string }, { source_id: string; project_id: string }>((db, p) =>
+  db.selectFrom('source_credential').select(['source_id', 'project_id']).where('lookup_hash', '=', p('hash')),
 )
 
-/** A token alone says which source, so two cannot share one. */
-function* refuseTakenToken({ source_id, lookup_hash }: CredentialRow): Work<void> {
-  if (lookup_hash === null) return
-  const taken = yield* all(sourcesWithToken, { hash: lookup_hash })
-  if (taken.every((other) => other.source_id === source_id)) return
+/** What alone says which source cannot be shared: a token by two sources, a drop-in credential by two projects. */
+function* refuseTakenToken(source: SourceRow, { lookup_hash }: CredentialRow): Work<void> {
+  if (lookup_hash === null || !isAlone(adapterOf(source.adapter), source.address as AddressKind)) return
+  const taken = yield* all(sourcesWithHash, { hash: lookup_hash })
+  const isOwn = (other: (typeof taken)[number]) =>
+    other.source_id === source.id || (source.address !== 'token' && other.project_id === source.project_id)
+  if (taken.every(isOwn)) return
   throw new TocsinError('conflict', 'secret: this token is in use. Leave it out to get a new one.')
 }
 
@@ -480,7 +503,7 @@ function aad(credentialId: string): string {
   return `source_credential/${credentialId}/sealed`
 }
 
-function adapterOf(slug: string): Adapter {
+export function adapterOf(slug: string): Adapter {
   const adapter = adapterBySlug(slug)
   if (adapter) return adapter
   const known = adapters.map((a) => a.slug).join(', ')
@@ -490,13 +513,26 @@ function adapterOf(slug: string): Adapter {
   )
 }
 
-/** A token stands in a URL and is all that guards it; other secrets may be any text the sender made. */
-function checkedSecret(secret: string | undefined, address: AddressKind): string | undefined {
+/** Whether the credential alone tells the source: no project stands in the address or in the body. */
+function isAlone(adapter: Adapter, address: AddressKind): boolean {
+  return address === 'token' || (adapter.dropIn !== undefined && adapter.dropIn.projectId === undefined)
+}
+
+function newSecretFor(adapter: Adapter, random: Random): string {
+  return adapter.secretForm === 'hex32' ? random(16).toString('hex') : newSecret(random)
+}
+
+/** What alone tells the source is also all that guards it; other secrets may be any text the sender made. */
+function checkedSecret(
+  secret: string | undefined,
+  address: AddressKind,
+  adapter: Adapter,
+): string | undefined {
   if (secret === undefined) return undefined
-  if (address === 'token' && !/^[A-Za-z0-9_-]{20,200}$/.test(secret)) {
+  if (isAlone(adapter, address) && !/^[A-Za-z0-9_-]{20,200}$/.test(secret)) {
     throw new TocsinError(
       'invalid_request',
-      'secret: the token of an address needs 20 to 200 letters, digits, - or _. Leave it out to get one.',
+      'secret: what alone tells the source needs 20 to 200 letters, digits, - or _. Leave it out to get one.',
     )
   }
   if (secret.length < LEAST_SECRET || secret !== secret.trim()) {

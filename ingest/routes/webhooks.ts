@@ -1,5 +1,7 @@
 import {
   adapterBySlug,
+  adapters,
+  findHeaderFault,
   type HookRequest,
   type Log,
   type OpenedTocsin,
@@ -7,8 +9,9 @@ import {
 } from '@tocsin/core'
 import { type NextFunction, type Request, type Response, Router } from 'express'
 import { answerJson, answerMethodNotAllowed } from '../answer.ts'
+import { envelopeAt } from '../envelopes.ts'
 import { receivingErrorHandler } from '../error-handler.ts'
-import { collectBody, findHeaderFault, queryOf, readHeaders } from '../read-body.ts'
+import { collectBody, queryOf, readHeaders } from '../read-body.ts'
 
 type WebhookParams = Record<string, string>
 
@@ -19,8 +22,12 @@ export interface WebhookAddress {
   summary: string
   /** Where the credential is: among what the tool sends, or the token in the address. */
   credential: 'request' | 'address'
+  /** The tool, where the address is that of one alone. */
+  adapter?: string
   toAddress(params: WebhookParams, query: URLSearchParams): ReceiveAddress
 }
+
+const IRM_PATH = '/api/experimental/incoming-webhooks/grafana.incident.create'
 
 export const webhookAddresses: readonly WebhookAddress[] = [
   {
@@ -45,55 +52,138 @@ export const webhookAddresses: readonly WebhookAddress[] = [
   {
     id: 'receiveAtShortToken',
     path: '/webhooks/:token',
-    summary: 'Receive a webhook at the short address, where the source knows its tool',
+    summary:
+      "Receive a webhook at the short address, where the source knows its tool; answers in Runframe's shape",
     credential: 'address',
     toAddress: ({ token }) => ({ kind: 'token', token: token!, adapter: null }),
   },
+  dropIn(
+    'receiveGitPulse',
+    '/api/incidents/webhook/',
+    'gitpulse',
+    "Receive what was built for GitPulse's webhook",
+  ),
+  dropIn(
+    'receiveGrafanaIrm',
+    IRM_PATH,
+    'grafana-irm',
+    "Receive what was built for Grafana IRM's incoming webhook",
+  ),
+  dropIn(
+    'receiveGrafanaIrmPlugin',
+    `/api/plugins/:plugin/resources${IRM_PATH}`,
+    'grafana-irm',
+    'The same, below the path of the plugin',
+  ),
+  dropIn(
+    'receivePagerDutyEvent',
+    '/v2/enqueue',
+    'pagerduty-events',
+    "Receive an event of PagerDuty's Events API v2",
+  ),
+  dropIn(
+    'receivePagerDutyChange',
+    '/v2/change/enqueue',
+    'pagerduty-events',
+    "Receive a change event of PagerDuty's Events API v2; it only informs",
+  ),
 ]
 
-/** Answers 200 once what a webhook says is committed. */
+function dropIn(id: string, path: string, adapter: string, summary: string): WebhookAddress {
+  return {
+    id,
+    path,
+    adapter,
+    summary,
+    credential: 'request',
+    toAddress: (_, query) => ({ kind: 'drop-in', adapter, sourceId: query.get('source') || null }),
+  }
+}
+
+/** Answers 2xx once what a webhook says is committed. */
 export function webhookRoutes(tocsin: OpenedTocsin, log: Log, now: () => Date): Router {
   const router = Router({ caseSensitive: true })
 
-  for (const { path, toAddress } of webhookAddresses) {
+  router.use((req: Request, _res: Response, next: NextFunction) => {
+    // Grafana's page shows the address with a query that begins with `&` in place of a question mark.
+    if (req.url.includes(`${IRM_PATH}&`)) req.url = req.url.replace(`${IRM_PATH}&`, `${IRM_PATH}?&`)
+    next()
+  })
+
+  for (const { path, adapter, toAddress } of webhookAddresses) {
+    const toolOf = (req: Request<WebhookParams>) => adapter ?? req.params.adapter
     const receive = async (req: Request<WebhookParams>, res: Response) => {
+      const tool = toolOf(req)
       const query = queryOf(req)
       const headers = readHeaders(req.rawHeaders)
-      const { bytes, refusal, cutOff } = await collectBody(req, findHeaderFault(headers))
+      const isGet = req.method === 'GET'
+      // At the short address core knows which tool it is, and what that one may send.
+      const fault =
+        isGet || tool === undefined ? undefined : findHeaderFault(headers, adapterBySlug(tool)?.bodies)
+      const { bytes, refusal, cutOff } = await collectBody(req, fault)
       if (cutOff) res.setHeader('Connection', 'close')
 
       const request: HookRequest = {
         method: req.method,
         path: req.path,
-        query,
+        query: isGet ? new URLSearchParams() : query,
         headers,
-        rawBody: bytes,
+        // What a GET says stands in its query.
+        rawBody: isGet ? Buffer.from(query.toString()) : bytes,
         receivedAt: now().toISOString(),
         ip: senderIp(req),
       }
       const received = await tocsin.receive(request, toAddress(req.params, query), refusal)
-      answerJson(res, 200, received, { 'X-Request-Id': received.requestId })
+      const { status, body } = envelopeAt(req.path).received(received)
+      answerJson(res, status, body, { 'X-Request-Id': received.requestId })
     }
 
+    const onlyIf = (method: string) => (req: Request<WebhookParams>, res: Response, next: NextFunction) =>
+      req.method === method && methodsOf(toolOf(req)).includes(method) ? receive(req, res) : next()
+
     router.post(path, receive)
-    router.put(path, (req: Request<WebhookParams>, res: Response, next: NextFunction) =>
-      takesPut(req.params.adapter) ? receive(req, res) : next(),
-    )
+    for (const method of methodsOf(adapter)) {
+      if (method === 'PUT') router.put(path, onlyIf('PUT'))
+      if (method === 'GET') router.get(path, onlyIf('GET'))
+      if (method === 'OPTIONS') router.options(path, answerHandshake)
+    }
     router.all(path, (req: Request<WebhookParams>, res: Response) => {
-      const allow = takesPut(req.params.adapter) ? ['POST', 'PUT'] : ['POST']
+      const allow = ['POST', ...methodsOf(toolOf(req))]
       const message = `Webhooks come here by ${allow.join(' or ')} with a JSON body, not by ${req.method}.`
-      answerMethodNotAllowed(res, allow, message)
+      answerMethodNotAllowed(res, allow, message, envelopeAt(req.path))
     })
   }
 
   router.use(receivingErrorHandler(log))
   return router
+
+  /**
+   * A sender of CloudEvents asks first whether it may send.
+   * https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/http-webhook.md#4-abuse-protection
+   */
+  function answerHandshake(req: Request<WebhookParams>, res: Response, next: NextFunction): void {
+    const origin = req.get('webhook-request-origin')
+    if (origin === undefined || !methodsOf(req.params.adapter).includes('OPTIONS')) {
+      next()
+      return
+    }
+    res.writeHead(200, {
+      Allow: 'POST, OPTIONS',
+      'WebHook-Allowed-Origin': origin,
+      'WebHook-Allowed-Rate': '*',
+      'Cache-Control': 'no-store',
+      'Content-Length': 0,
+    })
+    res.end()
+  }
 }
 
-/** Some tools can be set to PUT. At the short address the tool is not known yet. */
-function takesPut(adapter: string | undefined): boolean {
-  return adapter === undefined || adapterBySlug(adapter)?.methods?.includes('PUT') === true
+/** Methods besides POST of a tool; at the short address, which does not name it, of all of them. */
+export function methodsOf(tool: string | undefined): readonly string[] {
+  return tool === undefined ? ALL_METHODS : (adapterBySlug(tool)?.methods ?? [])
 }
+
+const ALL_METHODS = [...new Set(adapters.flatMap(({ methods }) => methods ?? []))]
 
 /** The sender behind trusted proxies, an IPv4 address in its usual form even on a double-stack socket. */
 function senderIp(req: Request<WebhookParams>): string | null {

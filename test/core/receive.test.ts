@@ -231,7 +231,9 @@ describe.each(databaseKinds)('receiving on %s', (kind) => {
       const source = await project.source(adapter)
       const { success, reference, incidentId, answers } = await t.admin.testSource(project.id, source.id)
       expect([success, reference]).toEqual([true, 'INC-001'])
-      expect(answers.map((answer) => answer.outcome)).toEqual(['opened', 'resolved'])
+      // What never says that it is over is resolved for it.
+      const outcomes = adapter === 'runframe' ? ['opened'] : ['opened', 'resolved']
+      expect(answers.map((answer) => answer.outcome)).toEqual(outcomes)
       expect(await project.incident(incidentId)).toMatchObject({ drill: true, status: 'resolved' })
       const again = await t.admin.testSource(project.id, source.id)
       expect(again.reference).toBe('INC-002')

@@ -36,6 +36,10 @@ const METHODS: Record<
     scope: 'sources:write',
     call: (t, at) => t.updateSource(at.project, at.source, { name: 'taken' }),
   },
+  previewSource: {
+    scope: 'sources:read',
+    call: (t, at) => t.previewSource(at.project, { adapter: 'generic', sample: { title: 'x' } }),
+  },
   testSource: { scope: 'sources:write', call: (t, at) => t.testSource(at.project, at.source) },
   rotateSource: { scope: 'sources:write', call: (t, at) => t.rotateSource(at.project, at.source, {}) },
   revealSecret: { scope: 'secrets:read', call: (t, at) => t.revealSecret(at.project, at.reveal) },

@@ -56,7 +56,10 @@ describe('without the right credential', () => {
       'a tool nobody knows',
       ({ url, secret }) => postWith(url.replace('/generic', '/carrier-pigeon'), secret!),
     ],
-    ['a token nobody has', ({ secret }) => postWith(`${tocsin.address}/webhooks/${'x'.repeat(43)}`, secret!)],
+    [
+      'a token nobody has',
+      ({ secret }) => postWith(`${tocsin.address}/api/webhooks/generic/${'x'.repeat(43)}`, secret!),
+    ],
   ]
 
   test.each(cases)('%s is 401, and nothing of the body is kept', async (_name, post) => {

@@ -22,8 +22,8 @@ interface Mode {
   name: string
   /** Name of the address it is sent to. */
   at: string
-  /** A signature made with the secret, the secret itself, a token in the address, or a key of the API. */
-  kind: 'signature' | 'secret' | 'token' | 'key'
+  /** A signature made with the secret, the secret itself in a header or the body, a token in the address, or a key of the API. */
+  kind: 'signature' | 'secret' | 'body' | 'token' | 'key'
   settings?: ApiSourceSettingsInput
   header?: string
   /** The header's value. */
@@ -57,6 +57,13 @@ const signature = (name: string): Mode => ({
   credential: (secret, body) => hmacSha256(body, secret),
 })
 const TOKEN: Mode = { name: 'token', at: 'receiveAtToken', kind: 'token' }
+const BODY: Mode = { name: 'routing key', at: 'receiveAtProject', kind: 'body' }
+const API_KEY_HEADER = header('x-api-key')
+const at = (address: string, mode: Mode): Mode => ({
+  ...mode,
+  at: address,
+  name: `${mode.name} at ${address}`,
+})
 const SHORT_TOKEN: Mode = { name: 'short token', at: 'receiveAtShortToken', kind: 'token' }
 const GRAFANA_SIGNATURE = signature('x-grafana-alerting-signature')
 
@@ -78,6 +85,40 @@ const MODES: Record<string, Mode[]> = {
   ],
   alertmanager: [SECRET_HEADER, BEARER, BASIC, TOKEN],
   betterstack: [SECRET_HEADER, BEARER, BASIC, TOKEN, SHORT_TOKEN],
+  pagerduty: [
+    {
+      ...signature('x-pagerduty-signature'),
+      credential: (secret, body) => `v1=${hmacSha256(body, secret)}`,
+    },
+    TOKEN,
+    SHORT_TOKEN,
+  ],
+  'pagerduty-events': [
+    BODY,
+    at('receivePagerDutyEvent', BODY),
+    at('receivePagerDutyChange', BODY),
+    TOKEN,
+    SHORT_TOKEN,
+  ],
+  datadog: [SECRET_HEADER, BEARER, BASIC, TOKEN, SHORT_TOKEN],
+  'uptime-kuma': [SECRET_HEADER, BEARER, BASIC, TOKEN, SHORT_TOKEN],
+  uptimera: [signature('x-uptimera-signature'), TOKEN, SHORT_TOKEN],
+  runframe: [SECRET_HEADER, BEARER, TOKEN, SHORT_TOKEN],
+  gitpulse: [
+    API_KEY_HEADER,
+    at('receiveGitPulse', API_KEY_HEADER),
+    at('receiveGitPulse', { ...API_KEY_HEADER, name: 'API key', kind: 'key' }),
+    TOKEN,
+    SHORT_TOKEN,
+  ],
+  'grafana-irm': [
+    BEARER,
+    at('receiveGrafanaIrm', BEARER),
+    at('receiveGrafanaIrmPlugin', BEARER),
+    TOKEN,
+    SHORT_TOKEN,
+  ],
+  cloudevents: [SECRET_HEADER, BEARER, BASIC, TOKEN, SHORT_TOKEN],
   generic: [SECRET_HEADER, BEARER, BASIC, TOKEN, SHORT_TOKEN, { ...BEARER, name: 'API key', kind: 'key' }],
 }
 
@@ -116,7 +157,18 @@ interface Cell {
 
 const t = testTocsin('sqlite')
 
-const hasHeader = ({ kind }: Mode) => kind !== 'token'
+/** Where the address names no project: the credential alone, or with the body, says whose it is. */
+const isDropIn = ({ at }: Mode) => !['receiveAtProject', 'receiveAtToken', 'receiveAtShortToken'].includes(at)
+/** What an address that stands in for another service answers in place of these. */
+const STATUS_AT: Record<string, Record<number, number>> = {
+  receiveAtShortToken: { 401: 404 },
+  receivePagerDutyEvent: { 200: 202, 401: 400 },
+  receivePagerDutyChange: { 200: 202, 401: 400 },
+}
+const OWN_SHAPE = ['receiveAtProject', 'receiveAtToken', 'receiveGrafanaIrm', 'receiveGrafanaIrmPlugin']
+
+const hasHeader = (mode: Mode) => mode.header !== undefined
+const withQuery = (path: string, query: string) => `${path}${path.includes('?') ? '&' : '?'}${query}`
 const isOfSource = ({ kind }: Mode) => kind !== 'key'
 const inHeader = (scene: Scene, value: string | string[]): Draft => {
   const draft = scene.draft()
@@ -147,7 +199,7 @@ const CELLS: Cell[] = [
     run: async (s) => {
       await s.send(s.draft())
       const again = await s.send(s.draft())
-      expect(again.body.duplicate).toBe(true)
+      expect((await s.project.requests()).at(-1)?.outcome).toBe('duplicate')
       return again
     },
   },
@@ -181,11 +233,12 @@ const CELLS: Cell[] = [
     run: (s) => {
       const draft = without(s)
       const query = `secret=${s.secret}&token=${s.secret}&api_key=${s.secret}`
-      return s.send({ ...draft, path: `${draft.path}?${query}` })
+      return s.send({ ...draft, path: withQuery(draft.path, query) })
     },
   },
   {
     state: "another project's",
+    in: (mode) => !isDropIn(mode) && mode.at !== 'receiveAtShortToken',
     expected: 401,
     run: async (s) => {
       const other = await sceneOf(s.source.adapter, s.mode)
@@ -201,7 +254,7 @@ const CELLS: Cell[] = [
     run: async (s) => {
       const other = await s.project.source(s.source.adapter, { settings: s.mode.settings ?? {} })
       const draft = s.draft({ secret: other.secret })
-      return s.send({ ...draft, path: `${draft.path}?source=${s.source.id}` })
+      return s.send({ ...draft, path: withQuery(draft.path, `source=${s.source.id}`) })
     },
   },
   {
@@ -385,10 +438,11 @@ async function sceneOf(adapter: string, mode: Mode): Promise<Scene> {
       : undefined
   const secret = key?.secret ?? source.secret
   const { source: shown } = await t.admin.getSource(project.id, source.id)
-  const { body } = adapterBySlug(adapter)!.testRequest('fire', {
+  const { body, query } = adapterBySlug(adapter)!.testRequest('fire', {
     id: 'the-alert',
     at: t.clock.at(),
     secret,
+    projectId: project.id,
     settings: readSettings(JSON.stringify(shown.settings)),
   })!
   const { path } = webhookAddresses.find(({ id }) => id === mode.at)!
@@ -401,19 +455,22 @@ async function sceneOf(adapter: string, mode: Mode): Promise<Scene> {
     draft(options = {}) {
       const { seconds = String(t.clock.now().getTime() / 1000) } = options
       const used = options.secret ?? secret
-      const credential = mode.credential?.(used, body, seconds)
+      const sent = body.replaceAll(secret, used)
+      const credential = mode.credential?.(used, sent, seconds)
       return {
-        path: path
+        path: withQuery(path, query ?? '')
+          .replace(/[?&]$/, '')
+          .replace(':plugin', 'grafana-irm-app')
           .replace(':projectId', project.id)
           .replace(':adapter', adapter)
           .replace(':token', encodeURIComponent(used)),
         headers: {
-          'content-type': 'application/json',
+          'content-type': adapter === 'cloudevents' ? 'application/cloudevents+json' : 'application/json',
           ...(adapter === 'sentry' && { 'sentry-hook-resource': 'issue' }),
           ...(mode.timestampHeader && { [mode.timestampHeader]: seconds }),
           ...(mode.header && credential !== undefined && { [mode.header]: credential }),
         },
-        body,
+        body: sent,
       }
     },
     send: (draft) => sendTo(served, draft),
@@ -469,10 +526,11 @@ describe('webhooks', () => {
         send: (draft) => noting(draft, scene.send),
         sendBehindProxy: (draft) => noting(draft, scene.sendBehindProxy),
       })
-      expect([answer.status, answer.body.error?.code]).toEqual([
-        expected,
-        expected === 200 ? undefined : expected === 401 ? 'unauthorized' : expect.any(String),
-      ])
+      expect(answer.status).toBe(STATUS_AT[mode.at]?.[expected] ?? expected)
+      if (OWN_SHAPE.includes(mode.at)) {
+        const code = expected === 401 ? 'unauthorized' : expect.any(String)
+        expect(answer.body.error?.code).toEqual(expected === 200 ? undefined : code)
+      }
       if (expected !== 200) expect(await everythingElse(scene.project)).toBe(before)
     })
   })
@@ -492,6 +550,7 @@ const NO_PROJECT: readonly string[] = ['me', 'createProject', 'listProjects', 'r
 const BODIES: Record<string, object> = {
   createProject: { name: 'x' },
   createSource: { adapter: 'generic' },
+  previewSource: { adapter: 'generic', sample: { title: 'x' } },
   createIncident: { title: 'x' },
   addNote: { text: 'x' },
   savePostmortem: { markdown: 'x' },

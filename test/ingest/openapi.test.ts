@@ -7,7 +7,7 @@ import { serve } from './serve.ts'
 import { stubTocsin } from './stub-tocsin.ts'
 
 const document = openApiDocument(operations)
-const METHODS = ['get', 'post', 'put', 'patch', 'delete']
+const METHODS = ['get', 'post', 'put', 'patch', 'delete', 'options']
 
 interface Layer {
   route?: { path: string; methods: Record<string, boolean> }
@@ -86,6 +86,7 @@ describe.each(operations)('$method $path', (operation) => {
 const BODIES: Partial<Record<string, unknown>> = {
   createProject: { name: 'a' },
   createSource: { adapter: 'generic' },
+  previewSource: { adapter: 'generic', sample: { title: 'Down' } },
   createIncident: { title: 'Down' },
   addNote: { text: 'Looking.' },
   savePostmortem: { markdown: '# Down' },

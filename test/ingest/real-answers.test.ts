@@ -72,6 +72,7 @@ test('every operation answers what the document declares', async () => {
   await call('updateSource', { source: source.id }, { settings: { cidrs: [] } })
   await call('rotateSource', { source: source.id }, { overlapMinutes: 5 })
   await call('testSource', { source: source.id })
+  await call('previewSource', {}, { adapter: 'generic', sample: { title: 'Down' } })
   await call('getIngestion')
   const { reveal } = await call('rotateSource', { source: source.id }, { reveal: true })
   await call('revealSecret', { reveal: reveal.id })
@@ -148,7 +149,6 @@ test('an address that is unknown is answered like a wrong credential', async () 
       '/api/v1/webhooks/no-uuid/generic',
       '/api/webhooks/generic/no-such-token',
       '/api/webhooks/no-such-tool/no-such-token',
-      '/webhooks/no-such-token',
     ].map(async (path) => {
       const response = await fetch(url + path, {
         method: 'POST',
@@ -162,6 +162,22 @@ test('an address that is unknown is answered like a wrong credential', async () 
   )
   expect(answers[0]).toMatchObject({ status: 401, body: { success: false, error: { code: 'unauthorized' } } })
   for (const answer of answers) expect(answer).toEqual(answers[0])
+})
+
+test('at the short address an unknown token is an unknown route', async () => {
+  const { url } = await serve({ tocsin })
+  const response = await fetch(`${url}/webhooks/no-such-token`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: '{"title":"x"}',
+  })
+  expect([response.status, await response.json()]).toEqual([
+    404,
+    {
+      success: false,
+      error: { code: 'ROUTE_NOT_FOUND', message: 'Webhook routing key is invalid or expired' },
+    },
+  ])
 })
 
 test('a body the edge refuses stands in the log of its owner, with its first 4 KiB', async () => {

@@ -429,6 +429,32 @@ const sampleUseCases: Tocsin = {
   updateSource: async () => ({ source }),
   deleteSource: async () => {},
   rotateSource: async () => ({ source }),
+  previewSource: async () => ({
+    events: [
+      {
+        kind: 'fire',
+        test: false,
+        signalKey: 'check-7',
+        episode: null,
+        externalId: 'check-7',
+        title: 'Checkout is down',
+        description: null,
+        severity: 'high',
+        sourceSeverity: null,
+        sourceStatus: null,
+        eventTime: AT,
+        sourceTime: null,
+        url: null,
+        monitor: { id: null, name: null, url: null },
+        services: [],
+        customerImpact: false,
+        labels: { region: 'eu' },
+        metadata: { build: 42 },
+        drill: false,
+      },
+    ],
+    decisions: [{ outcome: 'opened', rule: 'M4', text: 'A new one.', incidentId: null }],
+  }),
   revealSecret: async () => ({
     credential: {
       sourceId: 'source-1',

@@ -128,7 +128,7 @@ describe('an answer', () => {
       body: '{}',
     })
     expect(response.status).toBe(400)
-    expect(await response.json()).toMatchObject({ success: false, error: { code: 'invalid_request' } })
+    expect(await response.json()).toMatchObject({ success: false, error: { code: 'INVALID_REQUEST' } })
   })
 })
 

@@ -155,7 +155,13 @@ describe('HMAC', () => {
     for (const signatureHeader of [null, 'X-Shop-Signature']) {
       for (const timestampHeader of [null, 'X-Shop-Time']) {
         const settings = { ...noSettings, signatureHeader, timestampHeader }
-        const request = grafana.testRequest('fire', { id: 'x', at: receivedAt, secret, settings })
+        const request = grafana.testRequest('fire', {
+          id: 'x',
+          at: receivedAt,
+          secret,
+          projectId: 'p',
+          settings,
+        })
         expect(grafana.verify(hookRequest({ ...request, receivedAt }), secret, settings)).toBe(true)
       }
     }

@@ -1,6 +1,7 @@
-import { expect, test } from 'vitest'
-import { readJsonBody } from '../../../core/adapters/read-body.ts'
+import { describe, expect, test } from 'vitest'
+import { readBody, readJsonBody } from '../../../core/adapters/read-body.ts'
 import { TocsinError } from '../../../core/errors.ts'
+import { hookRequest } from './payload.ts'
 
 function read(text: string): unknown {
   return readJsonBody(Buffer.from(text))
@@ -87,4 +88,32 @@ test('a body made to be slow is read in no time', () => {
   const start = performance.now()
   for (const body of bodies) read(body)
   expect(performance.now() - start).toBeLessThan(1000)
+})
+
+describe('a body by its type', () => {
+  const read = (type: string | undefined, body: string, method = 'POST') =>
+    readBody({ ...hookRequest({ ...(type && { headers: { 'content-type': type } }), body }), method })
+
+  test.each([
+    ['application/json', '{"a":1}', { a: 1 }],
+    [undefined, '{"a":1}', { a: 1 }],
+    ['application/x-www-form-urlencoded', 'a=1&b=x+y%C3%A9', { a: '1', b: 'x yé' }],
+    ['application/x-www-form-urlencoded', 'payload=%7B%22a%22%3A1%7D', { a: 1 }],
+    ['application/x-www-form-urlencoded', '{"a":1}', { a: 1 }],
+    ['application/x-www-form-urlencoded', '__proto__=x&constructor=y&a=1', { a: '1' }],
+    ['text/plain; charset=utf-8', ' {"a":1}', { a: 1 }],
+  ])('%s %s', (type, body, expected) => {
+    expect(read(type, body)).toEqual(expected)
+  })
+
+  test('a GET says it in its query', () => {
+    expect(read(undefined, 'a=1&b=2', 'GET')).toEqual({ a: '1', b: '2' })
+  })
+
+  test.each([
+    ['application/x-www-form-urlencoded', 'data=%7Bbroken'],
+    ['text/plain', 'no JSON'],
+  ])('%s %s is malformed', (type, body) => {
+    expect(() => read(type, body)).toThrow('not valid JSON')
+  })
 })

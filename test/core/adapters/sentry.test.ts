@@ -218,7 +218,7 @@ test('N5 a source limited to one project filters the others, whatever the resour
 
 test('a test request passes the filter of its own source', () => {
   const settings = { ...noSettings, sentryProject: 'shop' }
-  const sent = sentry.testRequest('fire', { id: '1', at: SENT_AT, secret: 's', settings })
+  const sent = sentry.testRequest('fire', { id: '1', at: SENT_AT, secret: 's', projectId: 'p', settings })
   const request = hookRequest(sent ?? {})
   expect(sentry.parse(JSON.parse(sent?.body ?? ''), request, settings).filtered).toBeNull()
 })

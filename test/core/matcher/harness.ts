@@ -333,6 +333,8 @@ export class Project {
       signalKey: key,
       anonymous: false,
       looseRecovery: false,
+      upsert: false,
+      bodyNotRead: false,
       titleHash: title.toLowerCase(),
       episode: null,
       episodeStart: said.start === undefined ? null : iso(said.start),
