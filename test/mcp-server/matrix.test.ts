@@ -99,7 +99,7 @@ async function resourcesAndPrompts(client: PublicClient, kind: ClientKind): Prom
     (await client.complete({ ref, argument })).completion.values
   expect(
     await complete({ type: 'ref/prompt', name: 'connect_source' }, { name: 'provider', value: 'gra' }),
-  ).toEqual(['grafana'])
+  ).toEqual(['grafana', 'grafana-irm'])
   expect(
     await complete(
       { type: 'ref/resource', uri: 'tocsin://incidents/{incidentId}' },
