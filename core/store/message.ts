@@ -20,7 +20,9 @@ import {
 
 export type MessageRow = Selectable<MessageTable>
 export type MessageWithBody = MessageRow & { body: string }
-export type NewMessage = Omit<Insertable<MessageTable>, 'due_at' | 'status' | 'body_id'> & { body: string }
+export type NewMessage = Omit<Insertable<MessageTable>, 'due_at' | 'status' | 'gap' | 'body_id'> & {
+  body: string
+}
 
 // ---- putting in ----
 
@@ -40,19 +42,52 @@ const pendingInLanes = statement<
     .forUpdate(),
 )
 
-/** Which lanes have messages waiting; they keep waiting until the transaction ends. */
-export function* waitingLanes(endpoints: string[], incidents: string[]): Work<Set<string>> {
-  const rows = yield* all(pendingInLanes, { endpoints, incidents })
-  return new Set(rows.map((row) => laneKey(row.endpoint_id, row.incident_id)))
+/** Lanes whose newest ended message never arrived, each found by one look into the index. */
+export const brokenLanes = statement<
+  { endpoints: string[]; incidents: string[] },
+  { endpoint_id: string; incident_id: string }
+>(
+  (_db, p) => sql<{ endpoint_id: string; incident_id: string }>`
+    select endpoint.id as endpoint_id, incident.id as incident_id
+    from endpoint join incident on incident.project_id = endpoint.project_id
+    where ${isAnyOf('endpoint.id', p.list('endpoints'))} and ${isAnyOf('incident.id', p.list('incidents'))}
+      and (
+        select status from message
+        where endpoint_id = endpoint.id and incident_id = incident.id and status <> 'pending'
+        order by sequence desc, message.id desc limit 1
+      ) = 'failed'`,
+)
+
+/** What is known of lanes that new messages go to, by `laneKey`. */
+export interface Lanes {
+  /** With messages waiting; they keep waiting until the transaction ends. */
+  waiting: ReadonlySet<string>
+  /** The last message of the lane failed for good. */
+  broken: ReadonlySet<string>
+}
+
+/** For messages that are alone in no lane. */
+export const NO_LANES: Lanes = { waiting: new Set(), broken: new Set() }
+
+/** `known`: those of the incidents that may have had messages before. */
+export function* readLanes(endpoints: string[], incidents: string[], known: string[]): Work<Lanes> {
+  const waiting = yield* all(pendingInLanes, { endpoints, incidents })
+  // Looked at after the lock: a message that was just ending is seen in one of the two.
+  const broken = known.length === 0 ? [] : yield* all(brokenLanes, { endpoints, incidents: known })
+  return { waiting: new Set(waiting.map(keyOf)), broken: new Set(broken.map(keyOf)) }
+}
+
+function keyOf(lane: { endpoint_id: string; incident_id: string }): string {
+  return laneKey(lane.endpoint_id, lane.incident_id)
 }
 
 export function laneKey(endpointId: string, incidentId: string): string {
   return `${endpointId}/${incidentId}`
 }
 
-/** Puts in new messages, in the order of their lanes; answers how many. `waiting` are lanes that are not empty. */
-export function* insertMessages(messages: readonly NewMessage[], waiting: ReadonlySet<string>): Work<number> {
-  const lanes = new Set(waiting)
+/** Puts in new messages, in the order of their lanes; answers how many. */
+export function* insertMessages(messages: readonly NewMessage[], lanes: Lanes): Work<number> {
+  const waiting = new Set(lanes.waiting)
   // One transition says the same to every endpoint.
   const bodies = new Map<string, { id: string; project_id: string; body: string }>()
   const rows = messages.map(({ body, ...message }) => {
@@ -66,9 +101,10 @@ export function* insertMessages(messages: readonly NewMessage[], waiting: Readon
     'message',
     rows.map((message) => {
       const lane = message.incident_id == null ? null : laneKey(message.endpoint_id, message.incident_id)
-      const isFirst = lane === null || !lanes.has(lane)
-      if (lane !== null) lanes.add(lane)
-      return { ...message, status: 'pending', due_at: isFirst ? message.created_at : null }
+      const isFirst = lane === null || !waiting.has(lane)
+      const gap = Number(lane !== null && isFirst && lanes.broken.has(lane))
+      if (lane !== null) waiting.add(lane)
+      return { ...message, gap, status: 'pending', due_at: isFirst ? message.created_at : null }
     }),
   )
 }
@@ -388,17 +424,18 @@ export function* saveMessages(messages: readonly MessageRow[], now: string): Wor
   )
 }
 
-const failPending = statement<{ endpoint: string; reason: string }, unknown>((db, p) =>
+const failPending = statement<{ endpoint: string; reason: string; now: string }, unknown>((db, p) =>
   db
     .updateTable('message')
     .set({ status: 'failed', reason: p('reason'), due_at: null, lease_token: null })
     .where('endpoint_id', '=', p('endpoint'))
-    .where('status', '=', sql.lit('pending')),
+    .where('status', '=', sql.lit('pending'))
+    .where(({ or, eb }) => or([eb('lease_token', 'is', null), eb('due_at', '<=', p('now'))])),
 )
 
-/** Ends everything an endpoint still had to get. */
-export function* failAllPending(endpoint: string, reason: string): Work<number> {
-  return yield* run(failPending, { endpoint, reason })
+/** Ends everything an endpoint still had to get, but for what is under way: that ends by its own result. */
+export function* failAllPending(endpoint: string, reason: string, now: string): Work<number> {
+  return yield* run(failPending, { endpoint, reason, now })
 }
 
 // ---- again by hand ----

@@ -23,7 +23,7 @@ import {
   lockEndpoints,
   secretsOfEndpoints,
 } from '../store/endpoint.ts'
-import { insertMessages } from '../store/message.ts'
+import { insertMessages, NO_LANES } from '../store/message.ts'
 import { type EndpointFilters, NO_FILTERS, readFilters } from '../store/outbox.ts'
 import type { EndpointSecretTable } from '../store/schema.ts'
 import { openSecret, sealSecret } from '../store/secrets.ts'
@@ -307,7 +307,7 @@ export async function testEndpoint(
       policy: 'once',
       now: context.now,
     })
-    yield* insertMessages([made], new Set())
+    yield* insertMessages([made], NO_LANES)
     core.onMessages()
     return made
   })
@@ -319,6 +319,7 @@ export async function testEndpoint(
       reason: null,
       status: 'pending',
       due_at: message.created_at,
+      gap: 0,
     }),
   }
 }

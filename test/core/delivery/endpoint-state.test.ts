@@ -53,6 +53,77 @@ describe.each(databaseKinds)('the state of an endpoint on %s', (kind) => {
     expect((await post.messages(endpoint)).map(({ status }) => status)).toEqual(['delivered', 'pending'])
   })
 
+  test('a message whose forerunner failed for good says so, also when it comes long after', async () => {
+    const post = await openPost(kind)
+    const worker = post.worker()
+    post.receivers.set('/a', () => 500)
+    const endpoint = await post.endpoint('/a', { policy: 'once' })
+    const id = await openIncident(post)
+    await worker.runOnce()
+    post.receivers.clear()
+    await post.tocsin.acknowledgeIncident(post.project, id, {})
+    await worker.runOnce()
+    await post.tocsin.resolveIncident(post.project, id, {})
+    await openIncident(post)
+    await worker.runOnce()
+    expect(post.sent.map(({ type, gap, ok }) => [type, gap, ok])).toEqual([
+      ['incident.opened', false, false],
+      ['incident.acknowledged', true, true],
+      ['incident.resolved', false, true],
+      ['incident.opened', false, true],
+    ])
+    const bodies = (await post.messages(endpoint)).map(({ requestBody }) => JSON.parse(requestBody).data.gap)
+    expect(bodies).toEqual([undefined, undefined, true, undefined])
+  })
+
+  test('a 410 leaves alone what is under way: it ends by its own answer, and is not sent twice at once', async () => {
+    const post = await openPost(kind)
+    const worker = post.worker()
+    const answers = new Map<string, ReturnType<typeof Promise.withResolvers<number>>>()
+    post.receivers.set('/a', ({ id }) => {
+      const answer = Promise.withResolvers<number>()
+      answers.set(id, answer)
+      return answers.size === 1 ? 410 : answer.promise
+    })
+    const endpoint = await post.endpoint('/a')
+    for (let i = 0; i < 4; i++) await openIncident(post)
+    // Behind one that is under way.
+    await post.tocsin.resolveIncident(post.project, await openIncident(post), {})
+    const running = worker.runOnce()
+    const ended = async () =>
+      (await post.messages(endpoint)).map(({ status, reason }) => reason ?? status).toSorted()
+    await expect.poll(ended).toEqual(['gone', 'gone', 'pending', 'pending', 'pending', 'pending'])
+    const [, second, third, fourth, fifth] = [...answers.keys()]
+    answers.get(second!)!.resolve(500)
+    await expect.poll(ended).toEqual(['gone', 'gone', 'gone', 'pending', 'pending', 'pending'])
+
+    await post.tocsin.updateEndpoint(post.project, endpoint, { enabled: true })
+    post.receivers.set('/a', () => 204)
+    expect(await post.tocsin.replayEndpoint(post.project, endpoint, {})).toEqual({ replayed: 3 })
+    await post.worker().runOnce()
+    for (const id of [third, fourth, fifth]) answers.get(id!)!.resolve(204)
+    await running
+    await worker.runOnce()
+    expect(await ended()).toEqual(Array(6).fill('delivered'))
+    for (const id of [third, fourth, fifth]) expect(post.sent.filter((one) => one.id === id)).toHaveLength(1)
+  })
+
+  test('what is delivered beside a 410 counts as delivered', async () => {
+    const post = await openPost(kind)
+    const rest = Promise.withResolvers<number>()
+    let count = 0
+    post.receivers.set('/a', () => (++count === 1 ? 410 : rest.promise))
+    const endpoint = await post.endpoint('/a')
+    for (let i = 0; i < 3; i++) await openIncident(post)
+    const running = post.worker().runOnce()
+    const isOn = async () => (await post.tocsin.getEndpoint(post.project, endpoint)).endpoint.enabled
+    await expect.poll(isOn).toBe(false)
+    rest.resolve(204)
+    await running
+    const { counters } = (await post.tocsin.getEndpoint(post.project, endpoint)).endpoint
+    expect(counters).toMatchObject({ pending: 0, delivered: 2, failed: 1, attempts: 3 })
+  })
+
   test('all that a 410 ends is counted as failed', async () => {
     const post = await openPost(kind)
     post.receivers.set('/gone', () => 410)
