@@ -115,6 +115,7 @@ export interface DueEndpoint {
   id: string
   open_until: string | null
   paused_until: string | null
+  failing_since: string | null
 }
 
 /**
@@ -134,7 +135,7 @@ export const dueEndpoints = statement<{ now: string; after: string; limit: numbe
         where due_at is not null and endpoint_id > queue.id order by endpoint_id limit 1
       ) from queue where queue.id is not null
     )
-    select endpoint.id, endpoint.open_until, endpoint.paused_until
+    select endpoint.id, endpoint.open_until, endpoint.paused_until, endpoint.failing_since
     from queue join endpoint on endpoint.id = queue.id
     where endpoint.enabled = 1 and case
       when endpoint.open_until > ${p('now')} or endpoint.paused_until > ${p('now')} then exists (
@@ -161,7 +162,7 @@ export const leasedCounts = statement<{ ids: string[]; now: string }, { endpoint
 const lockDueEndpoints = statement<{ ids: string[] }, DueEndpoint>((db, p) =>
   db
     .selectFrom('endpoint')
-    .select(['id', 'open_until', 'paused_until'])
+    .select(['id', 'open_until', 'paused_until', 'failing_since'])
     .where(isAnyOf('endpoint.id', p.list('ids')))
     .where('enabled', '=', 1)
     .orderBy('id')
@@ -269,24 +270,34 @@ export function* claimMessages(options: ClaimOptions): Work<Claim> {
   const leased = new Map(counts.map((row) => [row.endpoint_id, row.count]))
   const byId = new Map(locked.map((endpoint) => [endpoint.id, endpoint]))
   const held = candidates.flatMap(({ id }) => byId.get(id) ?? [])
-  const closed = held.filter((endpoint) => isLeftInPeace(endpoint, now))
+  const failing = held.filter((endpoint) => endpoint.failing_since !== null || isLeftInPeace(endpoint, now))
   const places = ({ id }: DueEndpoint, most: number) =>
     Math.max(0, Math.min(most - (leased.get(id) ?? 0), free))
 
   const open = held.flatMap((endpoint) => {
-    // Half-open: one probe.
-    const limit = places(endpoint, endpoint.open_until === null ? perEndpoint : 1)
+    // Until its next success it gets one place: a receiver that hangs must not hold the places of the others.
+    const limit = places(
+      endpoint,
+      endpoint.failing_since === null && endpoint.open_until === null ? perEndpoint : 1,
+    )
     return isLeftInPeace(endpoint, now) || limit === 0 ? [] : [{ endpoint: endpoint.id, now, limit }]
   })
   const overdue = yield* allForEach(
     lastCalls,
-    closed.map(({ id }) => ({ endpoint: id, now, limit: MOST_LAST_CALLS })),
+    failing.map(({ id }) => ({ endpoint: id, now, limit: MOST_LAST_CALLS })),
   )
-  const late = overdue.flat().filter((message) => message.deadline_at <= lastCallUntil)
-  const last = overdue.map((messages, index) =>
-    messages
-      .filter((message) => message.deadline_at > lastCallUntil)
-      .slice(0, places(closed[index]!, perEndpoint)),
+  const isLate = (endpoint: DueEndpoint, message: { deadline_at: string }) =>
+    isLeftInPeace(endpoint, now) && message.deadline_at <= lastCallUntil
+  const late = overdue.flatMap((messages, index) =>
+    messages.filter((message) => isLate(failing[index]!, message)),
+  )
+  // A last attempt waits for no other.
+  const last = new Map(
+    overdue.map((messages, index) => {
+      const endpoint = failing[index]!
+      const inTime = messages.filter((message) => !isLate(endpoint, message))
+      return [endpoint.id, inTime.slice(0, places(endpoint, perEndpoint))]
+    }),
   )
 
   // No more endpoints are asked than there are places; each mostly has one, as it was found to be due.
@@ -299,7 +310,7 @@ export function* claimMessages(options: ClaimOptions): Work<Claim> {
       if (messages.length > 0) missing -= 1
     }
   }
-  const lists = held.map((endpoint) => found.get(endpoint.id) ?? last[closed.indexOf(endpoint)] ?? [])
+  const lists = held.map(({ id }) => (last.get(id)?.length ? last.get(id)! : (found.get(id) ?? [])))
   const chosen = inTurns(lists, free)
   if (chosen.length > 0) yield* run(lease, { ids: chosen, token: options.token, until: options.until })
   const claimed = chosen.length > 0 ? yield* all(claimedByIds, { ids: chosen }) : []
@@ -436,6 +447,33 @@ const failPending = statement<{ endpoint: string; reason: string; now: string },
 /** Ends everything an endpoint still had to get, but for what is under way: that ends by its own result. */
 export function* failAllPending(endpoint: string, reason: string, now: string): Work<number> {
   return yield* run(failPending, { endpoint, reason, now })
+}
+
+const waitingMessages = statement<
+  { endpoint: string },
+  Pick<MessageRow, 'id' | 'started_at' | 'due_at' | 'lease_token'>
+>((db, p) =>
+  db
+    .selectFrom('message')
+    .select(['id', 'started_at', 'due_at', 'lease_token'])
+    .where('endpoint_id', '=', p('endpoint'))
+    .where('status', '=', sql.lit('pending'))
+    .where('type', '<>', sql.lit('test'))
+    .orderBy('id')
+    .forUpdate(),
+)
+
+/** Gives what an endpoint still has to get the deadlines of another policy; what is due later comes forward to them. */
+export function* replan(endpoint: string, deadlineOf: (startedAt: string) => string | null): Work<void> {
+  const rows = yield* all(waitingMessages, { endpoint })
+  yield* updateRows(
+    'message',
+    rows.map(({ id, started_at, due_at, lease_token }) => {
+      const deadline = deadlineOf(started_at)
+      const isLater = lease_token === null && due_at !== null && deadline !== null && due_at > deadline
+      return { id, deadline_at: deadline, due_at: isLater ? deadline : due_at }
+    }),
+  )
 }
 
 // ---- again by hand ----

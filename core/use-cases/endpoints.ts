@@ -9,7 +9,7 @@ import type {
   ApiRetryPolicy,
 } from '../api-types.ts'
 import { testBody } from '../delivery/message-body.ts'
-import { newMessage, tellOthers } from '../delivery/results.ts'
+import { deadlineOf, newMessage, tellOthers } from '../delivery/results.ts'
 import { CLOSED_BREAKER, type RetryPolicyName } from '../delivery/retry-policy.ts'
 import { isSigningSecret, newSigningSecret, type SignatureOption } from '../delivery/sign.ts'
 import { checkTarget, TargetRefused } from '../delivery/targets.ts'
@@ -23,7 +23,7 @@ import {
   lockEndpoints,
   secretsOfEndpoints,
 } from '../store/endpoint.ts'
-import { insertMessages, NO_LANES } from '../store/message.ts'
+import { insertMessages, NO_LANES, replan } from '../store/message.ts'
 import { type EndpointFilters, NO_FILTERS, readFilters } from '../store/outbox.ts'
 import type { EndpointSecretTable } from '../store/schema.ts'
 import { openSecret, sealSecret } from '../store/secrets.ts'
@@ -35,6 +35,8 @@ import { configChanged, projectRow } from './projects.ts'
 
 const MASKED = '********'
 const OVERLAP_MINUTES = 1440
+/** Each has a signature in a header of every message. */
+const MOST_SECRETS = 10
 const DEFAULT_POLICY: ApiRetryPolicy = 'standard-3d'
 const PRESETS = {
   uptimera: {
@@ -182,7 +184,12 @@ export async function updateEndpoint(
       yield* run(sendWhatWaits, { endpoint: before.id, now: context.now })
     }
     const switchedOff = patch.enabled === false && before.enabled === 1
-    if (switchedOff) Object.assign(after, { enabled: 0, disabled_reason: 'by_hand' })
+    // Who switches off what Tocsin had switched off wants nothing more to be queued.
+    if (patch.enabled === false && before.disabled_reason !== 'gone')
+      Object.assign(after, { enabled: 0, disabled_reason: 'by_hand' })
+    if (after.policy !== before.policy) {
+      yield* replan(before.id, (startedAt) => deadlineOf(policyOf(after), startedAt))
+    }
     const movedHost = new URL(after.url).host !== new URL(before.url).host
     if (movedHost) {
       // Whoever answers at the new host must not learn what the old one was signed with.
@@ -241,14 +248,18 @@ export async function deleteEndpoint(
 }
 
 const secretsOf = statement<{ endpointId: string }, EndpointSecretRow>((db, p) =>
-  db.selectFrom('endpoint_secret').selectAll().where('endpoint_id', '=', p('endpointId')),
+  db
+    .selectFrom('endpoint_secret')
+    .selectAll()
+    .where('endpoint_id', '=', p('endpointId'))
+    .orderBy('id', 'desc'),
 )
 
 const dropSecret = statement<{ id: string }, unknown>((db, p) =>
   db.deleteFrom('endpoint_secret').where('id', '=', p('id')),
 )
 
-/** A new secret; both sign for the overlap. */
+/** A new secret; both sign for the overlap. Of many in overlap the oldest end early. */
 export async function rotateEndpoint(
   core: Core,
   caller: Caller,
@@ -264,9 +275,9 @@ export async function rotateEndpoint(
     const end = new Date(
       Date.parse(context.now) + (input.overlapMinutes ?? OVERLAP_MINUTES) * 60_000,
     ).toISOString()
-    for (const old of yield* all(secretsOf, { endpointId })) {
+    for (const [index, old] of (yield* all(secretsOf, { endpointId })).entries()) {
       const expires = old.expires_at !== null && old.expires_at < end ? old.expires_at : end
-      if (expires <= context.now) yield* run(dropSecret, { id: old.id })
+      if (expires <= context.now || index >= MOST_SECRETS - 1) yield* run(dropSecret, { id: old.id })
       else yield* updateRows('endpoint_secret', [{ ...old, expires_at: expires }])
     }
     yield* insertRows('endpoint_secret', [newSecretRow(core, endpoint, secret)])

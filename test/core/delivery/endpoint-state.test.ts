@@ -124,6 +124,99 @@ describe.each(databaseKinds)('the state of an endpoint on %s', (kind) => {
     expect(counters).toMatchObject({ pending: 0, delivered: 2, failed: 1, attempts: 3 })
   })
 
+  test('while Tocsin has switched it off, messages queue, and go out in order once it is on again', async () => {
+    const post = await openPost(kind)
+    const worker = post.worker()
+    post.receivers.set('/a', () => 500)
+    const endpoint = await post.endpoint('/a', { policy: 'runframe-2h' })
+    const id = await openIncident(post)
+    await post.pass(worker, START + 5 * HOUR)
+    expect((await post.tocsin.getEndpoint(post.project, endpoint)).endpoint).toMatchObject({
+      enabled: false,
+      disabledReason: 'failed',
+    })
+    const before = post.sent.length
+    await post.tocsin.acknowledgeIncident(post.project, id, {})
+    await post.tocsin.resolveIncident(post.project, id, {})
+    await post.pass(worker, START + 6 * HOUR)
+    expect(post.sent).toHaveLength(before)
+
+    post.receivers.clear()
+    await post.tocsin.updateEndpoint(post.project, endpoint, { enabled: true })
+    await worker.runOnce()
+    expect(post.sent.slice(before).map(({ type, gap }) => [type, gap])).toEqual([
+      ['incident.acknowledged', true],
+      ['incident.resolved', false],
+    ])
+  })
+
+  test.each(['by_hand', 'gone'])('while it is off, %s, nothing is queued', async (reason) => {
+    const post = await openPost(kind)
+    const worker = post.worker()
+    post.receivers.set('/a', () => (reason === 'gone' ? 410 : 500))
+    const endpoint = await post.endpoint('/a', { policy: 'runframe-2h' })
+    const id = await openIncident(post)
+    await post.pass(worker, START + 5 * HOUR)
+    // By hand what Tocsin has switched off before.
+    await post.tocsin.updateEndpoint(post.project, endpoint, { enabled: false })
+    expect((await post.tocsin.getEndpoint(post.project, endpoint)).endpoint.disabledReason).toBe(reason)
+    await post.tocsin.resolveIncident(post.project, id, {})
+    expect(await post.messages(endpoint)).toHaveLength(1)
+  })
+
+  test('another policy holds for what is waiting, too', async () => {
+    const post = await openPost(kind)
+    const worker = post.worker()
+    post.receivers.set('/a', () => 500)
+    const shorter = await post.endpoint('/a')
+    post.receivers.set('/b', () => 500)
+    const longer = await post.endpoint('/b', { policy: 'uptimera-30m' })
+    for (let i = 0; i < 12; i++) await openIncident(post)
+    await post.pass(worker, START + 20 * MINUTE)
+    await post.tocsin.updateEndpoint(post.project, shorter, { policy: 'uptimera-30m' })
+    await post.tocsin.updateEndpoint(post.project, longer, { policy: 'standard-3d' })
+    await post.pass(worker, START + 31 * MINUTE)
+    const statuses = async (endpoint: string) =>
+      new Set((await post.messages(endpoint)).map(({ status }) => status))
+    expect(await statuses(shorter)).toEqual(new Set(['failed']))
+    expect(await statuses(longer)).toEqual(new Set(['pending']))
+  })
+
+  test('after a failure one message at a time goes out, until the next success', async () => {
+    const post = await openPost(kind)
+    const worker = post.worker()
+    let under = 0
+    let most = 0
+    let answers = [500]
+    post.receivers.set('/a', async () => {
+      most = Math.max(most, ++under)
+      await new Promise(setImmediate)
+      under -= 1
+      return answers.shift() ?? 204
+    })
+    await post.endpoint('/a')
+    await openIncident(post)
+    await worker.runOnce()
+    answers = [500, 500, 500]
+    for (let i = 0; i < 3; i++) await openIncident(post)
+    await worker.runOnce()
+    expect([post.sent.length, most]).toEqual([4, 1])
+    for (let i = 0; i < 9; i++) await openIncident(post)
+    await worker.runOnce()
+    expect([post.sent.length, most]).toEqual([13, 5])
+  })
+
+  test('of many secrets in overlap the oldest end early', async () => {
+    const post = await openPost(kind)
+    const endpoint = await post.endpoint('/a')
+    for (let i = 0; i < 30; i++) await post.tocsin.rotateEndpoint(post.project, endpoint, {})
+    await openIncident(post)
+    await post.worker().runOnce()
+    const signatures = post.sent[0]!.headers['webhook-signature']!
+    expect(signatures.split(' ')).toHaveLength(10)
+    expect(signatures.length).toBeLessThan(500)
+  })
+
   test('all that a 410 ends is counted as failed', async () => {
     const post = await openPost(kind)
     post.receivers.set('/gone', () => 410)
