@@ -213,7 +213,9 @@ export function* tellOthers(endpoint: EndpointRow, context: ResultContext): Work
   const others = (yield* endpointsOfProjects([endpoint.project_id])).filter(
     ({ id, filters }) => id !== endpoint.id && filters.events.includes('endpoint.disabled'),
   )
-  const { id, url, description } = endpoint
+  const { id, description } = endpoint
+  // Its path may hold a token, and the others are other people's.
+  const url = `${new URL(endpoint.url).origin}/…`
   const body = disabledBody(
     context.now,
     { id, url, description, reason: endpoint.disabled_reason ?? 'by_hand' },
