@@ -27,7 +27,7 @@ import { insertMessages, NO_LANES, replan } from '../store/message.ts'
 import { type EndpointFilters, NO_FILTERS, readFilters } from '../store/outbox.ts'
 import type { EndpointSecretTable } from '../store/schema.ts'
 import { openSecret, sealSecret } from '../store/secrets.ts'
-import { all, insertRows, run, statement, updateRows } from '../store/statement.ts'
+import { all, insertRows, isAnyOf, run, statement, updateRows, type Work } from '../store/statement.ts'
 import type { Caller } from '../tocsin.ts'
 import { allow, type Core, can, change, cutPage, readPage } from './core.ts'
 import { messageToApi } from './messages.ts'
@@ -47,7 +47,9 @@ const PRESETS = {
 
 /** Headers a second signature may not take the place of. */
 const TAKEN_HEADERS =
-  /^(webhook-.*|content-.*|transfer-encoding|connection|keep-alive|host|user-agent|expect|upgrade|te|trailer|proxy-.*|cookie|authorization|tocsin-.*)$/i
+  /^(webhook-.*|content-.*|accept.*|date|transfer-encoding|connection|keep-alive|host|user-agent|expect|upgrade|te|trailer|proxy-.*|via|forwarded|cookie|authorization|tocsin-.*|__proto__)$/i
+/** RFC 9110, 5.6.2. */
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
 /** Idempotent by URL: the one that is there is answered, unchanged. */
 export async function createEndpoint(
@@ -85,6 +87,7 @@ export async function createEndpoint(
     yield* configChanged(projectId)
     const [before] = yield* all(endpointByUrl, { projectId, url })
     if (before) return before
+    yield* checkSources(projectId, input.sources)
     yield* insertRows('endpoint', [row])
     yield* insertRows('endpoint_secret', [newSecretRow(core, row, secret)])
     return undefined
@@ -147,7 +150,7 @@ const sendWhatWaits = statement<{ endpoint: string; now: string }, unknown>((db,
     ),
 )
 
-/** Switching on forgets past failures, and what waited goes out. */
+/** Switching on, also what is on already, ends breaker and pause, and what waited goes out. */
 export async function updateEndpoint(
   core: Core,
   caller: Caller,
@@ -170,6 +173,7 @@ export async function updateEndpoint(
       if (other)
         throw new TocsinError('conflict', 'url: another endpoint of this project has it. Change that one.')
     }
+    yield* checkSources(projectId, patch.sources)
     const signature = patch.signature === undefined ? preset?.signature : patch.signature
     const after: EndpointRow = {
       ...before,
@@ -179,8 +183,12 @@ export async function updateEndpoint(
       filters: JSON.stringify(changeFilters(readFilters(before.filters), patch)),
       signature: signature === undefined ? before.signature : signatureText(signature),
     }
-    if (patch.enabled === true && before.enabled === 0) {
-      Object.assign(after, FRESH, { enabled: 1, disabled_reason: null })
+    if (patch.enabled === true) {
+      // One that is on still has to tell when it has been failing for too long.
+      Object.assign(
+        after,
+        before.enabled === 1 ? SENT_TO_AGAIN : { ...FRESH, enabled: 1, disabled_reason: null },
+      )
       yield* run(sendWhatWaits, { endpoint: before.id, now: context.now })
     }
     const switchedOff = patch.enabled === false && before.enabled === 1
@@ -375,19 +383,27 @@ async function show(core: Core, caller: Caller, rows: EndpointRow[]): Promise<Ap
         attempts: row.attempts,
         lastSuccessAt: row.last_success_at,
         lastFailureAt: row.last_failure_at,
+        waitingUntil: waitingUntil(row, core.now().toISOString()),
       },
       createdAt: row.created_at,
     }
   })
 }
 
+/** Until when an endpoint that is on is left in peace, by its breaker or at its own wish. */
+function waitingUntil({ enabled, open_until, paused_until }: EndpointRow, now: string): string | null {
+  const times = [open_until, paused_until].filter((time) => time !== null && time > now)
+  return enabled === 1 ? (times.toSorted().at(-1) ?? null) : null
+}
+
 // ---- helpers ----
+
+/** Neither breaker nor pause. */
+const SENT_TO_AGAIN = { breaker: JSON.stringify(CLOSED_BREAKER), open_until: null, paused_until: null }
 
 /** No failure behind it. */
 const FRESH = {
-  breaker: JSON.stringify(CLOSED_BREAKER),
-  open_until: null,
-  paused_until: null,
+  ...SENT_TO_AGAIN,
   failing_since: null,
   warned_at: null,
 }
@@ -409,6 +425,26 @@ async function checkedUrl(core: Core, text: string): Promise<string> {
   }
 }
 
+const knownSources = statement<{ projectId: string; ids: string[] }, { id: string }>((db, p) =>
+  db
+    .selectFrom('source')
+    .select('id')
+    .where('project_id', '=', p('projectId'))
+    .where(isAnyOf('source.id', p.list('ids'))),
+)
+
+/** A filter that names none would let nothing through, silently. */
+function* checkSources(projectId: string, ids: string[] = []): Work<void> {
+  if (ids.length === 0) return
+  const known = (yield* all(knownSources, { projectId, ids })).map(({ id }) => id)
+  const unknown = ids.find((id) => !known.includes(id))
+  if (unknown === undefined) return
+  throw new TocsinError(
+    'invalid_request',
+    `sources: ${JSON.stringify(unknown)} is no source of this project. Its sources are at /api/v1/projects/${projectId}/sources.`,
+  )
+}
+
 function changeFilters(before: EndpointFilters, input: ApiEndpointPatch): EndpointFilters {
   const { events, severities, services, labels, sources, drills } = input
   return {
@@ -423,6 +459,12 @@ function changeFilters(before: EndpointFilters, input: ApiEndpointPatch): Endpoi
 
 function signatureText(signature: SignatureOption | null): string | null {
   if (signature === null) return null
+  if (!TOKEN.test(signature.header)) {
+    throw new TocsinError(
+      'invalid_request',
+      'signature.header: that is no name of a header. Choose one such as X-Signature.',
+    )
+  }
   if (TAKEN_HEADERS.test(signature.header)) {
     throw new TocsinError(
       'invalid_request',

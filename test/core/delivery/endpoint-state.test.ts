@@ -217,6 +217,48 @@ describe.each(databaseKinds)('the state of an endpoint on %s', (kind) => {
     expect(signatures.length).toBeLessThan(500)
   })
 
+  test('it shows until when an endpoint is left in peace, and switching it on ends that', async () => {
+    const post = await openPost(kind)
+    const worker = post.worker()
+    let ok = false
+    post.receivers.set('/paused', () => (ok ? 204 : { status: 429, retryAfterMs: MINUTE }))
+    post.receivers.set('/broken', () => (ok ? 204 : 500))
+    const paused = await post.endpoint('/paused')
+    const broken = await post.endpoint('/broken')
+    const waitingUntil = async (endpoint: string) =>
+      (await post.tocsin.getEndpoint(post.project, endpoint)).endpoint.counters.waitingUntil
+    expect(await waitingUntil(paused)).toBe(null)
+    for (let i = 0; i < 10; i++) await openIncident(post)
+    await worker.runOnce()
+    expect(await waitingUntil(paused)).toBe(new Date(START + MINUTE).toISOString())
+    expect(await waitingUntil(broken)).toBe(new Date(START + 30 * SECOND).toISOString())
+
+    ok = true
+    await worker.runOnce()
+    expect(await post.messages(paused)).toMatchObject(Array(10).fill({ status: 'pending' }))
+    for (const endpoint of [paused, broken]) {
+      const on = await post.tocsin.updateEndpoint(post.project, endpoint, { enabled: true })
+      expect(on.endpoint.counters.waitingUntil).toBe(null)
+    }
+    await worker.runOnce()
+    for (const endpoint of [paused, broken])
+      expect(await post.messages(endpoint)).toMatchObject(Array(10).fill({ status: 'delivered' }))
+    post.clock.now += MINUTE
+    expect(await waitingUntil(paused)).toBe(null)
+  })
+
+  test('other endpoints learn where the one that was switched off is, not its path', async () => {
+    const post = await openPost(kind)
+    const other = await post.endpoint('/other', { events: ['endpoint.disabled'] })
+    const endpoint = await post.endpoint('/hooks/a-token?key=b')
+    await post.tocsin.updateEndpoint(post.project, endpoint, { enabled: false })
+    const [message] = await post.messages(other)
+    expect(JSON.parse(message!.requestBody).data.endpoint).toMatchObject({
+      id: endpoint,
+      url: 'http://127.0.0.1:9/…',
+    })
+  })
+
   test('all that a 410 ends is counted as failed', async () => {
     const post = await openPost(kind)
     post.receivers.set('/gone', () => 410)
