@@ -530,6 +530,8 @@ export interface ApiEndpoint {
     attempts: number
     lastSuccessAt: string | null
     lastFailureAt: string | null
+    /** Until when nothing is sent, after failures or at the receiver's wish; null: nothing holds it back. */
+    waitingUntil: string | null
   }
   createdAt: string
 }

@@ -6,7 +6,7 @@ import type { Picture } from './matcher/picture.ts'
 import type { DecidedEvent, IncidentState, MatchContext, NewTimelineEntry } from './matcher/state.ts'
 import { incidentToApi, type LatestOccurrence } from './show-incident.ts'
 import { endpointsOfProjects } from './store/endpoint.ts'
-import { insertMessages, waitingLanes } from './store/message.ts'
+import { insertMessages, readLanes } from './store/message.ts'
 import { messagesFor, type OutboxEndpoint, type Transition, typeFor } from './store/outbox.ts'
 import { all, isAnyOf, statement, together, type Work } from './store/statement.ts'
 import type { Monitor } from './types.ts'
@@ -72,12 +72,14 @@ export class Outbox {
 
     const incidentIds = [...new Set(heard.map((one) => one.incidentId))]
     const bySource = endpoints.some(({ filters }) => filters.sources.length > 0)
-    const [signals, members, waiting] = yield* together(
+    const opened = new Set(this.#noted.filter(({ kind }) => kind === 'opened').map((one) => one.incidentId))
+    const [signals, members, lanes] = yield* together(
       all(shownSignals, { ids: incidentIds, most: MOST_SIGNALS }),
       all(sourcesOfIncidents, { ids: bySource ? incidentIds : [] }),
-      waitingLanes(
+      readLanes(
         endpoints.map((endpoint) => endpoint.id),
         incidentIds,
+        incidentIds.filter((id) => !opened.has(id)),
       ),
     )
     const withSources = heard.map((one) => ({
@@ -113,7 +115,7 @@ export class Outbox {
         now: context.now,
       })
     })
-    return yield* insertMessages(rows, waiting)
+    return yield* insertMessages(rows, lanes)
   }
 
   /** Whether anybody listens, as far as is known: most events need no copy of their incident. */

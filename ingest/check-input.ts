@@ -13,11 +13,28 @@ export function checkInput<Schema extends z.ZodObject>(
   value: unknown,
   where: Where,
 ): z.output<Schema> {
+  const place = placeOfProto(value)
+  if (place) {
+    throw new TocsinError('invalid_request', `${nameOf(place, where)} cannot have that name: choose another.`)
+  }
   const result = schema.safeParse(value)
   if (result.success) return result.data
 
   const faults = result.error.issues.slice(0, NAMED_FAULTS)
   throw new TocsinError('invalid_request', faults.map((issue) => describe(issue, where, schema)).join(' '))
+}
+
+/** Where a field is called `__proto__`, which would be dropped silently. */
+function placeOfProto(value: unknown): PropertyKey[] | undefined {
+  const places: { value: unknown; path: PropertyKey[] }[] = [{ value, path: [] }]
+  for (const { value, path } of places) {
+    if (typeof value !== 'object' || value === null) continue
+    if (Object.hasOwn(value, '__proto__')) return [...path, '__proto__']
+    for (const [name, inner] of Object.entries(value)) {
+      if (typeof inner === 'object') places.push({ value: inner, path: [...path, name] })
+    }
+  }
+  return undefined
 }
 
 /**

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { join, resolve } from 'node:path'
 import { PLANS, type Plan } from '@tocsin/core'
-import { isNetwork } from './networks.ts'
+import { isLoopback, isNetwork } from './networks.ts'
 
 export type Role = 'all' | 'ingest' | 'worker'
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
@@ -99,6 +99,17 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     )
   }
   return config
+}
+
+/**
+ * Where outgoing webhooks may go. Who can only be reached from this machine may reach it, too: a local n8n is the
+ * common receiver. What a separate worker listens on says nothing of who can reach the Tocsin it sends for.
+ */
+export function targetRules(config: Pick<Config, 'allowPrivateTargets' | 'host' | 'role'>): {
+  allow: string[]
+  loopback: boolean
+} {
+  return { allow: config.allowPrivateTargets, loopback: config.role !== 'worker' && isLoopback(config.host) }
 }
 
 /** Both or none: a model without an address, or an address without a model, is a slip. */

@@ -4,10 +4,10 @@ import type { AddressInfo } from 'node:net'
 import { type OpenedTocsin, type OpenOptions, openTocsin, TocsinError } from '@tocsin/core'
 import { answerError, answerJson } from './answer.ts'
 import { createApp, createServer } from './app.ts'
-import { type Config, ConfigError, readConfig } from './config.ts'
+import { type Config, ConfigError, readConfig, targetRules } from './config.ts'
 import { openDataDir } from './data-dir.ts'
 import { openLog } from './log.ts'
-import { isLoopback, reachable } from './networks.ts'
+import { reachable } from './networks.ts'
 import { startUpText } from './start-up-text.ts'
 import { stopSignalHandler } from './stop-signal.ts'
 import { makeStoppable } from './stoppable.ts'
@@ -48,8 +48,7 @@ async function start(): Promise<void> {
     publicUrl,
     defaultPlan: config.defaultPlan,
     role: config.role,
-    // Who can only be reached from this machine may reach it, too: a local n8n is the common receiver.
-    targets: { allow: config.allowPrivateTargets, loopback: isLoopback(config.host) },
+    targets: targetRules(config),
     ...(config.adminKey !== null && { adminKey: config.adminKey }),
     ...(config.model !== null && { model: config.model }),
     log,

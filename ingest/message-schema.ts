@@ -49,7 +49,7 @@ const DisabledData = z.object({
   schemaVersion: z.literal(1),
   endpoint: z.object({
     id: z.string(),
-    url: z.string(),
+    url: z.string().describe('Where it is, without the path'),
     description: z.string().nullable(),
     reason: z.enum(['by_hand', 'gone', 'failed', 'no_success']),
   }),
@@ -104,7 +104,7 @@ function exampleData(type: ApiMessageType): Record<string, unknown> {
     case 'endpoint.disabled':
       return {
         schemaVersion: 1,
-        endpoint: { ...endpoint, description: 'Status page', reason: 'gone' },
+        endpoint: { id: ID, url: 'https://example.com/…', description: 'Status page', reason: 'gone' },
         project: named,
       }
     default:

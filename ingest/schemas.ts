@@ -609,6 +609,11 @@ export const Endpoint = z
       attempts: z.number(),
       lastSuccessAt: time.nullable(),
       lastFailureAt: time.nullable(),
+      waitingUntil: time
+        .nullable()
+        .describe(
+          'Until when nothing is sent, after failures or at the receiver\'s wish; `{"enabled": true}` ends it',
+        ),
     }),
     createdAt: time,
   })

@@ -89,10 +89,11 @@ async function multipartFields(rawBody: Buffer, type: string): Promise<[string, 
 }
 
 /**
- * JSON from the bytes of a request, without prototype keys. A byte order mark of UTF-8 is skipped by the parser.
+ * JSON from the bytes of a request. Prototype keys are removed; with `ignore` they stay, for who refuses them by name.
+ * A byte order mark of UTF-8 is skipped by the parser.
  * An integer too large for a number arrives as its digits in text. Throws TocsinError `malformed_body`.
  */
-export function readJsonBody(rawBody: Buffer): unknown {
+export function readJsonBody(rawBody: Buffer, protoAction: 'remove' | 'ignore' = 'remove'): unknown {
   if (rawBody.length === 0) throw malformed('The body is empty: send JSON.')
   if (!isUtf8(rawBody)) throw malformed('The body is not UTF-8 text: send JSON encoded as UTF-8.')
 
@@ -102,8 +103,8 @@ export function readJsonBody(rawBody: Buffer): unknown {
     return secureJson.parse(text, hasLargeInteger ? keepLargeIntegers : null, {
       // Removed, not refused: a visitor of the watched app can name Sentry's `extra` keys
       // and must not be able to suppress an alert with one.
-      protoAction: 'remove',
-      constructorAction: 'remove',
+      protoAction,
+      constructorAction: protoAction,
     })
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error

@@ -6,6 +6,7 @@ import {
   lockMessages,
   type MessageRow,
   type NewMessage,
+  NO_LANES,
   saveMessages,
 } from '../store/message.ts'
 import type { AttemptTable } from '../store/schema.ts'
@@ -106,7 +107,7 @@ export function* storeResults(
   )
   yield* saveMessages([...changed.values()], context.now)
   for (const { id, reason } of disabled) {
-    if (reason === 'gone') endpoints.get(id)!.failed += yield* failAllPending(id, 'gone')
+    if (reason === 'gone') endpoints.get(id)!.failed += yield* failAllPending(id, 'gone', context.now)
   }
   yield* updateRows('endpoint', [...endpoints.values()].map(endpointState))
   for (const { id } of disabled) yield* tellOthers(endpoints.get(id)!, context)
@@ -126,24 +127,25 @@ function settle(message: MessageRow, endpoint: EndpointRow, outcome: AttemptOutc
     return
   }
 
-  const next =
-    outcome.status === 410
-      ? null
-      : nextAttempt({
-          policy,
-          attempts: message.attempts,
-          createdAt: Date.parse(message.started_at),
-          firstAt: Date.parse(message.first_attempt_at),
-          now: outcome.endedAt,
-          retryAfterMs: outcome.retryAfterMs,
-          random: outcome.random,
-        })
+  // Also what was under way when another answer was 410.
+  const isGone = outcome.status === 410 || endpoint.disabled_reason === 'gone'
+  const next = isGone
+    ? null
+    : nextAttempt({
+        policy,
+        attempts: message.attempts,
+        createdAt: Date.parse(message.started_at),
+        firstAt: Date.parse(message.first_attempt_at),
+        now: outcome.endedAt,
+        retryAfterMs: outcome.retryAfterMs,
+        random: outcome.random,
+      })
   if (next !== null) {
     message.due_at = isoOf(next)
     return
   }
   message.status = 'failed'
-  message.reason = outcome.status === 410 ? 'gone' : 'attempts'
+  message.reason = isGone ? 'gone' : 'attempts'
   message.due_at = null
   endpoint.failed += 1
 }
@@ -211,7 +213,9 @@ export function* tellOthers(endpoint: EndpointRow, context: ResultContext): Work
   const others = (yield* endpointsOfProjects([endpoint.project_id])).filter(
     ({ id, filters }) => id !== endpoint.id && filters.events.includes('endpoint.disabled'),
   )
-  const { id, url, description } = endpoint
+  const { id, description } = endpoint
+  // Its path may hold a token, and the others are other people's.
+  const url = `${new URL(endpoint.url).origin}/…`
   const body = disabledBody(
     context.now,
     { id, url, description, reason: endpoint.disabled_reason ?? 'by_hand' },
@@ -231,7 +235,7 @@ export function* tellOthers(endpoint: EndpointRow, context: ResultContext): Work
         now: context.now,
       }),
     ),
-    new Set(),
+    NO_LANES,
   )
 }
 
@@ -247,7 +251,6 @@ export function newMessage({
   return {
     ...message,
     reason: null,
-    gap: 0,
     replay: 0,
     created_at: now,
     started_at: now,

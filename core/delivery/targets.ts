@@ -47,18 +47,23 @@ const SIX_TO_FOUR = networks(['2002::/16'])
 
 const LOOPBACK = networks(['127.0.0.0/8', '::1/128'])
 
-/** What an address is under these rules. Throws TargetRefused. */
-export function checkAddress(text: string, rules: TargetRules): 'public' | 'private' {
+/**
+ * What an address is under these rules. Throws TargetRefused, which does not name what a name has `resolved` to: how a
+ * network is built inside is nobody's business who may only read the log.
+ */
+export function checkAddress(text: string, rules: TargetRules, resolved = false): 'public' | 'private' {
+  const subject = resolved ? 'The host resolves to an address that' : text
   const address = parse(text)
-  if (!address) throw new TargetRefused(`${text} is no address that can be sent to.`)
+  if (!address) throw new TargetRefused(`${subject} is none that can be sent to.`)
   if (isIn(address, METADATA) || embeddedIn(address).some((inner) => isIn(inner, METADATA))) {
-    throw new TargetRefused(`${text} may hold the credentials of a cloud machine and is never sent to.`)
+    throw new TargetRefused(`${subject} may hold the credentials of a cloud machine and is never sent to.`)
   }
+  // First, as a list may be wider than private networks.
+  if (isPublic(address)) return 'public'
   if (rules.loopback && isIn(address, LOOPBACK)) return 'private'
   if (isIn(address, networks(rules.allow))) return 'private'
-  if (isPublic(address)) return 'public'
   throw new TargetRefused(
-    `${text} is not a public address. To send to it, list its network in TOCSIN_ALLOW_PRIVATE_TARGETS.`,
+    `${subject} is not public. To send to it, list its network in TOCSIN_ALLOW_PRIVATE_TARGETS.`,
   )
 }
 
@@ -103,7 +108,7 @@ export async function checkTarget(text: string, rules: TargetRules, resolve: Res
   const host = hostOf(url.hostname)
   if (isIP(host) !== 0) return url
   const addresses = await resolve(host).catch(() => [])
-  for (const address of addresses) checkKind(checkAddress(address, rules), url.protocol)
+  for (const address of addresses) checkKind(checkAddress(address, rules, true), url.protocol)
   return url
 }
 
@@ -131,14 +136,15 @@ export function guardedConnector(options: {
     if (!connector) return refuse(new TargetRefused('It must start with https://.'))
     // A literal address is never looked up.
     const host = hostOf(target.hostname)
-    if (isIP(host) !== 0) {
-      const refusal = refusalOf(host, target.protocol, rules)
+    const isName = isIP(host) === 0
+    if (!isName) {
+      const refusal = refusalOf(host, target.protocol, rules, false)
       if (refusal) return refuse(refusal)
     }
 
     connector(target, (...[error, socket]) => {
       if (error) return refuse(error)
-      const refusal = refusalOf(peerOf(socket), target.protocol, rules)
+      const refusal = refusalOf(peerOf(socket), target.protocol, rules, isName)
       if (!refusal) return callback(null, socket)
       socket.destroy()
       return refuse(refusal)
@@ -160,7 +166,7 @@ function guardedLookup(protocol: string, rules: TargetRules, resolve: Resolve): 
       const addresses = await resolve(hostname)
       if (addresses.length === 0) throw Object.assign(new Error('no address'), { code: 'ENOTFOUND' })
       // One bad address among good ones is an attempt, not an accident.
-      for (const address of addresses) checkKind(checkAddress(address, rules), protocol)
+      for (const address of addresses) checkKind(checkAddress(address, rules, true), protocol)
       return addresses.map((address) => ({ address, family: isIP(address) }))
     }
     answer().then(
@@ -173,9 +179,14 @@ function guardedLookup(protocol: string, rules: TargetRules, resolve: Resolve): 
   }
 }
 
-function refusalOf(address: string, protocol: string, rules: TargetRules): Error | undefined {
+function refusalOf(
+  address: string,
+  protocol: string,
+  rules: TargetRules,
+  resolved: boolean,
+): Error | undefined {
   try {
-    checkKind(checkAddress(address, rules), protocol)
+    checkKind(checkAddress(address, rules, resolved), protocol)
     return undefined
   } catch (error) {
     return error instanceof Error ? error : new TargetRefused('It may not be sent to.')

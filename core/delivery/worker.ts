@@ -160,7 +160,10 @@ export function createWorker({
     })
     // Where this failed they stay for the next turn: their leases hold for a while.
     outcomes.splice(0, stored.length)
-    for (const outcome of stored) held.delete(outcome.messageId)
+    for (const { messageId, token } of stored) {
+      // A late result says nothing of a newer claim.
+      if (held.get(messageId)?.token === token) held.delete(messageId)
+    }
     for (const one of prolonged) one.since = until - leaseMs
     // A commit may take its time: an attempt that could outlive its lease is left to who claims it next.
     const inTime = now().getTime() + SEND_LIMITS.totalMs <= until

@@ -1,4 +1,4 @@
-import type { Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import { type OutboxEndpoint, readFilters } from './outbox.ts'
 import type { EndpointSecretTable, EndpointTable } from './schema.ts'
 import { all, isAnyOf, statement, type Work } from './statement.ts'
@@ -8,13 +8,21 @@ export type EndpointSecretRow = Selectable<EndpointSecretTable>
 
 type ListeningRow = Pick<EndpointRow, 'id' | 'project_id' | 'policy' | 'filters'>
 
-/** Endpoints that are on, for who keeps them in memory. */
+/**
+ * Endpoints that messages are made for: those that are on, and those that Tocsin switched off itself, whose messages
+ * wait until somebody looks.
+ */
 export const listeningEndpoints = statement<{ ids: string[] }, ListeningRow>((db, p) =>
   db
     .selectFrom('endpoint')
     .select(['id', 'project_id', 'policy', 'filters'])
     .where(isAnyOf('project_id', p.list('ids')))
-    .where('enabled', '=', 1)
+    .where(({ or, eb }) =>
+      or([
+        eb('enabled', '=', sql.lit(1)),
+        eb('disabled_reason', 'in', [sql.lit('failed'), sql.lit('no_success')]),
+      ]),
+    )
     .orderBy('id'),
 )
 

@@ -20,7 +20,9 @@ import {
 
 export type MessageRow = Selectable<MessageTable>
 export type MessageWithBody = MessageRow & { body: string }
-export type NewMessage = Omit<Insertable<MessageTable>, 'due_at' | 'status' | 'body_id'> & { body: string }
+export type NewMessage = Omit<Insertable<MessageTable>, 'due_at' | 'status' | 'gap' | 'body_id'> & {
+  body: string
+}
 
 // ---- putting in ----
 
@@ -40,19 +42,52 @@ const pendingInLanes = statement<
     .forUpdate(),
 )
 
-/** Which lanes have messages waiting; they keep waiting until the transaction ends. */
-export function* waitingLanes(endpoints: string[], incidents: string[]): Work<Set<string>> {
-  const rows = yield* all(pendingInLanes, { endpoints, incidents })
-  return new Set(rows.map((row) => laneKey(row.endpoint_id, row.incident_id)))
+/** Lanes whose newest ended message never arrived, each found by one look into the index. */
+export const brokenLanes = statement<
+  { endpoints: string[]; incidents: string[] },
+  { endpoint_id: string; incident_id: string }
+>(
+  (_db, p) => sql<{ endpoint_id: string; incident_id: string }>`
+    select endpoint.id as endpoint_id, incident.id as incident_id
+    from endpoint join incident on incident.project_id = endpoint.project_id
+    where ${isAnyOf('endpoint.id', p.list('endpoints'))} and ${isAnyOf('incident.id', p.list('incidents'))}
+      and (
+        select status from message
+        where endpoint_id = endpoint.id and incident_id = incident.id and status <> 'pending'
+        order by sequence desc, message.id desc limit 1
+      ) = 'failed'`,
+)
+
+/** What is known of lanes that new messages go to, by `laneKey`. */
+export interface Lanes {
+  /** With messages waiting; they keep waiting until the transaction ends. */
+  waiting: ReadonlySet<string>
+  /** The last message of the lane failed for good. */
+  broken: ReadonlySet<string>
+}
+
+/** For messages that are alone in no lane. */
+export const NO_LANES: Lanes = { waiting: new Set(), broken: new Set() }
+
+/** `known`: those of the incidents that may have had messages before. */
+export function* readLanes(endpoints: string[], incidents: string[], known: string[]): Work<Lanes> {
+  const waiting = yield* all(pendingInLanes, { endpoints, incidents })
+  // Looked at after the lock: a message that was just ending is seen in one of the two.
+  const broken = known.length === 0 ? [] : yield* all(brokenLanes, { endpoints, incidents: known })
+  return { waiting: new Set(waiting.map(keyOf)), broken: new Set(broken.map(keyOf)) }
+}
+
+function keyOf(lane: { endpoint_id: string; incident_id: string }): string {
+  return laneKey(lane.endpoint_id, lane.incident_id)
 }
 
 export function laneKey(endpointId: string, incidentId: string): string {
   return `${endpointId}/${incidentId}`
 }
 
-/** Puts in new messages, in the order of their lanes; answers how many. `waiting` are lanes that are not empty. */
-export function* insertMessages(messages: readonly NewMessage[], waiting: ReadonlySet<string>): Work<number> {
-  const lanes = new Set(waiting)
+/** Puts in new messages, in the order of their lanes; answers how many. */
+export function* insertMessages(messages: readonly NewMessage[], lanes: Lanes): Work<number> {
+  const waiting = new Set(lanes.waiting)
   // One transition says the same to every endpoint.
   const bodies = new Map<string, { id: string; project_id: string; body: string }>()
   const rows = messages.map(({ body, ...message }) => {
@@ -66,9 +101,10 @@ export function* insertMessages(messages: readonly NewMessage[], waiting: Readon
     'message',
     rows.map((message) => {
       const lane = message.incident_id == null ? null : laneKey(message.endpoint_id, message.incident_id)
-      const isFirst = lane === null || !lanes.has(lane)
-      if (lane !== null) lanes.add(lane)
-      return { ...message, status: 'pending', due_at: isFirst ? message.created_at : null }
+      const isFirst = lane === null || !waiting.has(lane)
+      const gap = Number(lane !== null && isFirst && lanes.broken.has(lane))
+      if (lane !== null) waiting.add(lane)
+      return { ...message, gap, status: 'pending', due_at: isFirst ? message.created_at : null }
     }),
   )
 }
@@ -79,6 +115,7 @@ export interface DueEndpoint {
   id: string
   open_until: string | null
   paused_until: string | null
+  failing_since: string | null
 }
 
 /**
@@ -98,7 +135,7 @@ export const dueEndpoints = statement<{ now: string; after: string; limit: numbe
         where due_at is not null and endpoint_id > queue.id order by endpoint_id limit 1
       ) from queue where queue.id is not null
     )
-    select endpoint.id, endpoint.open_until, endpoint.paused_until
+    select endpoint.id, endpoint.open_until, endpoint.paused_until, endpoint.failing_since
     from queue join endpoint on endpoint.id = queue.id
     where endpoint.enabled = 1 and case
       when endpoint.open_until > ${p('now')} or endpoint.paused_until > ${p('now')} then exists (
@@ -125,7 +162,7 @@ export const leasedCounts = statement<{ ids: string[]; now: string }, { endpoint
 const lockDueEndpoints = statement<{ ids: string[] }, DueEndpoint>((db, p) =>
   db
     .selectFrom('endpoint')
-    .select(['id', 'open_until', 'paused_until'])
+    .select(['id', 'open_until', 'paused_until', 'failing_since'])
     .where(isAnyOf('endpoint.id', p.list('ids')))
     .where('enabled', '=', 1)
     .orderBy('id')
@@ -233,24 +270,34 @@ export function* claimMessages(options: ClaimOptions): Work<Claim> {
   const leased = new Map(counts.map((row) => [row.endpoint_id, row.count]))
   const byId = new Map(locked.map((endpoint) => [endpoint.id, endpoint]))
   const held = candidates.flatMap(({ id }) => byId.get(id) ?? [])
-  const closed = held.filter((endpoint) => isLeftInPeace(endpoint, now))
+  const failing = held.filter((endpoint) => endpoint.failing_since !== null || isLeftInPeace(endpoint, now))
   const places = ({ id }: DueEndpoint, most: number) =>
     Math.max(0, Math.min(most - (leased.get(id) ?? 0), free))
 
   const open = held.flatMap((endpoint) => {
-    // Half-open: one probe.
-    const limit = places(endpoint, endpoint.open_until === null ? perEndpoint : 1)
+    // Until its next success it gets one place: a receiver that hangs must not hold the places of the others.
+    const limit = places(
+      endpoint,
+      endpoint.failing_since === null && endpoint.open_until === null ? perEndpoint : 1,
+    )
     return isLeftInPeace(endpoint, now) || limit === 0 ? [] : [{ endpoint: endpoint.id, now, limit }]
   })
   const overdue = yield* allForEach(
     lastCalls,
-    closed.map(({ id }) => ({ endpoint: id, now, limit: MOST_LAST_CALLS })),
+    failing.map(({ id }) => ({ endpoint: id, now, limit: MOST_LAST_CALLS })),
   )
-  const late = overdue.flat().filter((message) => message.deadline_at <= lastCallUntil)
-  const last = overdue.map((messages, index) =>
-    messages
-      .filter((message) => message.deadline_at > lastCallUntil)
-      .slice(0, places(closed[index]!, perEndpoint)),
+  const isLate = (endpoint: DueEndpoint, message: { deadline_at: string }) =>
+    isLeftInPeace(endpoint, now) && message.deadline_at <= lastCallUntil
+  const late = overdue.flatMap((messages, index) =>
+    messages.filter((message) => isLate(failing[index]!, message)),
+  )
+  // A last attempt waits for no other.
+  const last = new Map(
+    overdue.map((messages, index) => {
+      const endpoint = failing[index]!
+      const inTime = messages.filter((message) => !isLate(endpoint, message))
+      return [endpoint.id, inTime.slice(0, places(endpoint, perEndpoint))]
+    }),
   )
 
   // No more endpoints are asked than there are places; each mostly has one, as it was found to be due.
@@ -263,7 +310,7 @@ export function* claimMessages(options: ClaimOptions): Work<Claim> {
       if (messages.length > 0) missing -= 1
     }
   }
-  const lists = held.map((endpoint) => found.get(endpoint.id) ?? last[closed.indexOf(endpoint)] ?? [])
+  const lists = held.map(({ id }) => (last.get(id)?.length ? last.get(id)! : (found.get(id) ?? [])))
   const chosen = inTurns(lists, free)
   if (chosen.length > 0) yield* run(lease, { ids: chosen, token: options.token, until: options.until })
   const claimed = chosen.length > 0 ? yield* all(claimedByIds, { ids: chosen }) : []
@@ -388,17 +435,45 @@ export function* saveMessages(messages: readonly MessageRow[], now: string): Wor
   )
 }
 
-const failPending = statement<{ endpoint: string; reason: string }, unknown>((db, p) =>
+const failPending = statement<{ endpoint: string; reason: string; now: string }, unknown>((db, p) =>
   db
     .updateTable('message')
     .set({ status: 'failed', reason: p('reason'), due_at: null, lease_token: null })
     .where('endpoint_id', '=', p('endpoint'))
-    .where('status', '=', sql.lit('pending')),
+    .where('status', '=', sql.lit('pending'))
+    .where(({ or, eb }) => or([eb('lease_token', 'is', null), eb('due_at', '<=', p('now'))])),
 )
 
-/** Ends everything an endpoint still had to get. */
-export function* failAllPending(endpoint: string, reason: string): Work<number> {
-  return yield* run(failPending, { endpoint, reason })
+/** Ends everything an endpoint still had to get, but for what is under way: that ends by its own result. */
+export function* failAllPending(endpoint: string, reason: string, now: string): Work<number> {
+  return yield* run(failPending, { endpoint, reason, now })
+}
+
+const waitingMessages = statement<
+  { endpoint: string },
+  Pick<MessageRow, 'id' | 'started_at' | 'due_at' | 'lease_token'>
+>((db, p) =>
+  db
+    .selectFrom('message')
+    .select(['id', 'started_at', 'due_at', 'lease_token'])
+    .where('endpoint_id', '=', p('endpoint'))
+    .where('status', '=', sql.lit('pending'))
+    .where('type', '<>', sql.lit('test'))
+    .orderBy('id')
+    .forUpdate(),
+)
+
+/** Gives what an endpoint still has to get the deadlines of another policy; what is due later comes forward to them. */
+export function* replan(endpoint: string, deadlineOf: (startedAt: string) => string | null): Work<void> {
+  const rows = yield* all(waitingMessages, { endpoint })
+  yield* updateRows(
+    'message',
+    rows.map(({ id, started_at, due_at, lease_token }) => {
+      const deadline = deadlineOf(started_at)
+      const isLater = lease_token === null && due_at !== null && deadline !== null && due_at > deadline
+      return { id, deadline_at: deadline, due_at: isLater ? deadline : due_at }
+    }),
+  )
 }
 
 // ---- again by hand ----

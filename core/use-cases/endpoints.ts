@@ -9,7 +9,7 @@ import type {
   ApiRetryPolicy,
 } from '../api-types.ts'
 import { testBody } from '../delivery/message-body.ts'
-import { newMessage, tellOthers } from '../delivery/results.ts'
+import { deadlineOf, newMessage, tellOthers } from '../delivery/results.ts'
 import { CLOSED_BREAKER, type RetryPolicyName } from '../delivery/retry-policy.ts'
 import { isSigningSecret, newSigningSecret, type SignatureOption } from '../delivery/sign.ts'
 import { checkTarget, TargetRefused } from '../delivery/targets.ts'
@@ -23,11 +23,11 @@ import {
   lockEndpoints,
   secretsOfEndpoints,
 } from '../store/endpoint.ts'
-import { insertMessages } from '../store/message.ts'
+import { insertMessages, NO_LANES, replan } from '../store/message.ts'
 import { type EndpointFilters, NO_FILTERS, readFilters } from '../store/outbox.ts'
 import type { EndpointSecretTable } from '../store/schema.ts'
 import { openSecret, sealSecret } from '../store/secrets.ts'
-import { all, insertRows, run, statement, updateRows } from '../store/statement.ts'
+import { all, insertRows, isAnyOf, run, statement, updateRows, type Work } from '../store/statement.ts'
 import type { Caller } from '../tocsin.ts'
 import { allow, type Core, can, change, cutPage, readPage } from './core.ts'
 import { messageToApi } from './messages.ts'
@@ -35,6 +35,8 @@ import { configChanged, projectRow } from './projects.ts'
 
 const MASKED = '********'
 const OVERLAP_MINUTES = 1440
+/** Each has a signature in a header of every message. */
+const MOST_SECRETS = 10
 const DEFAULT_POLICY: ApiRetryPolicy = 'standard-3d'
 const PRESETS = {
   uptimera: {
@@ -45,7 +47,9 @@ const PRESETS = {
 
 /** Headers a second signature may not take the place of. */
 const TAKEN_HEADERS =
-  /^(webhook-.*|content-.*|transfer-encoding|connection|keep-alive|host|user-agent|expect|upgrade|te|trailer|proxy-.*|cookie|authorization|tocsin-.*)$/i
+  /^(webhook-.*|content-.*|accept.*|date|transfer-encoding|connection|keep-alive|host|user-agent|expect|upgrade|te|trailer|proxy-.*|via|forwarded|cookie|authorization|tocsin-.*|__proto__)$/i
+/** RFC 9110, 5.6.2. */
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
 /** Idempotent by URL: the one that is there is answered, unchanged. */
 export async function createEndpoint(
@@ -83,6 +87,7 @@ export async function createEndpoint(
     yield* configChanged(projectId)
     const [before] = yield* all(endpointByUrl, { projectId, url })
     if (before) return before
+    yield* checkSources(projectId, input.sources)
     yield* insertRows('endpoint', [row])
     yield* insertRows('endpoint_secret', [newSecretRow(core, row, secret)])
     return undefined
@@ -145,7 +150,7 @@ const sendWhatWaits = statement<{ endpoint: string; now: string }, unknown>((db,
     ),
 )
 
-/** Switching on forgets past failures, and what waited goes out. */
+/** Switching on, also what is on already, ends breaker and pause, and what waited goes out. */
 export async function updateEndpoint(
   core: Core,
   caller: Caller,
@@ -168,6 +173,7 @@ export async function updateEndpoint(
       if (other)
         throw new TocsinError('conflict', 'url: another endpoint of this project has it. Change that one.')
     }
+    yield* checkSources(projectId, patch.sources)
     const signature = patch.signature === undefined ? preset?.signature : patch.signature
     const after: EndpointRow = {
       ...before,
@@ -177,12 +183,21 @@ export async function updateEndpoint(
       filters: JSON.stringify(changeFilters(readFilters(before.filters), patch)),
       signature: signature === undefined ? before.signature : signatureText(signature),
     }
-    if (patch.enabled === true && before.enabled === 0) {
-      Object.assign(after, FRESH, { enabled: 1, disabled_reason: null })
+    if (patch.enabled === true) {
+      // One that is on still has to tell when it has been failing for too long.
+      Object.assign(
+        after,
+        before.enabled === 1 ? SENT_TO_AGAIN : { ...FRESH, enabled: 1, disabled_reason: null },
+      )
       yield* run(sendWhatWaits, { endpoint: before.id, now: context.now })
     }
     const switchedOff = patch.enabled === false && before.enabled === 1
-    if (switchedOff) Object.assign(after, { enabled: 0, disabled_reason: 'by_hand' })
+    // Who switches off what Tocsin had switched off wants nothing more to be queued.
+    if (patch.enabled === false && before.disabled_reason !== 'gone')
+      Object.assign(after, { enabled: 0, disabled_reason: 'by_hand' })
+    if (after.policy !== before.policy) {
+      yield* replan(before.id, (startedAt) => deadlineOf(policyOf(after), startedAt))
+    }
     const movedHost = new URL(after.url).host !== new URL(before.url).host
     if (movedHost) {
       // Whoever answers at the new host must not learn what the old one was signed with.
@@ -241,14 +256,18 @@ export async function deleteEndpoint(
 }
 
 const secretsOf = statement<{ endpointId: string }, EndpointSecretRow>((db, p) =>
-  db.selectFrom('endpoint_secret').selectAll().where('endpoint_id', '=', p('endpointId')),
+  db
+    .selectFrom('endpoint_secret')
+    .selectAll()
+    .where('endpoint_id', '=', p('endpointId'))
+    .orderBy('id', 'desc'),
 )
 
 const dropSecret = statement<{ id: string }, unknown>((db, p) =>
   db.deleteFrom('endpoint_secret').where('id', '=', p('id')),
 )
 
-/** A new secret; both sign for the overlap. */
+/** A new secret; both sign for the overlap. Of many in overlap the oldest end early. */
 export async function rotateEndpoint(
   core: Core,
   caller: Caller,
@@ -264,9 +283,9 @@ export async function rotateEndpoint(
     const end = new Date(
       Date.parse(context.now) + (input.overlapMinutes ?? OVERLAP_MINUTES) * 60_000,
     ).toISOString()
-    for (const old of yield* all(secretsOf, { endpointId })) {
+    for (const [index, old] of (yield* all(secretsOf, { endpointId })).entries()) {
       const expires = old.expires_at !== null && old.expires_at < end ? old.expires_at : end
-      if (expires <= context.now) yield* run(dropSecret, { id: old.id })
+      if (expires <= context.now || index >= MOST_SECRETS - 1) yield* run(dropSecret, { id: old.id })
       else yield* updateRows('endpoint_secret', [{ ...old, expires_at: expires }])
     }
     yield* insertRows('endpoint_secret', [newSecretRow(core, endpoint, secret)])
@@ -307,7 +326,7 @@ export async function testEndpoint(
       policy: 'once',
       now: context.now,
     })
-    yield* insertMessages([made], new Set())
+    yield* insertMessages([made], NO_LANES)
     core.onMessages()
     return made
   })
@@ -319,6 +338,7 @@ export async function testEndpoint(
       reason: null,
       status: 'pending',
       due_at: message.created_at,
+      gap: 0,
     }),
   }
 }
@@ -363,19 +383,27 @@ async function show(core: Core, caller: Caller, rows: EndpointRow[]): Promise<Ap
         attempts: row.attempts,
         lastSuccessAt: row.last_success_at,
         lastFailureAt: row.last_failure_at,
+        waitingUntil: waitingUntil(row, core.now().toISOString()),
       },
       createdAt: row.created_at,
     }
   })
 }
 
+/** Until when an endpoint that is on is left in peace, by its breaker or at its own wish. */
+function waitingUntil({ enabled, open_until, paused_until }: EndpointRow, now: string): string | null {
+  const times = [open_until, paused_until].filter((time) => time !== null && time > now)
+  return enabled === 1 ? (times.toSorted().at(-1) ?? null) : null
+}
+
 // ---- helpers ----
+
+/** Neither breaker nor pause. */
+const SENT_TO_AGAIN = { breaker: JSON.stringify(CLOSED_BREAKER), open_until: null, paused_until: null }
 
 /** No failure behind it. */
 const FRESH = {
-  breaker: JSON.stringify(CLOSED_BREAKER),
-  open_until: null,
-  paused_until: null,
+  ...SENT_TO_AGAIN,
   failing_since: null,
   warned_at: null,
 }
@@ -397,6 +425,26 @@ async function checkedUrl(core: Core, text: string): Promise<string> {
   }
 }
 
+const knownSources = statement<{ projectId: string; ids: string[] }, { id: string }>((db, p) =>
+  db
+    .selectFrom('source')
+    .select('id')
+    .where('project_id', '=', p('projectId'))
+    .where(isAnyOf('source.id', p.list('ids'))),
+)
+
+/** A filter that names none would let nothing through, silently. */
+function* checkSources(projectId: string, ids: string[] = []): Work<void> {
+  if (ids.length === 0) return
+  const known = (yield* all(knownSources, { projectId, ids })).map(({ id }) => id)
+  const unknown = ids.find((id) => !known.includes(id))
+  if (unknown === undefined) return
+  throw new TocsinError(
+    'invalid_request',
+    `sources: ${JSON.stringify(unknown)} is no source of this project. Its sources are at /api/v1/projects/${projectId}/sources.`,
+  )
+}
+
 function changeFilters(before: EndpointFilters, input: ApiEndpointPatch): EndpointFilters {
   const { events, severities, services, labels, sources, drills } = input
   return {
@@ -411,6 +459,12 @@ function changeFilters(before: EndpointFilters, input: ApiEndpointPatch): Endpoi
 
 function signatureText(signature: SignatureOption | null): string | null {
   if (signature === null) return null
+  if (!TOKEN.test(signature.header)) {
+    throw new TocsinError(
+      'invalid_request',
+      'signature.header: that is no name of a header. Choose one such as X-Signature.',
+    )
+  }
   if (TAKEN_HEADERS.test(signature.header)) {
     throw new TocsinError(
       'invalid_request',

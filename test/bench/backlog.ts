@@ -4,7 +4,7 @@ import type { ApiEndpoint, ApiProject } from '@tocsin/core'
 import { sql } from 'kysely'
 import { newMessage } from '../../core/delivery/results.ts'
 import { createIds } from '../../core/ids.ts'
-import { insertMessages } from '../../core/store/message.ts'
+import { insertMessages, NO_LANES } from '../../core/store/message.ts'
 import { openDatabase } from '../../core/store/open-database.ts'
 import { isAnyOf, run, type Statement, statement, type Work } from '../../core/store/statement.ts'
 import type { TocsinProcess } from '../support/tocsin-process.ts'
@@ -74,7 +74,7 @@ export async function openBacklog(
       for (let missing = waiting - (await numberOf(pending, {})); missing > 0; missing -= ROWS_PER_COMMIT) {
         const count = Math.ceil(Math.min(missing, ROWS_PER_COMMIT) / MESSAGES_PER_LANE)
         const rows = Array.from({ length: count }, () => newLane(new Date().toISOString())).flat()
-        await commit(() => insertMessages(rows, new Set()))
+        await commit(() => insertMessages(rows, NO_LANES))
       }
     },
     async open() {

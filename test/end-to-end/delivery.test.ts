@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto'
 import type { ApiEndpoint, ApiIncident, ApiMessage } from '@tocsin/core'
 import { Webhook } from 'standardwebhooks'
 import { describe, expect, test } from 'vitest'
+import { signedHeaders } from '../../core/delivery/sign.ts'
 import { messageBody } from '../../ingest/message-schema.ts'
 import { databaseKinds } from '../support/databases.ts'
 import { openReceiver } from '../support/receiver.ts'
@@ -65,9 +66,22 @@ describe.each(databaseKinds)('outgoing webhooks of the real process on %s', (kin
     const headers = first!.headers as Record<string, string>
     const verify = (text: string, more: Record<string, string> = {}, key = secret) =>
       new Webhook(key).verify(text, { ...headers, ...more })
-    expect(() => verify(first!.body.replace('critical', 'low'))).toThrow()
-    expect(() => verify(first!.body, { 'webhook-timestamp': '1600000000' })).toThrow()
-    expect(() => verify(first!.body, {}, `whsec_${Buffer.alloc(32).toString('base64')}`)).toThrow()
+    const unsigned = 'No matching signature found'
+    const tampered = first!.body.replace('critical', 'low')
+    expect(tampered).not.toBe(first!.body)
+    expect(() => verify(tampered)).toThrow(unsigned)
+    const now = Number(headers['webhook-timestamp'])
+    expect(() => verify(first!.body, { 'webhook-timestamp': String(now - 1) })).toThrow(unsigned)
+    expect(() => verify(first!.body, {}, `whsec_${Buffer.alloc(32).toString('base64')}`)).toThrow(unsigned)
+    // As signed as it was then: what was recorded and sent again later.
+    const old = signedHeaders({
+      id: headers['webhook-id']!,
+      at: (now - 6 * 60) * 1000,
+      body: first!.body,
+      secrets: [secret],
+      signature: null,
+    })
+    expect(() => verify(first!.body, old)).toThrow('Message timestamp too old')
   })
 
   test('create, test and verify: the quick start', async () => {

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { ConfigError, readConfig, SETTINGS } from '../../ingest/config.ts'
+import { ConfigError, readConfig, SETTINGS, targetRules } from '../../ingest/config.ts'
 
 const SECRET_KEY = Buffer.alloc(32, 7).toString('base64')
 
@@ -136,6 +136,16 @@ test('a model needs its address and its name, and without an address nothing is 
   const without = problemOf({ TOCSIN_LLM_MODEL: model, TOCSIN_LLM_API_KEY: key })
   expect(without).toMatch(/^TOCSIN_LLM_BASE_URL is not set, but TOCSIN_LLM_MODEL and TOCSIN_LLM_API_KEY is/)
   expect(without).not.toContain(key)
+})
+
+test('this machine may be sent to while only it reaches Tocsin; a separate worker cannot know that', () => {
+  const loopback = (env: Record<string, string>) => targetRules(readConfig(env)).loopback
+  expect(loopback({})).toBe(true)
+  expect(loopback({ TOCSIN_HOST: '0.0.0.0' })).toBe(false)
+  expect(loopback({ TOCSIN_ROLE: 'worker' })).toBe(false)
+  expect(
+    targetRules(readConfig({ TOCSIN_ROLE: 'worker', TOCSIN_ALLOW_PRIVATE_TARGETS: '127.0.0.0/8' })),
+  ).toEqual({ allow: ['127.0.0.0/8'], loopback: false })
 })
 
 test('PostgreSQL needs a secret key', () => {

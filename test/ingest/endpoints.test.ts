@@ -95,7 +95,7 @@ describe('endpoints', () => {
     ['https://2130706433/', /TOCSIN_ALLOW_PRIVATE_TARGETS/],
     ['https://[::ffff:10.0.0.5]/', /TOCSIN_ALLOW_PRIVATE_TARGETS/],
     ['https://169.254.169.254/', /never sent to/],
-    ['https://inside.example/', /10\.0\.0\.5/],
+    ['https://inside.example/', /resolves to an address that is not public\. [^0-9]*$/],
     ['https://user:pass@example.com/', /user and password/],
     ['not a url', /whole address/],
   ])('%s is refused on create and on edit', async (url, message) => {
@@ -112,6 +112,9 @@ describe('endpoints', () => {
     [{ signature: { header: 'Webhook-Id', format: 'hex' } }, /signature\.header/],
     [{ signature: { header: 'Host', format: 'hex' } }, /signature\.header/],
     [{ signature: { header: 'X\r\nY', format: 'hex' } }, /header/],
+    [{ signature: { header: 'X Y', format: 'hex' } }, /header/],
+    [{ labels: JSON.parse('{"team":"a","__proto__":"b"}') }, /labels\.__proto__/],
+    [{ sources: ['no-source'] }, /sources: "no-source" is no source of this project/],
     [{ secret: 'too short' }, /whsec_/],
     [{ events: ['incident.deleted'] }, /events/],
     [{ headers: {} }, /headers/],
@@ -120,6 +123,30 @@ describe('endpoints', () => {
     const answer = await call('POST', '/endpoints', { url: 'https://example.com/', ...more })
     expect(answer.status).toBe(400)
     expect(answer.body.error.message).toMatch(message)
+  })
+
+  test.each(['Date', 'accept', 'Accept-Encoding', '__proto__', 'X:Y', 'TE', 'Via'])(
+    'a signature in the header %s is refused',
+    async (header) => {
+      const { call } = await open()
+      const answer = await call('POST', '/endpoints', {
+        url: 'https://example.com/',
+        signature: { header, format: 'hex' },
+      })
+      expect(answer.status).toBe(400)
+      expect(answer.body.error.message).toMatch(/signature\.header/)
+    },
+  )
+
+  test('a filter takes a source of the project, and labels by any other name', async () => {
+    const { call } = await open()
+    const { source } = (await call('POST', '/sources', { adapter: 'generic' })).body
+    const made = await call('POST', '/endpoints', { url: 'https://example.com/', sources: [source.id] })
+    expect(made.body.endpoint.sources).toEqual([source.id])
+    const path = `/endpoints/${made.body.endpoint.id}`
+    const edited = await call('PATCH', path, { labels: { constructor: 'a', toString: 'b' } })
+    expect(edited.body.endpoint.labels).toEqual({ constructor: 'a', toString: 'b' })
+    expect((await call('PATCH', path, { sources: [source.id, 'no-source'] })).status).toBe(400)
   })
 
   test('a new host gets a new secret, a new path does not', async () => {

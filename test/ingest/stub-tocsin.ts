@@ -306,7 +306,15 @@ const endpoint: ApiEndpoint = {
   policy: 'standard-3d',
   signature: { header: 'X-Uptimera-Signature', format: 'hex' },
   secret: '********',
-  counters: { pending: 1, delivered: 2, failed: 0, attempts: 3, lastSuccessAt: AT, lastFailureAt: null },
+  counters: {
+    pending: 1,
+    delivered: 2,
+    failed: 0,
+    attempts: 3,
+    lastSuccessAt: AT,
+    lastFailureAt: null,
+    waitingUntil: null,
+  },
   createdAt: AT,
 }
 

@@ -5,6 +5,7 @@ import { messageBody } from './0003-message-body.ts'
 import { postmortem } from './0004-postmortem.ts'
 import { mcp } from './0005-mcp.ts'
 import { sources } from './0006-sources.ts'
+import { lanes } from './0007-lanes.ts'
 
 /** Every migration in order; a released one never changes. */
 export const migrations: Record<string, Migration> = {
@@ -14,4 +15,5 @@ export const migrations: Record<string, Migration> = {
   '0004-postmortem': postmortem,
   '0005-mcp': mcp,
   '0006-sources': sources,
+  '0007-lanes': lanes,
 }

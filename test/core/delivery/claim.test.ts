@@ -4,6 +4,7 @@ import pg from 'pg'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { CLOSED_BREAKER } from '../../../core/delivery/retry-policy.ts'
 import {
+  brokenLanes,
   claimMessages,
   dueEndpoints,
   dueMessages,
@@ -135,12 +136,14 @@ test('what a claim asks SQLite reads indexes only', async () => {
     }[]
     return rows.map(({ detail }) => detail).filter((detail) => /\bmessage\b/.test(detail))
   }
-  const params = { now: NOW, endpoint: 'endpoint-0001', ids: ['endpoint-0001'], after: '', limit: 5 }
+  const ids = ['endpoint-0001']
+  const params = { now: NOW, endpoint: ids[0], ids, after: '', limit: 5, endpoints: ids, incidents: ids }
   for (const [name, statement, index] of [
     ['endpoints', dueEndpoints, 'message_(due|deadline)'],
     ['messages', dueMessages, 'message_due'],
     ['last calls', lastCalls, 'message_deadline'],
     ['leases', leasedCounts, 'message_leased'],
+    ['lanes', brokenLanes, 'message_ended'],
   ] as const) {
     const lines = plan(statement, params)
     expect(lines.length, name).toBeGreaterThan(0)
@@ -160,11 +163,11 @@ test.runIf(databaseKinds.includes('postgres'))('what a claim asks PostgreSQL sca
   await client.query('vacuum analyze endpoint')
   const dialect: Dialect = { isAnyOf: (column) => sql<boolean>`${column} is not null`, listValue: () => '' }
   const params = { now: NOW, endpoint: 'endpoint-0001', after: '', limit: 5 }
-  for (const statement of [dueEndpoints, dueMessages, lastCalls]) {
+  for (const statement of [dueEndpoints, dueMessages, lastCalls, brokenLanes]) {
     const compiled = (statement as Statement).compile(database.read, dialect)
     const { rows } = await client.query(`explain ${compiled.sql}`, compiled.bind(params))
     const text = rows.map((row) => row['QUERY PLAN']).join('\n')
-    expect(text).toMatch(/Index( Only)? Scan using message_(due|deadline)/)
+    expect(text).toMatch(/Index( Only)? Scan( Backward)? using message_(due|deadline|ended)/)
     expect(text).not.toMatch(/Seq Scan on message/)
   }
 })

@@ -89,12 +89,34 @@ describe('names', () => {
     )
   })
 
+  test('one that is not known yet is refused over http where no private target is allowed', async () => {
+    const away: Resolve = async () => {
+      throw new Error('no DNS')
+    }
+    for (const name of [NAME, `${NAME}.`, 'localhost', 'a.localhost']) {
+      await expect(checkTarget(`http://${name}/`, STRICT, away)).rejects.toThrow(TargetRefused)
+    }
+  })
+
+  test('a list wider than private networks lets nothing go to public addresses in the clear', async () => {
+    const wide: TargetRules = { allow: ['0.0.0.0/0', '::/0'], loopback: false }
+    const far = async () => ['93.184.215.14']
+    await expect(checkTarget(`http://${NAME}/`, wide, far)).rejects.toThrow(/Only https/)
+    expect(() => checkUrl('http://93.184.215.14/', wide)).toThrow(/Only https/)
+    expect(() => checkUrl('http://[2606:4700::1]/', wide)).toThrow(/Only https/)
+    expect((await sendTo(far, wide, 'http')).result).toMatchObject({
+      status: null,
+      error: expect.stringMatching(/Only https/),
+    })
+    expect(checkUrl('http://10.0.0.5/', wide).host).toBe('10.0.0.5')
+  })
+
   test('one whose addresses change after the check meets the check again at the connect', async () => {
     const answers = [['93.184.215.14'], ['127.0.0.1'], ['127.0.0.1']]
     const resolve: Resolve = async () => answers.shift() ?? ['127.0.0.1']
     await checkTarget(`https://${NAME}/`, STRICT, resolve)
     const { result, connections } = await sendTo(resolve)
-    expect(result.error).toContain('127.0.0.1 is not a public address')
+    expect(result.error).toMatch(/^The host resolves to an address that is not public\. [^0-9]*$/)
     expect(connections).toBe(0)
   })
 
