@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { defineTool, project, type ToolContext, untrusted } from '../define-tool.ts'
 import { allSources, findProject, findSource, noSource } from '../find.ts'
 import { quoted, ToolError } from '../tool-error.ts'
-import { showAddress, showWebhook, strangeOfWebhooks, webhookEntry } from './webhook.ts'
+import { pageOfWebhooks, showAddress, showWebhook, strangeOfWebhooks, webhookEntry } from './webhook.ts'
 
 const ACTIONS = ['keep', 'generate', 'rotate', 'enter'] as const
 
@@ -42,6 +42,7 @@ export const configureWebhook = defineTool({
       changed: z.array(z.string()).optional(),
       dryRun: z.boolean().optional(),
       webhooks: z.array(webhookEntry).optional(),
+      nextCursor: z.string().optional().describe('Of get_webhook_url'),
       secret: z.string().optional(),
       secretState: z.enum(['unchanged', 'pending_reveal', 'shown', 'to_enter']),
       revealCommand: z.string().optional(),
@@ -221,15 +222,19 @@ async function configureProject(context: ToolContext, projectId: string, input: 
     context.tocsin.getIngestion(projectId),
     allSources(context, projectId),
   ])
+  const rows = sources.map((source) => showWebhook(ingestion, source, false))
+  const { webhooks, nextCursor } = pageOfWebhooks(context, rows, { projectId, format: 'summary' })
+  const rest = nextCursor === null ? '' : ' Not every source is shown: get_webhook_url(cursor: …) goes on.'
   return context.presenter.present(
-    `${input.dryRun ? 'Would switch' : 'Switched'} receiving ${input.enabled ? 'on' : 'off'} for the whole project.`,
+    `${input.dryRun ? 'Would switch' : 'Switched'} receiving ${input.enabled ? 'on' : 'off'} for the whole project.${rest}`,
     {
       projectId,
       receiving: ingestion.enabled,
       created: false,
       changed: ['enabled'],
       dryRun: input.dryRun || null,
-      webhooks: sources.map((source) => showWebhook(ingestion, source, false)),
+      webhooks,
+      nextCursor,
       secretState: 'unchanged',
     },
     strangeOfWebhooks,

@@ -3,7 +3,8 @@ import { z } from 'zod'
 import { defineTool, project, untrusted } from '../define-tool.ts'
 import { allSources, findProject, findSource, noSource } from '../find.ts'
 import { MASKED } from '../mask-secrets.ts'
-import { showAddress, showWebhook, strangeOfWebhooks, webhookEntry } from './webhook.ts'
+import { ToolError } from '../tool-error.ts'
+import { pageOfWebhooks, showAddress, showWebhook, strangeOfWebhooks, webhookEntry } from './webhook.ts'
 
 export const getWebhookUrl = defineTool({
   name: 'get_webhook_url',
@@ -15,12 +16,14 @@ export const getWebhookUrl = defineTool({
     input: z.strictObject({
       source: z.string().optional().describe('Provider slug such as grafana, or source id or name'),
       format: z.enum(['summary', 'setup']).optional().describe('setup adds what to click in that tool'),
+      cursor: z.string().optional().describe('nextCursor of the result before'),
       project,
     }),
     output: z.object({
       projectId: z.string(),
       receiving: z.boolean(),
       webhooks: z.array(webhookEntry).optional(),
+      nextCursor: z.string().optional(),
       hint: z.string().optional(),
       untrusted,
     }),
@@ -32,27 +35,41 @@ export const getWebhookUrl = defineTool({
     },
   },
 
-  async handler({ source: given, format, project }, context) {
+  async handler({ source: given, format = 'summary', cursor, project }, context) {
     const projectId = await findProject(context, project)
     const [{ ingestion }, sources] = await Promise.all([
       context.tocsin.getIngestion(projectId),
       allSources(context, projectId),
     ])
     const withSetup = format === 'setup'
-    const present = (headline: string, webhooks: { url: string }[]) =>
+    const present = (headline: string, webhooks: { url: string }[], nextCursor: string | null = null) =>
       context.presenter.present(
         headline,
-        { projectId, receiving: ingestion.enabled, webhooks, hint: hintOf(ingestion, webhooks) },
+        { projectId, receiving: ingestion.enabled, webhooks, nextCursor, hint: hintOf(ingestion, webhooks) },
         strangeOfWebhooks,
       )
 
+    if (cursor !== undefined && given !== undefined) {
+      throw new ToolError(
+        'invalid_arguments',
+        'cursor goes without source: one source is never cut. Call get_webhook_url again with one of them.',
+      )
+    }
     if (given === undefined) {
       const configured = new Set(sources.map(({ adapter }) => adapter))
       const free = ingestion.addresses.filter(({ adapter }) => !configured.has(adapter))
-      return present(`${sources.length} sources are configured; the other addresses have none yet.`, [
+      const rows = [
         ...sources.map((source) => showWebhook(ingestion, source, withSetup)),
         ...free.map(showAddress),
-      ])
+      ]
+      const { webhooks, nextCursor } = pageOfWebhooks(context, rows, { projectId, format, cursor })
+      const shown =
+        webhooks.length < rows.length ? ` ${webhooks.length} of ${rows.length} addresses are shown.` : ''
+      return present(
+        `${sources.length} sources are configured; the other addresses have none yet.${shown}`,
+        webhooks,
+        nextCursor,
+      )
     }
 
     const source = findSource(sources, given)
