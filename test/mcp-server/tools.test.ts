@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { adapterSlugs } from '../../core/index.ts'
+import { type ApiPostmortem, adapterSlugs } from '../../core/index.ts'
 import { TEMPLATES } from '../../mcp-server/resources.ts'
 import type { Surface } from '../../mcp-server/surface.ts'
 import { HOUR, MINUTE, notification, type TestProject, testTocsin } from '../core/open-test-tocsin.ts'
-import { call, callError, surfaceOf, surfaceOfAll } from './harness.ts'
+import { call, callError, type Structured, surfaceOf, surfaceOfAll } from './harness.ts'
 
 const t = testTocsin('sqlite')
 const WORKER = ['incidents:read', 'incidents:write', 'sources:read', 'sources:write'] as const
@@ -319,6 +319,76 @@ describe('draft_postmortem', () => {
     const second = await call(surface, 'draft_postmortem', { incidentId: 'INC-001' })
     expect({ ...second, text: '' }).toEqual({ ...first, text: '' })
     expect((await t.tables()).get('postmortem')).toEqual([])
+  })
+})
+
+describe('draft_postmortem of an incident of 40 alerts', () => {
+  let surface: Surface
+  let whole: ApiPostmortem
+  const parts: Structured[] = []
+  beforeAll(async () => {
+    const project = await t.project({ policy: { grouping: 'project' } })
+    const generic = await project.source('generic')
+    for (let i = 0; i < 40; i++) {
+      t.clock.pass(MINUTE)
+      await generic.send({
+        id: `a${i}`,
+        title: `Alert ${i} of [E7] ${'word '.repeat(20)}`,
+        service: `shop-${i}`,
+      })
+    }
+    surface = await surfaceOf(project, ['incidents:read'])
+    const [incident] = await project.incidents()
+    whole = (await t.admin.draftPostmortem(project.id, incident!.id, { dryRun: true })).postmortem
+    let cursor: string | undefined
+    do {
+      const args = { incidentId: 'INC-001', ...(cursor !== undefined && { cursor }) }
+      parts.push(await call(surface, 'draft_postmortem', args))
+      cursor = parts.at(-1)!.nextCursor
+    } while (cursor !== undefined)
+  })
+
+  const body = (markdown: string) => markdown.split(/^## Evidence$/m)[0]!
+  const lines = (text: string) => text.split('\n').filter((line) => line.trim() !== '')
+
+  test('is read in parts that are the whole together, and none says that it is', () => {
+    expect(parts.length).toBeGreaterThan(1)
+    expect(parts.flatMap(({ markdown }) => lines(body(markdown)))).toEqual(lines(body(whole.markdown)))
+    const evidence = new Set(parts.flatMap(({ markdown }) => lines(markdown.slice(body(markdown).length))))
+    expect(evidence).toEqual(new Set(lines(whole.markdown.slice(body(whole.markdown).length))))
+    expect(parts.flatMap(({ timeline }) => timeline ?? [])).toEqual(whole.timeline)
+    expect(parts.map(({ complete }) => complete)).not.toContain(true)
+  })
+
+  test('each part has the evidence of its marks, and fits', () => {
+    for (const { markdown, ...rest } of parts) {
+      const marks = new Set(Array.from(body(markdown).matchAll(/(?<!\\)\[(E\d+)\]/g), ([, label]) => label))
+      const listed = Array.from(
+        markdown.matchAll(/^- (E\d+): (?:event|timeline entry) `[0-9a-f-]{36}`/gm),
+        ([, label]) => label,
+      )
+      expect(new Set(listed)).toEqual(marks)
+      expect(JSON.stringify({ markdown, ...rest }).length).toBeLessThanOrEqual(32_000)
+    }
+  })
+
+  test('ends a part with a section where the next one does not fit', () => {
+    const starts = parts.slice(1).map(({ markdown }) => markdown.split('\n')[0])
+    expect(starts.filter((line) => line.startsWith('## ')).length).toBeGreaterThan(0)
+  })
+
+  test('a cursor goes only with the same draft', async () => {
+    const [{ nextCursor: cursor }] = parts as [Structured]
+    const args = { incidentId: 'INC-001', cursor }
+    expect(await callError(surface, 'draft_postmortem', { ...args, template: 'brief' })).toMatch(
+      /^\[invalid_cursor\].*other arguments/,
+    )
+  })
+
+  test('a short one is complete at once', async () => {
+    const short = await surfaceOf(await projectWithIncidents(), ['incidents:read'])
+    const draft = await call(short, 'draft_postmortem', { incidentId: 'INC-001' })
+    expect([draft.complete, draft.nextCursor]).toEqual([true, undefined])
   })
 })
 
