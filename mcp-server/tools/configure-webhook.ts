@@ -1,6 +1,6 @@
 import { type ApiReveal, type ApiSource, adapterSlugs } from '@tocsin/core'
 import { z } from 'zod'
-import { defineTool, project, type ToolContext, untrusted } from '../define-tool.ts'
+import { defineTool, project, type ToolContext, untrusted, word } from '../define-tool.ts'
 import { allSources, findProject, findSource, noSource } from '../find.ts'
 import { quoted, ToolError } from '../tool-error.ts'
 import { pageOfWebhooks, showAddress, showWebhook, strangeOfWebhooks, webhookEntry } from './webhook.ts'
@@ -8,8 +8,7 @@ import { pageOfWebhooks, showAddress, showWebhook, strangeOfWebhooks, webhookEnt
 const ACTIONS = ['keep', 'generate', 'rotate', 'enter'] as const
 
 const input = z.strictObject({
-  source: z
-    .string()
+  source: word
     .optional()
     .describe(
       'Provider slug, source id or name. A new name with provider: one more. Absent: enabled of the project',

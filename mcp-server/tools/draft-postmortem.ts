@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import type { ApiPostmortem } from '@tocsin/core'
 import { z } from 'zod'
 import { bindCursor, readCursor } from '../cursor.ts'
-import { defineTool, entry, project, untrusted } from '../define-tool.ts'
+import { cursor, defineTool, entry, incidentId, project, untrusted } from '../define-tool.ts'
 import { draftParts } from '../draft-parts.ts'
 import { findProject, withIncident } from '../find.ts'
 import { MOST_CHARACTERS, type Presenter, type Untrusted } from '../present.ts'
@@ -43,10 +43,10 @@ export const draftPostmortem = defineTool({
       'Draft a post-mortem from the stored facts of an incident; stores nothing. Its lines cite evidence ids (events and timeline entries of get_incident). Gaps are questions for people: never invent answers.',
     scopes: ['incidents:read'],
     input: z.strictObject({
-      incidentId: z.string().describe('Id, or reference such as INC-042'),
+      incidentId,
       template: z.enum(TEMPLATES).optional().describe('Default standard'),
       audience: z.enum(AUDIENCES).optional().describe('Default internal; customer names no people or hosts'),
-      cursor: z.string().optional().describe('nextCursor of the result before: the next part'),
+      cursor: cursor.optional().describe('nextCursor of the result before: the next part'),
       project,
     }),
     output: z.object({

@@ -1,6 +1,6 @@
 import type { ApiIngestion } from '@tocsin/core'
 import { z } from 'zod'
-import { defineTool, project, untrusted } from '../define-tool.ts'
+import { cursor, defineTool, project, untrusted, word } from '../define-tool.ts'
 import { allSources, findProject, findSource, noSource } from '../find.ts'
 import { MASKED } from '../mask-secrets.ts'
 import { ToolError } from '../tool-error.ts'
@@ -14,9 +14,9 @@ export const getWebhookUrl = defineTool({
       'Get the webhook address to paste into a monitoring tool, whether it is enabled, what it last received or refused. Without source: every address.',
     scopes: ['sources:read'],
     input: z.strictObject({
-      source: z.string().optional().describe('Provider slug such as grafana, or source id or name'),
+      source: word.optional().describe('Provider slug such as grafana, or source id or name'),
       format: z.enum(['summary', 'setup']).optional().describe('setup adds what to click in that tool'),
-      cursor: z.string().optional().describe('nextCursor of the result before'),
+      cursor: cursor.optional().describe('nextCursor of the result before'),
       project,
     }),
     output: z.object({

@@ -1,7 +1,7 @@
 import type { ApiIncidentQuery } from '@tocsin/core'
 import { z } from 'zod'
 import { bindCursor, readCursor } from '../cursor.ts'
-import { defineTool, project, type ToolContext, untrusted } from '../define-tool.ts'
+import { cursor, defineTool, incidentId, project, type ToolContext, untrusted, word } from '../define-tool.ts'
 import { allSources, findProject, findSource } from '../find.ts'
 import { MOST_CHARACTERS } from '../present.ts'
 import { quoted, ToolError } from '../tool-error.ts'
@@ -30,14 +30,21 @@ const input = z.strictObject({
     .array(z.enum(['critical', 'high', 'medium', 'low', 'info']))
     .min(1)
     .optional(),
-  source: z.string().optional().describe('Source id or name, or provider slug'),
-  service: z.string().optional(),
-  since: z.string().optional().describe('Opened since: ISO time, or an age such as 24h, 7d'),
-  until: z.string().optional().describe('Opened until, as since'),
-  query: z.string().optional().describe('Words of the title, or a reference'),
-  ids: z.array(z.string()).min(1).max(20).optional().describe('Incident ids or references; any status'),
+  source: word.optional().describe('Source id or name, or provider slug'),
+  service: word
+    .refine((value) => !value.includes(','), 'holds a comma, which no filter can: use query')
+    .optional(),
+  since: word.optional().describe('Opened since: ISO time, or an age such as 24h, 7d'),
+  until: word.optional().describe('Opened until, as since'),
+  query: word.optional().describe('Words of the title, or a reference'),
+  ids: z
+    .array(incidentId.meta({ description: undefined }))
+    .min(1)
+    .max(20)
+    .optional()
+    .describe('Incident ids or references; any status'),
   limit: z.int().min(1).max(100).optional().describe('Default 20'),
-  cursor: z.string().optional().describe('nextCursor of the result before'),
+  cursor: cursor.optional().describe('nextCursor of the result before'),
   project,
 })
 
