@@ -17,6 +17,11 @@ export interface ToolContext {
   onProject(projectId: string): void
 }
 
+/** Whether a key has these scopes: advice names no tool that it has not. */
+export function mayUse({ scopes }: Key, ...needed: readonly ApiScope[]): boolean {
+  return scopes.includes('admin') || needed.every((scope) => scopes.includes(scope))
+}
+
 /** All four hints; clients show them to people and do not trust them. */
 export interface Annotations {
   readOnlyHint: boolean
@@ -115,7 +120,8 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
     },
     input: config.input,
     output: config.output,
-    handler: async (args, context) => tool.handler(checkArguments(name, config.input, args ?? {}), context),
+    handler: async (args, context) =>
+      tool.handler(checkArguments(name, config.input, args === undefined ? {} : args), context),
   }
 }
 

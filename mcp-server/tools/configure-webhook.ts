@@ -148,6 +148,7 @@ async function makeSource(
 ): Promise<Change> {
   const changed = ['source', 'secret', ...(input.severityDefault ? ['severityDefault'] : [])]
   if (input.enabled === false) changed.push('enabled')
+  if (input.graceMinutes !== undefined) throw graceError()
   if (input.dryRun) return { created: true, changed, source: undefined }
 
   const made = await tocsin.createSource(projectId, {
@@ -171,12 +172,7 @@ async function changeSource(
 ): Promise<Change> {
   const { enabled, severityDefault, secretAction = 'keep', graceMinutes, dryRun } = input
   const rotates = secretAction === 'rotate' || secretAction === 'generate'
-  if (graceMinutes !== undefined && !rotates) {
-    throw new ToolError(
-      'invalid_arguments',
-      'graceMinutes goes with secretAction "rotate" only. Call again without it.',
-    )
-  }
+  if (graceMinutes !== undefined && !rotates) throw graceError()
   const patch = {
     ...(enabled !== undefined && enabled !== source.enabled && { enabled }),
     ...(severityDefault !== undefined &&
@@ -204,11 +200,19 @@ async function changeSource(
   return { created: false, changed, ...rotated, oldSecretValidMinutes }
 }
 
+function graceError(): ToolError {
+  return new ToolError(
+    'invalid_arguments',
+    'graceMinutes goes with secretAction "rotate" of a source that exists. Call again without it.',
+  )
+}
+
 /** Without a source: the switch of the whole project. */
 async function configureProject(context: ToolContext, projectId: string, input: Input) {
   if (
     input.enabled === undefined ||
     input.secretAction !== undefined ||
+    input.graceMinutes !== undefined ||
     input.severityDefault !== undefined
   ) {
     throw new ToolError(

@@ -1,6 +1,6 @@
 import type { ApiIngestion } from '@tocsin/core'
 import { z } from 'zod'
-import { cursor, defineTool, project, untrusted, word } from '../define-tool.ts'
+import { cursor, defineTool, mayUse, project, untrusted, word } from '../define-tool.ts'
 import { allSources, findProject, findSource, noSource } from '../find.ts'
 import { MASKED } from '../mask-secrets.ts'
 import { ToolError } from '../tool-error.ts'
@@ -41,11 +41,18 @@ export const getWebhookUrl = defineTool({
       context.tocsin.getIngestion(projectId),
       allSources(context, projectId),
     ])
+    const canConfigure = mayUse(context.key, 'sources:write')
     const withSetup = format === 'setup'
     const present = (headline: string, webhooks: { url: string }[], nextCursor: string | null = null) =>
       context.presenter.present(
         headline,
-        { projectId, receiving: ingestion.enabled, webhooks, nextCursor, hint: hintOf(ingestion, webhooks) },
+        {
+          projectId,
+          receiving: ingestion.enabled,
+          webhooks,
+          nextCursor,
+          hint: hintOf(ingestion, webhooks, canConfigure),
+        },
         strangeOfWebhooks,
       )
 
@@ -80,26 +87,30 @@ export const getWebhookUrl = defineTool({
       throw noSource(
         sources,
         given,
-        `Providers are ${slugs}. Create a source with configure_webhook(source: …).`,
+        `Providers are ${slugs}. ${canConfigure ? 'Create a source with configure_webhook(source: …).' : ASK}`,
       )
     }
     return present(
-      `No source for ${address.adapter} yet: create it with configure_webhook(source: "${address.adapter}"), then its requests are accepted.`,
+      `No source for ${address.adapter} yet. ${canConfigure ? `Create it with configure_webhook(source: "${address.adapter}"), then its requests are accepted.` : ASK}`,
       [showAddress(address)],
     )
   },
 })
 
+const ASK = 'Ask the user: this key cannot change sources.'
+
 /** What stands in the way of sending there. */
-function hintOf(ingestion: ApiIngestion, webhooks: { url: string }[]): string | null {
+function hintOf(ingestion: ApiIngestion, webhooks: { url: string }[], canConfigure: boolean): string | null {
   const hints: string[] = []
   if (!ingestion.inPlan) hints.push(`The plan "${ingestion.plan}" has no webhooks; they need pro or team.`)
   else if (!ingestion.enabled) {
-    hints.push('Receiving is switched off for the project; configure_webhook(enabled: true) switches it on.')
+    hints.push(
+      `Receiving is switched off for the project. ${canConfigure ? 'configure_webhook(enabled: true) switches it on.' : ASK}`,
+    )
   }
   if (webhooks.some(({ url }) => url.endsWith(MASKED))) {
     hints.push(
-      'A masked address is itself the secret: configure_webhook with secretAction "rotate" makes a new one for the user to reveal, and ends the old one.',
+      `A masked address is itself the secret. ${canConfigure ? 'configure_webhook with secretAction "rotate" makes a new one for the user to reveal, and ends the old one.' : ASK}`,
     )
   }
   return hints.join(' ') || null

@@ -52,7 +52,9 @@ export const updateIncident = defineTool({
       const answer = await tocsin[useCase](projectId, incidentId, note === undefined ? {} : { note })
       const { incident } = answer
       const stillFiring = 'stillFiring' in answer ? answer.stillFiring : undefined
-      const warning = stillFiring ? ` ${stillFiring} signals still fire: say so to the user.` : ''
+      const warning = stillFiring
+        ? ` ${stillFiring === 1 ? '1 signal still fires' : `${stillFiring} signals still fire`}: say so to the user.`
+        : ''
       return presenter.present(
         `${incident.reference} is ${incident.status}.${warning}`,
         { action, incident: showIncident(incident), stillFiring },

@@ -194,7 +194,7 @@ describe('get_webhook_url', () => {
   test('a masked address says how its user gets a new one', async () => {
     const project = await t.project()
     const source = await project.source('betterstack')
-    const surface = await surfaceOf(project, ['sources:read'])
+    const surface = await surfaceOf(project, ['sources:read', 'sources:write'])
     const { webhooks, hint, text } = await call(surface, 'get_webhook_url', { source: 'betterstack' })
     expect(webhooks[0]).toMatchObject({ credential: 'address', url: expect.stringMatching(/\/\*{8}$/) })
     expect(hint).toContain('secretAction "rotate"')
@@ -283,7 +283,7 @@ describe('projects', () => {
   test('a key of several has to say which', async () => {
     const project = await projectWithIncidents()
     const surface = surfaceOfAll(t)
-    expect(await callError(surface, 'list_incidents')).toMatch(/^\[project_needed\].*default/)
+    expect(await callError(surface, 'list_incidents')).toMatch(/^\[project_needed\] (?!.*default)/)
     expect((await call(surface, 'list_incidents', { project: project.id })).total).toBe(1)
     expect((await call(surface, 'list_incidents', { project: 'default' })).total).toBe(0)
     expect(await callError(surface, 'list_incidents', { project: 'nowhere' })).toMatch(/^\[not_found\]/)
@@ -298,6 +298,56 @@ describe('projects', () => {
     const [incident] = await other.incidents()
     expect(await callError(surface, 'get_incident', { incidentId: incident!.id })).toMatch(/^\[not_found\]/)
   })
+})
+
+test('advice and errors: what is unknown is named, and only tools that the key has', async () => {
+  const project = await projectWithIncidents()
+  const worker = await surfaceOf(project, WORKER)
+  const { name } = (await t.admin.getProject(project.id)).project
+  expect((await call(worker, 'list_incidents', { project: name.toUpperCase() })).total).toBe(1)
+
+  const some = await call(worker, 'list_incidents', { ids: ['inc-2', 'INC-003'] })
+  expect(some.returned).toBe(1)
+  expect(some.hint).toMatch(/^No incident "INC-003"\. Closest: INC-00\d.* Call list_incidents/)
+  expect(await callError(worker, 'list_incidents', { source: 'Generic webhok' })).toMatch(
+    /^\[not_found\] No source "Generic webhok"\. Closest: generic \(.*list_incidents/,
+  )
+  const reader = await surfaceOf(project, ['incidents:read'])
+  expect(await callError(reader, 'list_incidents', { source: 'Generic' + ' webhook' })).toContain(
+    'cannot look',
+  )
+
+  const writer = await surfaceOf(project, ['incidents:write'])
+  const unknown = { incidentId: 'INC-009', action: 'acknowledge' }
+  expect(await callError(writer, 'update_incident', unknown)).not.toContain('list_incidents')
+  const sources = await surfaceOf(project, ['sources:read'])
+  expect((await call(sources, 'get_webhook_url', { source: 'grafana' })).text).not.toContain('configure_')
+
+  const resolve = { incidentId: 'INC-001', action: 'resolve' }
+  expect((await call(worker, 'update_incident', resolve)).text).toContain('1 signal still fires')
+  expect(await callError(worker, 'configure_webhook', { source: 'grafana', graceMinutes: 5 })).toMatch(
+    /^\[invalid_arguments\] graceMinutes/,
+  )
+  for (const args of [[], null]) {
+    const { content, isError } = await worker.callTool('list_incidents', args)
+    expect([isError, content[0]!.text]).toEqual([
+      true,
+      expect.stringMatching(/^\[invalid_arguments\] The arguments must be object/),
+    ])
+  }
+})
+
+test('a source is completed by what resolves', async () => {
+  const project = await t.project()
+  const [one, two] = [await project.source('grafana'), await project.source('grafana')]
+  await project.source('sentry')
+  const surface = await surfaceOf(project, ['sources:read'])
+  const ref = { type: 'ref/resource', uri: 'tocsin://sources/{source}' }
+  const { completion } = await surface.complete(ref, { name: 'source', value: '' })
+  expect(completion.values.sort()).toEqual([one.id, two.id, 'sentry'].sort())
+  for (const value of completion.values) {
+    expect(await surface.readResource(`tocsin://sources/${value}`)).toBeDefined()
+  }
 })
 
 describe('draft_postmortem', () => {
