@@ -99,6 +99,40 @@ test('bad arguments are refused alike wherever the tools stand', async () => {
   }
 })
 
+test.each(['2025', '2026'])('a resource of several sources is told readably, %s', async (era) => {
+  const names = ['First', 'Second']
+  for (const name of names) await tocsin.createSource({ adapter: 'alertmanager', name: `${name} ${era}` })
+  const ask = async (method: string, params: object) => {
+    const _meta = {
+      'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+      'io.modelcontextprotocol/clientInfo': { name: 't', version: '1' },
+      'io.modelcontextprotocol/clientCapabilities': {},
+    }
+    const response = await fetch(`${tocsin.address}/mcp`, {
+      method: 'POST',
+      headers: {
+        Authorization: `Bearer ${tocsin.adminKey}`,
+        'Content-Type': 'application/json',
+        Accept: 'application/json, text/event-stream',
+        'MCP-Protocol-Version': era === '2026' ? '2026-07-28' : '2025-06-18',
+        ...(era === '2026' && {
+          'Mcp-Method': method,
+          'Mcp-Name': 'name' in params ? String(params.name) : 'uri' in params ? String(params.uri) : '',
+        }),
+      },
+      body: JSON.stringify({
+        jsonrpc: '2.0',
+        id: 1,
+        method,
+        params: { ...params, ...(era === '2026' && { _meta }) },
+      }),
+    })
+    return JSON.parse(await response.text())
+  }
+  const { error } = await ask('resources/read', { uri: 'tocsin://sources/alertmanager' })
+  expect(error).toMatchObject({ code: -32602, message: expect.stringContaining('Give one of these ids') })
+})
+
 async function callsAndErrors(client: PublicClient): Promise<void> {
   const list = await client.callTool('list_incidents')
   expect(list.isError).toBeFalsy()
