@@ -17,6 +17,11 @@ export interface ToolContext {
   onProject(projectId: string): void
 }
 
+/** Whether a key has these scopes: advice names no tool that it has not. */
+export function mayUse({ scopes }: Key, ...needed: readonly ApiScope[]): boolean {
+  return scopes.includes('admin') || needed.every((scope) => scopes.includes(scope))
+}
+
 /** All four hints; clients show them to people and do not trust them. */
 export interface Annotations {
   readOnlyHint: boolean
@@ -47,8 +52,35 @@ export interface Tool {
   handler(args: unknown, context: ToolContext): Promise<Presented>
 }
 
+/** What nobody sees, also halves of characters. Refused where a name or a word is asked for. */
+const UNSEEN = /[\p{Cc}\p{Cs}\p{Cf}\p{Co}\p{Default_Ignorable_Code_Point}\u2028\u2029]/u
+/** The same in texts of several lines, in which joiners of letters and of emoji have their place. */
+const UNSEEN_IN_TEXT = /[^\P{Cc}\n\r\t]|\p{Cs}/u
+
+/**
+ * Arguments, with the limits of the HTTP API: in process nothing else would check them. The listing leaves these
+ * limits out, and an error names them.
+ */
+export const word = z
+  .string()
+  .trim()
+  .min(1)
+  .max(200)
+  .refine((value) => !UNSEEN.test(value), 'holds characters that cannot be seen')
+export const note = z
+  .string()
+  .trim()
+  .min(1)
+  .refine((value) => !UNSEEN_IN_TEXT.test(value), 'holds control characters')
+export const incidentId = z
+  .string()
+  .trim()
+  .regex(/^[\w-]{1,100}$/, 'is no id and no reference such as INC-042')
+  .describe('Id, or reference such as INC-042')
+export const cursor = z.string().min(1)
+
 /** `project`, the same in every tool. */
-export const project = z.string().optional().describe('Id or name, where the key opens several')
+export const project = word.optional().describe('Id or name, where the key opens several')
 
 /** Paths that hold text of senders, the same in every result. */
 export const untrusted = z.array(z.string()).optional()
@@ -88,7 +120,8 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
     },
     input: config.input,
     output: config.output,
-    handler: async (args, context) => tool.handler(checkArguments(name, config.input, args ?? {}), context),
+    handler: async (args, context) =>
+      tool.handler(checkArguments(name, config.input, args === undefined ? {} : args), context),
   }
 }
 
@@ -101,6 +134,9 @@ function jsonSchema(schema: z.ZodObject, io: 'input' | 'output'): ToolListing['i
     override: ({ jsonSchema }) => {
       // What is not said is allowed anyway.
       if (typeof jsonSchema.additionalProperties === 'object') delete jsonSchema.additionalProperties
+      delete jsonSchema.minLength
+      delete jsonSchema.maxLength
+      delete jsonSchema.pattern
     },
   })
   return rest as ToolListing['inputSchema']
@@ -142,10 +178,11 @@ function describe(issue: z.core.$ZodIssue, known: readonly string[]): string {
     case 'invalid_value':
       return `${name} must be one of ${issue.values.join(', ')}.`
     case 'too_small':
-      return `${name} must be at least ${issue.minimum}${issue.origin === 'string' ? ' characters long' : ''}.`
+      if (issue.origin === 'string') return `${name} is empty: give a text or leave it out.`
+      return `${name} must be at least ${issue.minimum}.`
     case 'too_big':
       return `${name} must be at most ${issue.maximum}${issue.origin === 'string' ? ' characters long' : ''}.`
     default:
-      return `${name}: ${issue.message}.`
+      return `${name} ${issue.message}.`
   }
 }

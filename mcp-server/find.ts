@@ -1,5 +1,5 @@
-import { type ApiSource, cleanText, TocsinError } from '@tocsin/core'
-import type { ToolContext } from './define-tool.ts'
+import { type ApiSource, TocsinError } from '@tocsin/core'
+import { mayUse, type ToolContext } from './define-tool.ts'
 import { closest, quoted, ToolError } from './tool-error.ts'
 
 const MOST_NAMED = 20
@@ -14,9 +14,10 @@ export async function findProject(context: ToolContext, given: string | undefine
 async function projectOf({ tocsin, key }: ToolContext, given: string | undefined): Promise<string> {
   if (key.projectId !== null) {
     if (given === undefined || given === key.projectId) return key.projectId
+    // What names the project is part of the sources' addresses, so only a key for those can know.
     if (
-      key.scopes.includes('admin') &&
-      sameName((await tocsin.getProject(key.projectId)).project.name, given)
+      mayUse(key, 'sources:read') &&
+      sameName((await tocsin.getIngestion(key.projectId)).ingestion.projectName, given)
     ) {
       return key.projectId
     }
@@ -33,7 +34,8 @@ async function projectOf({ tocsin, key }: ToolContext, given: string | undefined
   if (found.length === 1) return found[0]!.id
   const listed = (found.length > 0 ? found : projects)
     .slice(0, MOST_NAMED)
-    .map(({ id, name }) => `${id} (${cleanText(name, 60)})`)
+    // Names are text of people, which errors never hold.
+    .map(({ id }) => id)
     .join(', ')
   if (projects.length === 0) {
     throw new ToolError('not_found', 'There is no project yet. Ask the user to start Tocsin or to make one.')
@@ -94,7 +96,7 @@ export function findSource(sources: readonly ApiSource[], given: string): ApiSou
   if (exact.length === 1) return exact[0]
   throw new ToolError(
     'ambiguous_source',
-    `${quoted(given)} stands for ${named.length} sources: ${named.slice(0, MOST_NAMED).map(listed).join(', ')}. Call again with one of these ids as source.`,
+    `${quoted(given)} stands for ${named.length} sources: ${named.slice(0, MOST_NAMED).map(listed).join(', ')}. Give one of these ids instead.`,
   )
 }
 
@@ -132,7 +134,7 @@ export async function withIncident<T>(
     return await run()
   } catch (error) {
     if (!(error instanceof TocsinError) || error.code !== 'not_found') throw error
-    const canList = key.scopes.some((scope) => scope === 'incidents:read' || scope === 'admin')
+    const canList = mayUse(key, 'incidents:read')
     const { incidents } = canList ? await tocsin.listIncidents(projectId, { limit: 50 }) : { incidents: [] }
     const references = incidents.map(({ reference }) => reference)
     const near = closest(incident, references)
@@ -141,7 +143,7 @@ export async function withIncident<T>(
       shown.length === 0 ? '' : ` ${near.length > 0 ? 'Closest' : 'The newest'}: ${shown.join(', ')}.`
     throw new ToolError(
       'not_found',
-      `No incident ${quoted(incident)}.${there} Call list_incidents(status: "all") to find its incidentId.`,
+      `No incident ${quoted(incident)}.${there} ${canList ? 'Call list_incidents(status: "all") to find its incidentId.' : 'Ask the user for its id or reference.'}`,
     )
   }
 }

@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util'
 import type { Log } from '@tocsin/core'
 import { type Connection, connect } from './connection.ts'
 import { mcpHandler } from './http.ts'
-import { serveStdio } from './stdio.ts'
+import { type Served, serveStdio } from './stdio.ts'
 import { createSurface } from './surface.ts'
 
 const USAGE = `Serves Tocsin to AI assistants over MCP.
@@ -68,20 +68,24 @@ async function start(): Promise<void> {
   }
   process.on('SIGTERM', end)
   process.on('SIGINT', end)
-  // A client that goes away closes our input; there is nobody left to answer.
-  if (!values.http) process.stdin.once('end', end).once('close', end)
 
-  stop = values.http
-    ? await startHttp(connection, {
-        host: values.host,
-        port: readPort(values.port),
-        hosts: values['allow-host'],
-        readOnly,
-      })
-    : await startStdio(connection, readOnly)
+  if (values.http) {
+    stop = await startHttp(connection, {
+      host: values.host,
+      port: readPort(values.port),
+      hosts: values['allow-host'],
+      readOnly,
+    })
+    return
+  }
+  const served = await startStdio(connection, readOnly)
+  stop = served.stop
+  // A client that goes away closes our input; one that only has no more to ask still reads.
+  await served.finished
+  await end()
 }
 
-async function startStdio(connection: Connection, readOnly: boolean): Promise<() => Promise<void>> {
+async function startStdio(connection: Connection, readOnly: boolean): Promise<Served> {
   const surface = createSurface({
     tocsin: await connection.own(),
     readOnly,
@@ -89,7 +93,7 @@ async function startStdio(connection: Connection, readOnly: boolean): Promise<()
     now: () => new Date(),
     random: randomUUID,
   })
-  return (await serveStdio(surface, process.stdin, process.stdout)) ?? (async () => {})
+  return serveStdio(surface, process.stdin, process.stdout)
 }
 
 async function startHttp(

@@ -101,8 +101,11 @@ export async function completeResource(
   }
   if (uriTemplate.startsWith('tocsin://templates/') && variable === 'name') return Object.keys(TEMPLATES)
   if (!uriTemplate.startsWith('tocsin://sources/') || !may(context, 'sources:read')) return []
-  const sources = await Promise.all((await projectsOf(context)).map((id) => allSources(context, id)))
-  return [...new Set(sources.flat().map(({ adapter }) => adapter))]
+  const sources = (await Promise.all((await projectsOf(context)).map((id) => allSources(context, id)))).flat()
+  // Only what resolves: the tool where it means one source, else the id.
+  const isUnique = (slug: string) =>
+    sources.filter(({ adapter, name }) => adapter === slug || name.toLowerCase() === slug).length === 1
+  return sources.map(({ id, adapter }) => (isUnique(adapter) ? adapter : id))
 }
 
 /** Of all projects the key opens, newest first; none where it may not read them. */

@@ -55,8 +55,13 @@ function createServer(surface: Surface): Server {
   server.setRequestHandler(ListResourcesRequestSchema, () => surface.listResources())
   server.setRequestHandler(ListResourceTemplatesRequestSchema, () => surface.listResourceTemplates())
   server.setRequestHandler(ReadResourceRequestSchema, async ({ params }) => {
-    const resource = await surface.readResource(params.uri)
-    if (resource) return { ...resource }
+    try {
+      const resource = await surface.readResource(params.uri)
+      if (resource) return { ...resource }
+    } catch (error) {
+      if (error instanceof ToolError) throw new McpError(ErrorCode.InvalidParams, error.message)
+      throw error
+    }
     throw new McpError(RESOURCE_NOT_FOUND, 'No such resource.', { uri: params.uri })
   })
   server.setRequestHandler(ListPromptsRequestSchema, () => surface.listPrompts())

@@ -44,8 +44,13 @@ function createServer(surface: Surface): Server {
   server.setRequestHandler('resources/list', () => surface.listResources())
   server.setRequestHandler('resources/templates/list', () => surface.listResourceTemplates())
   server.setRequestHandler('resources/read', async ({ params }) => {
-    const resource = await surface.readResource(params.uri)
-    if (resource) return { ...resource }
+    try {
+      const resource = await surface.readResource(params.uri)
+      if (resource) return { ...resource }
+    } catch (error) {
+      if (error instanceof ToolError) throw new ProtocolError(ProtocolErrorCode.InvalidParams, error.message)
+      throw error
+    }
     throw new ResourceNotFoundError(params.uri)
   })
   server.setRequestHandler('prompts/list', () => surface.listPrompts())

@@ -192,6 +192,9 @@ function refuseClosed(
   if (scope) throw new TocsinError('forbidden', `The key lacks the scope ${scope}, which ${tool.name} needs.`)
 }
 
+/** Arguments that hold what people wrote. */
+const FREE_TEXT: ReadonlySet<string> = new Set(['note'])
+
 /** What the audit keeps: values of known arguments, short and without what looks like a secret. */
 function redacted(args: unknown, tool: Tool | undefined): Record<string, unknown> {
   if (typeof args !== 'object' || args === null) return {}
@@ -200,6 +203,7 @@ function redacted(args: unknown, tool: Tool | undefined): Record<string, unknown
       .slice(0, 20)
       .map(([name, value]) => {
         if (!tool || !Object.hasOwn(tool.input.shape, name)) return [cleanText(name, 60), '[removed]']
+        if (FREE_TEXT.has(name)) return [name, `[text, ${String(value).length} characters]`]
         return [name, typeof value === 'boolean' || typeof value === 'number' ? value : short(value)]
       }),
   )

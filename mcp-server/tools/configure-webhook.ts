@@ -1,15 +1,14 @@
 import { type ApiReveal, type ApiSource, adapterSlugs } from '@tocsin/core'
 import { z } from 'zod'
-import { defineTool, project, type ToolContext, untrusted } from '../define-tool.ts'
+import { defineTool, project, type ToolContext, untrusted, word } from '../define-tool.ts'
 import { allSources, findProject, findSource, noSource } from '../find.ts'
 import { quoted, ToolError } from '../tool-error.ts'
-import { showAddress, showWebhook, strangeOfWebhooks, webhookEntry } from './webhook.ts'
+import { pageOfWebhooks, showAddress, showWebhook, strangeOfWebhooks, webhookEntry } from './webhook.ts'
 
 const ACTIONS = ['keep', 'generate', 'rotate', 'enter'] as const
 
 const input = z.strictObject({
-  source: z
-    .string()
+  source: word
     .optional()
     .describe(
       'Provider slug, source id or name. A new name with provider: one more. Absent: enabled of the project',
@@ -42,6 +41,7 @@ export const configureWebhook = defineTool({
       changed: z.array(z.string()).optional(),
       dryRun: z.boolean().optional(),
       webhooks: z.array(webhookEntry).optional(),
+      nextCursor: z.string().optional().describe('Of get_webhook_url'),
       secret: z.string().optional(),
       secretState: z.enum(['unchanged', 'pending_reveal', 'shown', 'to_enter']),
       revealCommand: z.string().optional(),
@@ -148,6 +148,7 @@ async function makeSource(
 ): Promise<Change> {
   const changed = ['source', 'secret', ...(input.severityDefault ? ['severityDefault'] : [])]
   if (input.enabled === false) changed.push('enabled')
+  if (input.graceMinutes !== undefined) throw graceError()
   if (input.dryRun) return { created: true, changed, source: undefined }
 
   const made = await tocsin.createSource(projectId, {
@@ -171,12 +172,7 @@ async function changeSource(
 ): Promise<Change> {
   const { enabled, severityDefault, secretAction = 'keep', graceMinutes, dryRun } = input
   const rotates = secretAction === 'rotate' || secretAction === 'generate'
-  if (graceMinutes !== undefined && !rotates) {
-    throw new ToolError(
-      'invalid_arguments',
-      'graceMinutes goes with secretAction "rotate" only. Call again without it.',
-    )
-  }
+  if (graceMinutes !== undefined && !rotates) throw graceError()
   const patch = {
     ...(enabled !== undefined && enabled !== source.enabled && { enabled }),
     ...(severityDefault !== undefined &&
@@ -204,11 +200,19 @@ async function changeSource(
   return { created: false, changed, ...rotated, oldSecretValidMinutes }
 }
 
+function graceError(): ToolError {
+  return new ToolError(
+    'invalid_arguments',
+    'graceMinutes goes with secretAction "rotate" of a source that exists. Call again without it.',
+  )
+}
+
 /** Without a source: the switch of the whole project. */
 async function configureProject(context: ToolContext, projectId: string, input: Input) {
   if (
     input.enabled === undefined ||
     input.secretAction !== undefined ||
+    input.graceMinutes !== undefined ||
     input.severityDefault !== undefined
   ) {
     throw new ToolError(
@@ -221,15 +225,19 @@ async function configureProject(context: ToolContext, projectId: string, input: 
     context.tocsin.getIngestion(projectId),
     allSources(context, projectId),
   ])
+  const rows = sources.map((source) => showWebhook(ingestion, source, false))
+  const { webhooks, nextCursor } = pageOfWebhooks(context, rows, { projectId, format: 'summary' })
+  const rest = nextCursor === null ? '' : ' Not every source is shown: get_webhook_url(cursor: …) goes on.'
   return context.presenter.present(
-    `${input.dryRun ? 'Would switch' : 'Switched'} receiving ${input.enabled ? 'on' : 'off'} for the whole project.`,
+    `${input.dryRun ? 'Would switch' : 'Switched'} receiving ${input.enabled ? 'on' : 'off'} for the whole project.${rest}`,
     {
       projectId,
       receiving: ingestion.enabled,
       created: false,
       changed: ['enabled'],
       dryRun: input.dryRun || null,
-      webhooks: sources.map((source) => showWebhook(ingestion, source, false)),
+      webhooks,
+      nextCursor,
       secretState: 'unchanged',
     },
     strangeOfWebhooks,

@@ -1,7 +1,15 @@
 import type { ApiEvent, ApiSignal, ApiTimelineEntry } from '@tocsin/core'
 import { z } from 'zod'
 import { bindCursor, readCursor } from '../cursor.ts'
-import { defineTool, entry, project, type ToolContext, untrusted } from '../define-tool.ts'
+import {
+  cursor,
+  defineTool,
+  entry,
+  incidentId,
+  project,
+  type ToolContext,
+  untrusted,
+} from '../define-tool.ts'
 import { findProject, withIncident } from '../find.ts'
 import { MOST_CHARACTERS, type Untrusted } from '../present.ts'
 import { ToolError } from '../tool-error.ts'
@@ -44,9 +52,8 @@ export const getIncident = defineTool({
       'Read one incident: timeline, signals, and the events that are its evidence with the rule that decided each. Get the incidentId from list_incidents.',
     scopes: ['incidents:read'],
     input: z.strictObject({
-      incidentId: z.string().describe('Id, or reference such as INC-042'),
-      cursor: z
-        .string()
+      incidentId,
+      cursor: cursor
         .optional()
         .describe('nextTimeline, nextEvents or nextSignals of the result before: reads on in that list'),
       project,

@@ -1,9 +1,10 @@
 import type { ApiIngestion } from '@tocsin/core'
 import { z } from 'zod'
-import { defineTool, project, untrusted } from '../define-tool.ts'
+import { cursor, defineTool, mayUse, project, untrusted, word } from '../define-tool.ts'
 import { allSources, findProject, findSource, noSource } from '../find.ts'
 import { MASKED } from '../mask-secrets.ts'
-import { showAddress, showWebhook, strangeOfWebhooks, webhookEntry } from './webhook.ts'
+import { ToolError } from '../tool-error.ts'
+import { pageOfWebhooks, showAddress, showWebhook, strangeOfWebhooks, webhookEntry } from './webhook.ts'
 
 export const getWebhookUrl = defineTool({
   name: 'get_webhook_url',
@@ -13,14 +14,16 @@ export const getWebhookUrl = defineTool({
       'Get the webhook address to paste into a monitoring tool, whether it is enabled, what it last received or refused. Without source: every address.',
     scopes: ['sources:read'],
     input: z.strictObject({
-      source: z.string().optional().describe('Provider slug such as grafana, or source id or name'),
+      source: word.optional().describe('Provider slug such as grafana, or source id or name'),
       format: z.enum(['summary', 'setup']).optional().describe('setup adds what to click in that tool'),
+      cursor: cursor.optional().describe('nextCursor of the result before'),
       project,
     }),
     output: z.object({
       projectId: z.string(),
       receiving: z.boolean(),
       webhooks: z.array(webhookEntry).optional(),
+      nextCursor: z.string().optional(),
       hint: z.string().optional(),
       untrusted,
     }),
@@ -32,27 +35,48 @@ export const getWebhookUrl = defineTool({
     },
   },
 
-  async handler({ source: given, format, project }, context) {
+  async handler({ source: given, format = 'summary', cursor, project }, context) {
     const projectId = await findProject(context, project)
     const [{ ingestion }, sources] = await Promise.all([
       context.tocsin.getIngestion(projectId),
       allSources(context, projectId),
     ])
+    const canConfigure = mayUse(context.key, 'sources:write')
     const withSetup = format === 'setup'
-    const present = (headline: string, webhooks: { url: string }[]) =>
+    const present = (headline: string, webhooks: { url: string }[], nextCursor: string | null = null) =>
       context.presenter.present(
         headline,
-        { projectId, receiving: ingestion.enabled, webhooks, hint: hintOf(ingestion, webhooks) },
+        {
+          projectId,
+          receiving: ingestion.enabled,
+          webhooks,
+          nextCursor,
+          hint: hintOf(ingestion, webhooks, canConfigure),
+        },
         strangeOfWebhooks,
       )
 
+    if (cursor !== undefined && given !== undefined) {
+      throw new ToolError(
+        'invalid_arguments',
+        'cursor goes without source: one source is never cut. Call get_webhook_url again with one of them.',
+      )
+    }
     if (given === undefined) {
       const configured = new Set(sources.map(({ adapter }) => adapter))
       const free = ingestion.addresses.filter(({ adapter }) => !configured.has(adapter))
-      return present(`${sources.length} sources are configured; the other addresses have none yet.`, [
+      const rows = [
         ...sources.map((source) => showWebhook(ingestion, source, withSetup)),
         ...free.map(showAddress),
-      ])
+      ]
+      const { webhooks, nextCursor } = pageOfWebhooks(context, rows, { projectId, format, cursor })
+      const shown =
+        webhooks.length < rows.length ? ` ${webhooks.length} of ${rows.length} addresses are shown.` : ''
+      return present(
+        `${sources.length} sources are configured; the other addresses have none yet.${shown}`,
+        webhooks,
+        nextCursor,
+      )
     }
 
     const source = findSource(sources, given)
@@ -63,26 +87,30 @@ export const getWebhookUrl = defineTool({
       throw noSource(
         sources,
         given,
-        `Providers are ${slugs}. Create a source with configure_webhook(source: …).`,
+        `Providers are ${slugs}. ${canConfigure ? 'Create a source with configure_webhook(source: …).' : ASK}`,
       )
     }
     return present(
-      `No source for ${address.adapter} yet: create it with configure_webhook(source: "${address.adapter}"), then its requests are accepted.`,
+      `No source for ${address.adapter} yet. ${canConfigure ? `Create it with configure_webhook(source: "${address.adapter}"), then its requests are accepted.` : ASK}`,
       [showAddress(address)],
     )
   },
 })
 
+const ASK = 'Ask the user: this key cannot change sources.'
+
 /** What stands in the way of sending there. */
-function hintOf(ingestion: ApiIngestion, webhooks: { url: string }[]): string | null {
+function hintOf(ingestion: ApiIngestion, webhooks: { url: string }[], canConfigure: boolean): string | null {
   const hints: string[] = []
   if (!ingestion.inPlan) hints.push(`The plan "${ingestion.plan}" has no webhooks; they need pro or team.`)
   else if (!ingestion.enabled) {
-    hints.push('Receiving is switched off for the project; configure_webhook(enabled: true) switches it on.')
+    hints.push(
+      `Receiving is switched off for the project. ${canConfigure ? 'configure_webhook(enabled: true) switches it on.' : ASK}`,
+    )
   }
   if (webhooks.some(({ url }) => url.endsWith(MASKED))) {
     hints.push(
-      'A masked address is itself the secret: configure_webhook with secretAction "rotate" makes a new one for the user to reveal, and ends the old one.',
+      `A masked address is itself the secret. ${canConfigure ? 'configure_webhook with secretAction "rotate" makes a new one for the user to reveal, and ends the old one.' : ASK}`,
     )
   }
   return hints.join(' ') || null

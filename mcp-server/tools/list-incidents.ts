@@ -1,10 +1,19 @@
-import type { ApiIncidentQuery } from '@tocsin/core'
+import { type ApiIncidentQuery, adapterSlugs } from '@tocsin/core'
 import { z } from 'zod'
 import { bindCursor, readCursor } from '../cursor.ts'
-import { defineTool, project, type ToolContext, untrusted } from '../define-tool.ts'
-import { allSources, findProject, findSource } from '../find.ts'
+import {
+  cursor,
+  defineTool,
+  incidentId,
+  mayUse,
+  project,
+  type ToolContext,
+  untrusted,
+  word,
+} from '../define-tool.ts'
+import { allSources, findProject, findSource, noSource } from '../find.ts'
 import { MOST_CHARACTERS } from '../present.ts'
-import { quoted, ToolError } from '../tool-error.ts'
+import { closest, quoted, ToolError } from '../tool-error.ts'
 import { incidentEntry, showIncident, strangeOfIncident } from './incident.ts'
 
 const STATUSES = {
@@ -17,6 +26,7 @@ const STATUSES = {
 type Status = keyof typeof STATUSES
 
 const DEFAULT_LIMIT = 20
+const MOST_IDS = 20
 /** What is left for the entries when the rest of the result is written. */
 const FOR_ENTRIES = MOST_CHARACTERS - 2_000
 const STRANGE = strangeOfIncident('incidents[].')
@@ -30,14 +40,21 @@ const input = z.strictObject({
     .array(z.enum(['critical', 'high', 'medium', 'low', 'info']))
     .min(1)
     .optional(),
-  source: z.string().optional().describe('Source id or name, or provider slug'),
-  service: z.string().optional(),
-  since: z.string().optional().describe('Opened since: ISO time, or an age such as 24h, 7d'),
-  until: z.string().optional().describe('Opened until, as since'),
-  query: z.string().optional().describe('Words of the title, or a reference'),
-  ids: z.array(z.string()).min(1).max(20).optional().describe('Incident ids or references; any status'),
+  source: word.optional().describe('Source id or name, or provider slug'),
+  service: word
+    .refine((value) => !value.includes(','), 'holds a comma, which no filter can: use query')
+    .optional(),
+  since: word.optional().describe('Opened since: ISO time, or an age such as 24h, 7d'),
+  until: word.optional().describe('Opened until, as since'),
+  query: word.optional().describe('Words of the title, or a reference'),
+  ids: z
+    .array(incidentId.meta({ description: undefined }))
+    .min(1)
+    .max(MOST_IDS)
+    .optional()
+    .describe('Incident ids or references; any status'),
   limit: z.int().min(1).max(100).optional().describe('Default 20'),
-  cursor: z.string().optional().describe('nextCursor of the result before'),
+  cursor: cursor.optional().describe('nextCursor of the result before'),
   project,
 })
 
@@ -88,6 +105,10 @@ export const listIncidents = defineTool({
     }
 
     const { incidents, total, nextCursor } = page
+    const hints = [
+      await missingIds(asked.ids, projectId, context),
+      incidents.length === 0 ? await relaxing(filters, projectId, context) : null,
+    ].filter((hint) => hint !== null)
     const headline =
       incidents.length === 0
         ? 'No incident matches.'
@@ -98,7 +119,7 @@ export const listIncidents = defineTool({
       total,
       nextCursor: nextCursor === null ? null : bindCursor(nextCursor, bound),
       applied: filters.applied,
-      hint: incidents.length === 0 ? await relaxing(filters, projectId, context) : null,
+      hint: hints.length > 0 ? hints.join(' ') : null,
     }
     return context.presenter.present(headline, result, STRANGE)
   },
@@ -136,13 +157,41 @@ async function readFilters(
   return { query, applied }
 }
 
-/** A source by its name; other words go to the store as they are: ids and slugs. */
+/** A source by its name, as an id; slugs stay. Throws where there is none, as far as the key may know. */
 async function sourceOf(given: string, projectId: string, context: ToolContext): Promise<string> {
-  const { scopes } = context.key
-  if (!scopes.includes('sources:read') && !scopes.includes('admin')) return given
+  const slug = given.toLowerCase()
+  if (adapterSlugs.includes(slug)) return slug
+  if (!mayUse(context.key, 'sources:read')) {
+    if (UUID.test(given)) return given
+    throw new ToolError(
+      'invalid_arguments',
+      `source is ${quoted(given)}: this key cannot look names up. Give a source id or one of ${adapterSlugs.join(', ')}.`,
+    )
+  }
   const sources = await allSources(context, projectId)
-  if (sources.some(({ adapter }) => adapter === given)) return given
-  return findSource(sources, given)?.id ?? given
+  const source = findSource(sources, given)
+  if (source) return source.id
+  throw noSource(sources, given, 'Call list_incidents again with one of these, or without source.')
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/** Says which of the ids asked for are nowhere in the project. */
+async function missingIds(
+  ids: readonly string[] | undefined,
+  projectId: string,
+  { tocsin }: ToolContext,
+): Promise<string | null> {
+  if (ids === undefined) return null
+  const { incidents } = await tocsin.listIncidents(projectId, { ids: [...ids], limit: MOST_IDS })
+  // INC-042, inc-42: one incident.
+  const plain = (one: string) => /^inc-0*(\d+)$/i.exec(one)?.[1] ?? one
+  const known = new Set(incidents.flatMap(({ id, reference }) => [id, plain(reference)]))
+  const missing = ids.filter((one) => !known.has(plain(one)))
+  if (missing.length === 0) return null
+  const newest = (await tocsin.listIncidents(projectId, { limit: 50 })).incidents.map((one) => one.reference)
+  const near = [...new Set(missing.flatMap((one) => closest(one, newest)))].slice(0, 5)
+  return `No incident ${missing.map(quoted).join(', ')}.${near.length > 0 ? ` Closest: ${near.join(', ')}.` : ''} Call list_incidents(status: "all") to find them.`
 }
 
 const UNITS: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
@@ -160,7 +209,11 @@ function readTime(name: string, text: string, now: Date): string {
 }
 
 /** Which filter to give up, and how many match without it. */
-async function relaxing({ query }: Filters, projectId: string, { tocsin }: ToolContext): Promise<string> {
+async function relaxing(
+  { query }: Filters,
+  projectId: string,
+  { tocsin, key }: ToolContext,
+): Promise<string> {
   const names = Object.keys(query) as (keyof ApiIncidentQuery)[]
   const without = await Promise.all(
     names.map(async (name) => {
@@ -170,6 +223,6 @@ async function relaxing({ query }: Filters, projectId: string, { tocsin }: ToolC
     }),
   )
   return without.length === 0
-    ? 'The project has no incident yet; get_webhook_url tells how to send one.'
+    ? `The project has no incident yet${mayUse(key, 'sources:read') ? '; get_webhook_url tells how to send one' : ''}.`
     : `Matching ${without.join(', ')}.${names.includes('status') ? ' status "all" includes resolved ones.' : ''}`
 }

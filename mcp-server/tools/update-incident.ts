@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { defineTool, project, untrusted } from '../define-tool.ts'
+import { defineTool, incidentId, note, project, untrusted } from '../define-tool.ts'
 import { findProject, withIncident } from '../find.ts'
 import { ToolError } from '../tool-error.ts'
 import { incidentEntry, showIncident, strangeOfIncident } from './incident.ts'
@@ -14,9 +14,9 @@ export const updateIncident = defineTool({
       'Acknowledge, resolve or reopen an incident, or add a note to its timeline. Does not repair anything: only the record changes, and subscribers are told.',
     scopes: ['incidents:write'],
     input: z.strictObject({
-      incidentId: z.string().describe('Id, or reference such as INC-042'),
+      incidentId,
       action: z.enum(ACTIONS),
-      note: z.string().optional().describe('Kept in the timeline; required for note'),
+      note: note.optional().describe('Kept in the timeline; required for note'),
       project,
     }),
     output: z.object({
@@ -52,7 +52,9 @@ export const updateIncident = defineTool({
       const answer = await tocsin[useCase](projectId, incidentId, note === undefined ? {} : { note })
       const { incident } = answer
       const stillFiring = 'stillFiring' in answer ? answer.stillFiring : undefined
-      const warning = stillFiring ? ` ${stillFiring} signals still fire: say so to the user.` : ''
+      const warning = stillFiring
+        ? ` ${stillFiring === 1 ? '1 signal still fires' : `${stillFiring} signals still fire`}: say so to the user.`
+        : ''
       return presenter.present(
         `${incident.reference} is ${incident.status}.${warning}`,
         { action, incident: showIncident(incident), stillFiring },

@@ -4,7 +4,7 @@ import { adapterSlugs } from '../../core/index.ts'
 import { INSTRUCTIONS, type Surface } from '../../mcp-server/surface.ts'
 import { tools } from '../../mcp-server/tools/index.ts'
 import { type TestProject, testTocsin } from '../core/open-test-tocsin.ts'
-import { call, type Structured, surfaceOf } from './harness.ts'
+import { call, callError, type Structured, surfaceOf } from './harness.ts'
 
 const t = testTocsin('sqlite')
 const listings = tools.map(({ listing }) => listing)
@@ -93,6 +93,53 @@ describe('results', () => {
     }
     expect(seen).toHaveLength(110)
     expect(new Set(seen).size).toBe(110)
+  })
+})
+
+describe('a project of 60 sources', () => {
+  let surface: Surface
+  beforeAll(async () => {
+    const project = await t.project()
+    for (let i = 0; i < 60; i++) {
+      await t.admin.createSource(project.id, {
+        adapter: adapterSlugs[i % adapterSlugs.length]!,
+        name: `Source ${i} ${'n'.repeat(80)}`,
+      })
+    }
+    surface = await surfaceOf(project, ['admin'])
+  })
+
+  /** Every address, over all pages; each page within the budget. */
+  async function allPages(args: object, first?: Structured): Promise<Structured[]> {
+    const rows: Structured[] = []
+    let page = first ?? (await call(surface, 'get_webhook_url', args))
+    for (;;) {
+      expect(JSON.stringify(page).length / 4).toBeLessThanOrEqual(8000)
+      rows.push(...page.webhooks)
+      if (!page.nextCursor) return rows
+      page = await call(surface, 'get_webhook_url', { ...args, cursor: page.nextCursor })
+    }
+  }
+
+  test.each([{}, { format: 'setup' }])('get_webhook_url %j shows each once, by its cursor', async (args) => {
+    const rows = await allPages(args)
+    expect(rows).toHaveLength(60)
+    expect(new Set(rows.map(({ sourceId }) => sourceId)).size).toBe(60)
+    if ('format' in args) expect(rows.every(({ setupSteps }) => setupSteps.length > 0)).toBe(true)
+  })
+
+  test('configure_webhook of the project shows what fits, and get_webhook_url the rest', async () => {
+    const switched = await call(surface, 'configure_webhook', { enabled: true })
+    expect(switched.nextCursor).toBeDefined()
+    expect(switched.text).toContain('get_webhook_url')
+    expect(await allPages({}, switched)).toHaveLength(60)
+  })
+
+  test('a cursor goes only with the same arguments', async () => {
+    const { nextCursor: cursor } = await call(surface, 'get_webhook_url')
+    for (const args of [{ format: 'setup' }, { source: 'grafana' }]) {
+      expect(await callError(surface, 'get_webhook_url', { ...args, cursor })).toMatch(/^\[invalid_/)
+    }
   })
 })
 

@@ -56,6 +56,83 @@ describe.each(WAYS)('%s', (way) => {
   })
 })
 
+const BAD_CALLS: readonly [tool: string, args: Record<string, unknown>][] = [
+  ['update_incident', { incidentId: 'INC-001', action: 'note', note: '' }],
+  ['update_incident', { incidentId: 'INC-001', action: 'note', note: ' \n ' }],
+  ['update_incident', { incidentId: 'INC-001', action: 'note', note: 'a\0b' }],
+  ['update_incident', { incidentId: 'INC-001', action: 'acknowledge', note: '' }],
+  ['update_incident', { incidentId: 'INC-001', action: 'note', note: 'x'.repeat(5001) }],
+  ['get_incident', { incidentId: '' }],
+  ['get_incident', { incidentId: 'INC-001\0' }],
+  ['get_incident', { incidentId: '../projects' }],
+  ['get_incident', { incidentId: 'x'.repeat(201) }],
+  ['get_incident', { incidentId: '\ud800' }],
+  ['draft_postmortem', { incidentId: 'INC 001' }],
+  ['list_incidents', { ids: ['INC-001', ''] }],
+  ['list_incidents', { ids: ['INC-001,INC-002'] }],
+  ['list_incidents', { query: '' }],
+  ['list_incidents', { query: 'x'.repeat(201) }],
+  ['list_incidents', { query: 'a\0b' }],
+  ['list_incidents', { service: '' }],
+  ['list_incidents', { service: 'a,b' }],
+  ['list_incidents', { source: '' }],
+  ['list_incidents', { cursor: '' }],
+  ['list_incidents', { since: '' }],
+  ['get_webhook_url', { source: ' ' }],
+  ['get_webhook_url', { project: '' }],
+  ['configure_webhook', { source: 'Sho\u200bp', provider: 'grafana' }],
+  ['configure_webhook', { source: 'Shop\nfloor', provider: 'grafana' }],
+  ['configure_webhook', { source: 'x'.repeat(201), provider: 'grafana' }],
+  ['configure_webhook', { source: ' ', provider: 'grafana' }],
+]
+
+test('bad arguments are refused alike wherever the tools stand', async () => {
+  const clients = await Promise.all(
+    (['/mcp of the server', 'stdio to the server'] as const).map((way) => connectClient('v1', target(way))),
+  )
+  onTestFinished(() => Promise.all(clients.map((client) => client.close())).then(() => {}))
+  for (const [tool, args] of BAD_CALLS) {
+    const [here, there] = await Promise.all(clients.map((client) => client.callTool(tool, args)))
+    expect(here.isError, JSON.stringify(args)).toBe(true)
+    expect(here.content[0].text, JSON.stringify(args)).toMatch(/^\[invalid_arguments\] "/)
+    expect(there).toEqual(here)
+  }
+})
+
+test.each(['2025', '2026'])('a resource of several sources is told readably, %s', async (era) => {
+  const names = ['First', 'Second']
+  for (const name of names) await tocsin.createSource({ adapter: 'alertmanager', name: `${name} ${era}` })
+  const ask = async (method: string, params: object) => {
+    const _meta = {
+      'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+      'io.modelcontextprotocol/clientInfo': { name: 't', version: '1' },
+      'io.modelcontextprotocol/clientCapabilities': {},
+    }
+    const response = await fetch(`${tocsin.address}/mcp`, {
+      method: 'POST',
+      headers: {
+        Authorization: `Bearer ${tocsin.adminKey}`,
+        'Content-Type': 'application/json',
+        Accept: 'application/json, text/event-stream',
+        'MCP-Protocol-Version': era === '2026' ? '2026-07-28' : '2025-06-18',
+        ...(era === '2026' && {
+          'Mcp-Method': method,
+          'Mcp-Name': 'name' in params ? String(params.name) : 'uri' in params ? String(params.uri) : '',
+        }),
+      },
+      body: JSON.stringify({
+        jsonrpc: '2.0',
+        id: 1,
+        method,
+        params: { ...params, ...(era === '2026' && { _meta }) },
+      }),
+    })
+    return JSON.parse(await response.text())
+  }
+  const { error } = await ask('resources/read', { uri: 'tocsin://sources/alertmanager' })
+  expect(error).toMatchObject({ code: -32602, message: expect.stringContaining('Give one of these ids') })
+})
+
 async function callsAndErrors(client: PublicClient): Promise<void> {
   const list = await client.callTool('list_incidents')
   expect(list.isError).toBeFalsy()

@@ -159,6 +159,14 @@ describe('the audit', () => {
     expect(JSON.stringify(toolCalls)).not.toContain('hunter2')
   })
 
+  test('has no note, only how long it was', async () => {
+    const project = await t.project()
+    const surface = await surfaceOf(project, ['incidents:write'])
+    await callError(surface, 'update_incident', { incidentId: 'INC-1', action: 'note', note: 'Ask Jo.' })
+    const { toolCalls } = await t.admin.listToolCalls(project.id, {})
+    expect(toolCalls[0]!.arguments).toMatchObject({ note: '[text, 7 characters]' })
+  })
+
   test('is kept for 90 days, and not for other projects', async () => {
     const project = await t.project()
     const other = await t.project()

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { inRepository, pinnedNode, startChild } from '../support/child.ts'
-import { send, startTocsin } from '../support/tocsin-process.ts'
+import { send, startTocsin, type TocsinProcess } from '../support/tocsin-process.ts'
 import { until } from '../support/until.ts'
 import { connectClient } from './clients.ts'
 
@@ -111,4 +111,75 @@ test('a process over stdio ends cleanly when its client goes away, and at SIGTER
   } finally {
     await tocsin.dispose()
   }
+})
+
+const INITIALIZE = {
+  jsonrpc: '2.0',
+  id: 'first',
+  method: 'initialize',
+  params: {
+    protocolVersion: '2025-06-18',
+    capabilities: {},
+    clientInfo: { name: 't', version: '1' },
+  },
+}
+const callOf = (id: number, meta?: object) => ({
+  jsonrpc: '2.0',
+  id,
+  method: 'tools/call',
+  params: { name: 'list_incidents', arguments: {}, ...(meta && { _meta: meta }) },
+})
+const MODERN = {
+  'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+  'io.modelcontextprotocol/clientInfo': { name: 't', version: '1' },
+  'io.modelcontextprotocol/clientCapabilities': {},
+}
+
+describe('what is piped into a process over stdio', () => {
+  let tocsin: TocsinProcess
+  beforeAll(async () => {
+    tocsin = await startTocsin()
+  })
+  afterAll(() => tocsin.dispose())
+
+  /** Ids of the answers, in order of asking, and the answers. */
+  async function pipe(lines: readonly (object | string)[], env: Record<string, string>) {
+    const text = lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n')
+    const child = await startChild(
+      '/bin/sh',
+      ['-c', `printf '%s\\n' "$LINES_IN" | "$0" "$1"`, pinnedNode, inRepository('mcp-server/main.ts')],
+      { cwd: tocsin.dataDir, env: { ...env, LINES_IN: text } },
+    )
+    const { code } = await child.exited
+    expect([code, child.stderr()]).toEqual([0, ''])
+    return child
+      .stdout()
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { id: unknown; result?: { isError?: boolean } })
+  }
+
+  test.each(['2025', '2026'])('is all answered before it ends, %s', async (era) => {
+    const env = { TOCSIN_URL: tocsin.address, TOCSIN_API_KEY: tocsin.adminKey }
+    const calls = [1, 2, 3].map((id) => callOf(id, era === '2026' ? MODERN : undefined))
+    for (const way of [env, { TOCSIN_DATA_DIR: tocsin.dataDir }]) {
+      const answers = await pipe(era === '2025' ? [INITIALIZE, ...calls] : calls, way)
+      const ids = answers.map(({ id }) => id)
+      expect(ids.sort()).toEqual([1, 2, 3, ...(era === '2025' ? ['first'] : [])])
+      for (const { result } of answers) expect(result?.isError).toBeFalsy()
+    }
+  })
+
+  test.each([
+    ['a ping', { jsonrpc: '2.0', id: 0, method: 'ping' }, [0]],
+    ['no message', 'garbage', []],
+    ['an empty line', '', []],
+  ])('may begin with %s', async (_, first, answered) => {
+    const env = { TOCSIN_DATA_DIR: tocsin.dataDir }
+    const old = await pipe([first, INITIALIZE, callOf(1)], env)
+    expect(old.map(({ id }) => id).sort()).toEqual([...answered, 1, 'first'])
+    const modern = await pipe([first, callOf(1, MODERN)], env)
+    expect(modern.map(({ id }) => id).sort()).toEqual([...answered, 1])
+    for (const { result } of [...old, ...modern]) expect(result).toBeDefined()
+  })
 })

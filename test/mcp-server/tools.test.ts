@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { adapterSlugs } from '../../core/index.ts'
+import { type ApiPostmortem, adapterSlugs } from '../../core/index.ts'
 import { TEMPLATES } from '../../mcp-server/resources.ts'
 import type { Surface } from '../../mcp-server/surface.ts'
 import { HOUR, MINUTE, notification, type TestProject, testTocsin } from '../core/open-test-tocsin.ts'
-import { call, callError, surfaceOf, surfaceOfAll } from './harness.ts'
+import { call, callError, type Structured, surfaceOf, surfaceOfAll } from './harness.ts'
 
 const t = testTocsin('sqlite')
 const WORKER = ['incidents:read', 'incidents:write', 'sources:read', 'sources:write'] as const
@@ -194,7 +194,7 @@ describe('get_webhook_url', () => {
   test('a masked address says how its user gets a new one', async () => {
     const project = await t.project()
     const source = await project.source('betterstack')
-    const surface = await surfaceOf(project, ['sources:read'])
+    const surface = await surfaceOf(project, ['sources:read', 'sources:write'])
     const { webhooks, hint, text } = await call(surface, 'get_webhook_url', { source: 'betterstack' })
     expect(webhooks[0]).toMatchObject({ credential: 'address', url: expect.stringMatching(/\/\*{8}$/) })
     expect(hint).toContain('secretAction "rotate"')
@@ -283,7 +283,7 @@ describe('projects', () => {
   test('a key of several has to say which', async () => {
     const project = await projectWithIncidents()
     const surface = surfaceOfAll(t)
-    expect(await callError(surface, 'list_incidents')).toMatch(/^\[project_needed\].*default/)
+    expect(await callError(surface, 'list_incidents')).toMatch(/^\[project_needed\] (?!.*default)/)
     expect((await call(surface, 'list_incidents', { project: project.id })).total).toBe(1)
     expect((await call(surface, 'list_incidents', { project: 'default' })).total).toBe(0)
     expect(await callError(surface, 'list_incidents', { project: 'nowhere' })).toMatch(/^\[not_found\]/)
@@ -298,6 +298,56 @@ describe('projects', () => {
     const [incident] = await other.incidents()
     expect(await callError(surface, 'get_incident', { incidentId: incident!.id })).toMatch(/^\[not_found\]/)
   })
+})
+
+test('advice and errors: what is unknown is named, and only tools that the key has', async () => {
+  const project = await projectWithIncidents()
+  const worker = await surfaceOf(project, WORKER)
+  const { name } = (await t.admin.getProject(project.id)).project
+  expect((await call(worker, 'list_incidents', { project: name.toUpperCase() })).total).toBe(1)
+
+  const some = await call(worker, 'list_incidents', { ids: ['inc-2', 'INC-003'] })
+  expect(some.returned).toBe(1)
+  expect(some.hint).toMatch(/^No incident "INC-003"\. Closest: INC-00\d.* Call list_incidents/)
+  expect(await callError(worker, 'list_incidents', { source: 'Generic webhok' })).toMatch(
+    /^\[not_found\] No source "Generic webhok"\. Closest: generic \(.*list_incidents/,
+  )
+  const reader = await surfaceOf(project, ['incidents:read'])
+  expect(await callError(reader, 'list_incidents', { source: 'Generic' + ' webhook' })).toContain(
+    'cannot look',
+  )
+
+  const writer = await surfaceOf(project, ['incidents:write'])
+  const unknown = { incidentId: 'INC-009', action: 'acknowledge' }
+  expect(await callError(writer, 'update_incident', unknown)).not.toContain('list_incidents')
+  const sources = await surfaceOf(project, ['sources:read'])
+  expect((await call(sources, 'get_webhook_url', { source: 'grafana' })).text).not.toContain('configure_')
+
+  const resolve = { incidentId: 'INC-001', action: 'resolve' }
+  expect((await call(worker, 'update_incident', resolve)).text).toContain('1 signal still fires')
+  expect(await callError(worker, 'configure_webhook', { source: 'grafana', graceMinutes: 5 })).toMatch(
+    /^\[invalid_arguments\] graceMinutes/,
+  )
+  for (const args of [[], null]) {
+    const { content, isError } = await worker.callTool('list_incidents', args)
+    expect([isError, content[0]!.text]).toEqual([
+      true,
+      expect.stringMatching(/^\[invalid_arguments\] The arguments must be object/),
+    ])
+  }
+})
+
+test('a source is completed by what resolves', async () => {
+  const project = await t.project()
+  const [one, two] = [await project.source('grafana'), await project.source('grafana')]
+  await project.source('sentry')
+  const surface = await surfaceOf(project, ['sources:read'])
+  const ref = { type: 'ref/resource', uri: 'tocsin://sources/{source}' }
+  const { completion } = await surface.complete(ref, { name: 'source', value: '' })
+  expect(completion.values.sort()).toEqual([one.id, two.id, 'sentry'].sort())
+  for (const value of completion.values) {
+    expect(await surface.readResource(`tocsin://sources/${value}`)).toBeDefined()
+  }
 })
 
 describe('draft_postmortem', () => {
@@ -319,6 +369,76 @@ describe('draft_postmortem', () => {
     const second = await call(surface, 'draft_postmortem', { incidentId: 'INC-001' })
     expect({ ...second, text: '' }).toEqual({ ...first, text: '' })
     expect((await t.tables()).get('postmortem')).toEqual([])
+  })
+})
+
+describe('draft_postmortem of an incident of 40 alerts', () => {
+  let surface: Surface
+  let whole: ApiPostmortem
+  const parts: Structured[] = []
+  beforeAll(async () => {
+    const project = await t.project({ policy: { grouping: 'project' } })
+    const generic = await project.source('generic')
+    for (let i = 0; i < 40; i++) {
+      t.clock.pass(MINUTE)
+      await generic.send({
+        id: `a${i}`,
+        title: `Alert ${i} of [E7] ${'word '.repeat(20)}`,
+        service: `shop-${i}`,
+      })
+    }
+    surface = await surfaceOf(project, ['incidents:read'])
+    const [incident] = await project.incidents()
+    whole = (await t.admin.draftPostmortem(project.id, incident!.id, { dryRun: true })).postmortem
+    let cursor: string | undefined
+    do {
+      const args = { incidentId: 'INC-001', ...(cursor !== undefined && { cursor }) }
+      parts.push(await call(surface, 'draft_postmortem', args))
+      cursor = parts.at(-1)!.nextCursor
+    } while (cursor !== undefined)
+  })
+
+  const body = (markdown: string) => markdown.split(/^## Evidence$/m)[0]!
+  const lines = (text: string) => text.split('\n').filter((line) => line.trim() !== '')
+
+  test('is read in parts that are the whole together, and none says that it is', () => {
+    expect(parts.length).toBeGreaterThan(1)
+    expect(parts.flatMap(({ markdown }) => lines(body(markdown)))).toEqual(lines(body(whole.markdown)))
+    const evidence = new Set(parts.flatMap(({ markdown }) => lines(markdown.slice(body(markdown).length))))
+    expect(evidence).toEqual(new Set(lines(whole.markdown.slice(body(whole.markdown).length))))
+    expect(parts.flatMap(({ timeline }) => timeline ?? [])).toEqual(whole.timeline)
+    expect(parts.map(({ complete }) => complete)).not.toContain(true)
+  })
+
+  test('each part has the evidence of its marks, and fits', () => {
+    for (const { markdown, ...rest } of parts) {
+      const marks = new Set(Array.from(body(markdown).matchAll(/(?<!\\)\[(E\d+)\]/g), ([, label]) => label))
+      const listed = Array.from(
+        markdown.matchAll(/^- (E\d+): (?:event|timeline entry) `[0-9a-f-]{36}`/gm),
+        ([, label]) => label,
+      )
+      expect(new Set(listed)).toEqual(marks)
+      expect(JSON.stringify({ markdown, ...rest }).length).toBeLessThanOrEqual(32_000)
+    }
+  })
+
+  test('ends a part with a section where the next one does not fit', () => {
+    const starts = parts.slice(1).map(({ markdown }) => markdown.split('\n')[0])
+    expect(starts.filter((line) => line.startsWith('## ')).length).toBeGreaterThan(0)
+  })
+
+  test('a cursor goes only with the same draft', async () => {
+    const [{ nextCursor: cursor }] = parts as [Structured]
+    const args = { incidentId: 'INC-001', cursor }
+    expect(await callError(surface, 'draft_postmortem', { ...args, template: 'brief' })).toMatch(
+      /^\[invalid_cursor\].*other arguments/,
+    )
+  })
+
+  test('a short one is complete at once', async () => {
+    const short = await surfaceOf(await projectWithIncidents(), ['incidents:read'])
+    const draft = await call(short, 'draft_postmortem', { incidentId: 'INC-001' })
+    expect([draft.complete, draft.nextCursor]).toEqual([true, undefined])
   })
 })
 
