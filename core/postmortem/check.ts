@@ -267,7 +267,8 @@ const judgeDurations: Judge = ({ text }, { values }) => {
   return null
 }
 
-const judgeNumbers: Judge = ({ text, marks }, { values, known }) => {
+const judgeNumbers: Judge = (sentence, { values, known }) => {
+  const { text, marks } = sentence
   const plain = withoutTimes(text)
   const rest = blankOut(plain, durationsIn(plain))
   const counted: { from: number; to: number }[] = []
@@ -277,9 +278,10 @@ const judgeNumbers: Judge = ({ text, marks }, { values, known }) => {
       digits === undefined ? NUMBER_WORDS.indexOf(word!.toLowerCase()) : Number(digits.replaceAll(',', ''))
     const place = { from: match.index, to: match.index + said.length }
     const what = whatIsCounted(singular(noun!.toLowerCase()), rest, place.from, place.to)
-    const allowed = known.counts.get(what)
+    const title = what === 'time fired' ? lastQuoted(sentence, place.from) : undefined
+    const allowed = known.firings.get(title ?? '') ?? known.counts.get(what)
     if (allowed === undefined) continue
-    const isOfOthers = what === 'time fired' && marks.length > 0 && !values.numbers.has(number)
+    const isOfOthers = TIMES.has(what) && marks.length > 0 && !values.numbers.has(number)
     if (!allowed.has(number) || isOfOthers) return `The facts do not count ${said.trim()} here.`
     counted.push(place)
   }
@@ -288,6 +290,15 @@ const judgeNumbers: Judge = ({ text, marks }, { values, known }) => {
     if (!values.numbers.has(number)) return `The number ${said.trim()} is not among the facts.`
   }
   return null
+}
+
+/** What may be said of times only under the mark that counts them. */
+const TIMES = new Set(['time', 'time fired', 'time counted'])
+
+/** The quotation before this place of a sentence; rows of tables have lost some of theirs. */
+function lastQuoted({ text, quotations }: Sentence, place: number): string | undefined {
+  if (text.trimStart().startsWith('|')) return undefined
+  return quotations[text.slice(0, place).split(QUOTED).length - 2]?.toLowerCase()
 }
 
 const NUMBER_WORDS = [

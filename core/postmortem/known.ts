@@ -7,6 +7,8 @@ export interface Known {
   byEvidence: ReadonlyMap<string, Values>
   /** Numbers by what they count: `signal`, `event` … */
   counts: ReadonlyMap<string, ReadonlySet<number>>
+  /** How often signals of this title fired, without case. */
+  firings: ReadonlyMap<string, ReadonlySet<number>>
   /** Whole texts of strangers and of the timeline, without case. */
   texts: ReadonlySet<string>
   /** Their words. */
@@ -41,7 +43,7 @@ export function index(findings: Findings): Known {
   add(of.startedAt, { at: facts.startedAt, timeToDetectMs })
   add(of.detectedAt, { at: facts.detectedAt, timeToDetectMs })
   add(of.acknowledgedAt, { at: facts.acknowledgedAt, timeToAcknowledgeMs })
-  add(of.resolvedAt, { at: facts.resolvedAt, timeToResolveMs })
+  add(of.resolvedAt, { at: facts.resolvedAt, timeToResolveMs, reopenings: facts.counts.reopenings })
   for (const item of evidence) add([item.id], item)
   const lists = [
     facts.stretches,
@@ -61,6 +63,7 @@ export function index(findings: Findings): Known {
     all,
     byEvidence,
     counts: countsOf(findings),
+    firings: firingsOf(facts.signals),
     texts,
     words: new Set([...texts].flatMap((text) => text.match(WORD) ?? []).map(trimWord)),
     references: new Set([
@@ -114,6 +117,13 @@ function countsOf({ facts, related }: Findings): Known['counts'] {
   }
   return new Map(
     Object.entries(numbers).map(([noun, list]) => [noun, new Set(list.filter((number) => number !== null))]),
+  )
+}
+
+function firingsOf(signals: Findings['facts']['signals']): Known['firings'] {
+  const byTitle = Map.groupBy(signals, ({ title }) => title.toLowerCase())
+  return new Map(
+    Array.from(byTitle, ([title, same]) => [title, new Set(same.map(({ firings }) => firings))]),
   )
 }
 

@@ -75,6 +75,19 @@ describe('what they do not say is flagged, with the reason', () => {
     expect(check(`It was detected at 12:02:10 [E1].${list}`, found)).toHaveLength(1)
   })
 
+  test('how often one signal fired may not be said of another', () => {
+    const project = new Project()
+    const prom = withEpisodes('Prometheus')
+    project.receive(5, prom.fire('A', { start: 0, title: 'Queue is long' }))
+    for (const [i, start] of [10, 20, 30].entries()) {
+      project.receive(start + 1, prom.fire('B', { start, title: 'Disk is slow' }))
+      if (i < 2) project.receive(start + 6, prom.recover('B', { start, time: start + 5, title: 'Disk is slow' }))
+    }
+    const two = findFacts(storyOf(project, 1))
+    expect(check('“Disk is slow” fired 3 times.', two)).toEqual([])
+    expect(check('“Queue is long” fired 3 times.', two)).toHaveLength(1)
+  })
+
   test('a cause in plain words is for people to judge', () => {
     expect(check('The disk was full.', found)).toEqual([])
   })
