@@ -122,9 +122,7 @@ function countsOf({ facts, related }: Findings): Known['counts'] {
 
 function firingsOf(signals: Findings['facts']['signals']): Known['firings'] {
   const byTitle = Map.groupBy(signals, ({ title }) => title.toLowerCase())
-  return new Map(
-    Array.from(byTitle, ([title, same]) => [title, new Set(same.map(({ firings }) => firings))]),
-  )
+  return new Map(Array.from(byTitle, ([title, same]) => [title, new Set(same.map(({ firings }) => firings))]))
 }
 
 function collect(value: unknown, name: string, into: readonly Values[], texts: Set<string>): void {

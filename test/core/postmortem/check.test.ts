@@ -81,7 +81,8 @@ describe('what they do not say is flagged, with the reason', () => {
     project.receive(5, prom.fire('A', { start: 0, title: 'Queue is long' }))
     for (const [i, start] of [10, 20, 30].entries()) {
       project.receive(start + 1, prom.fire('B', { start, title: 'Disk is slow' }))
-      if (i < 2) project.receive(start + 6, prom.recover('B', { start, time: start + 5, title: 'Disk is slow' }))
+      if (i < 2)
+        project.receive(start + 6, prom.recover('B', { start, time: start + 5, title: 'Disk is slow' }))
     }
     const two = findFacts(storyOf(project, 1))
     expect(check('“Disk is slow” fired 3 times.', two)).toEqual([])
