@@ -18,12 +18,13 @@ import {
 } from './known.ts'
 import { unescapeMarkdown } from './page.ts'
 import { CAPITALS, JOINED, KINDS, OPENERS } from './plain-words.ts'
+import { statusFault } from './status.ts'
 
 const MOST_TEXT = 100_000
 const MOST_FLAGGED = 200
 
 /**
- * Sentences whose times, durations, percentages, numbers or names the findings do not support, each with the reason. A
+ * Sentences whose times, durations, percentages, numbers, names or states the findings do not support, each with the reason. A
  * sentence with marks such as [E1] is held against what that evidence says, any other against all findings. Causes in
  * plain words hold none of these and pass: only people can judge them. `resolves` are further ids that exist.
  */
@@ -148,6 +149,8 @@ type Judge = (sentence: Sentence, scope: Scope) => string | null
 
 interface Scope {
   known: Known
+  /** Ids of the sentence's marks. */
+  cited: readonly string[]
   /** What may be said under the sentence's marks. */
   values: Values
   ids: ReadonlySet<string>
@@ -170,10 +173,11 @@ function faultOf(
     if (!ids.has(id))
       return `${mark} leads to ${JSON.stringify(id.slice(0, 60))}, which is no event or entry of this incident.`
   }
-  const cited = sentence.marks.map((mark) => known.byEvidence.get(labels.get(mark)!))
+  const citedIds = sentence.marks.map((mark) => labels.get(mark)!)
+  const cited = citedIds.map((id) => known.byEvidence.get(id))
   // Evidence that exists but was not read says nothing here, so all findings count.
   const values = cited.length === 0 || cited.includes(undefined) ? known.all : merge(cited as Values[])
-  const scope = { known, values, ids }
+  const scope = { known, cited: citedIds, values, ids }
   const rest = { ...sentence, text: withoutKnownCells(sentence.text, sentence, known) }
   for (const judge of JUDGES) {
     const why = judge(rest, scope)
@@ -406,6 +410,8 @@ function isKnownWord(word: string, { words }: Known): boolean {
   return words.has(lower) || (lower.includes('-') && lower.split('-').every((part) => words.has(part)))
 }
 
+const judgeStatus: Judge = ({ text }, { known, cited }) => statusFault(text, cited, known.states)
+
 const JUDGES: readonly Judge[] = [
   judgeQuotations,
   judgeIds,
@@ -414,6 +420,7 @@ const JUDGES: readonly Judge[] = [
   judgeDurations,
   judgeNumbers,
   judgeNames,
+  judgeStatus,
 ]
 
 function merge(all: readonly Values[]): Values {

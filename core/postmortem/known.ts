@@ -1,4 +1,5 @@
 import type { Findings } from './facts.ts'
+import { type States, statesOf } from './status.ts'
 
 /** What may be said: every time, duration, number and text of the findings, and which evidence vouches for it. */
 export interface Known {
@@ -14,6 +15,7 @@ export interface Known {
   /** Their words. */
   words: ReadonlySet<string>
   references: ReadonlySet<string>
+  states: States
 }
 
 export interface Values {
@@ -64,6 +66,7 @@ export function index(findings: Findings): Known {
     byEvidence,
     counts: countsOf(findings),
     firings: firingsOf(facts.signals),
+    states: statesOf(findings),
     texts,
     words: new Set([...texts].flatMap((text) => text.match(WORD) ?? []).map(trimWord)),
     references: new Set([

@@ -15,6 +15,7 @@ export const summary: SectionWriter = (writing) => {
   const sources = facts.sources.slice(0, 5).map(({ name }) => called(name))
   return {
     heading: 'Summary',
+    isProse: true,
     lines: [
       [
         ...(facts.drill ? [page.sentence('This was a drill')] : []),
@@ -61,7 +62,7 @@ export const impact: SectionWriter = (writing) => {
         ]),
   ]
   const each = stretches.length > 1 ? stretches.map((stretch) => stretchWords(writing, stretch)) : []
-  return { heading: 'Impact', lines: [...bullets(lines), ...bullets(each)] }
+  return { heading: 'Impact', isProse: true, lines: [...bullets(lines), ...bullets(each)] }
 }
 
 export const detection: SectionWriter = (writing) => {
@@ -151,6 +152,7 @@ export const response: SectionWriter = ({ facts, page }) => {
   })
   return {
     heading: 'Response',
+    isProse: true,
     lines: lines.length > 0 ? bullets(lines) : [page.sentence('No action of a person is recorded')],
   }
 }
@@ -209,6 +211,7 @@ export const factors: SectionWriter = ({ facts, related, page }) => {
   ]
   return {
     heading: 'Contributing factors (hypotheses)',
+    isProse: true,
     lines:
       guesses.length > 0
         ? [
@@ -257,7 +260,7 @@ export const wentWell: SectionWriter = ({ facts, page }) => {
         ]
       : []),
   ]
-  return { heading: 'What went well', lines: bullets(lines) }
+  return { heading: 'What went well', isProse: true, lines: bullets(lines) }
 }
 
 export const wentBadly: SectionWriter = ({ facts, related, page }) => {
@@ -311,7 +314,7 @@ export const wentBadly: SectionWriter = ({ facts, related, page }) => {
         ]
       : []),
   ]
-  return { heading: 'What went badly', lines: bullets(lines) }
+  return { heading: 'What went badly', isProse: true, lines: bullets(lines) }
 }
 
 export const actions: SectionWriter = ({ facts, related, page }) => {
