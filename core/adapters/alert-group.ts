@@ -186,7 +186,7 @@ function monitor(alert: Alert): AlertEvent['monitor'] {
 function evidence(alert: Alert, base: string | null): Evidence | null {
   const { annotations } = alert
   const values = numbersAndTexts({
-    ...alert.values,
+    ...(Object.keys(alert.values).length > 0 ? alert.values : valuesIn(alert.valueString)),
     valueString: alert.valueString,
     value: annotations.value,
   })
@@ -210,6 +210,19 @@ function evidence(alert: Alert, base: string | null): Evidence | null {
   }
   return Object.keys(found).length > 0 ? found : null
 }
+
+/** Older Grafana gives its values as text only: `[ var='B' labels={queue=orders} value=94.2 ]`. */
+function valuesIn(text: string | null): Record<string, number> {
+  const values: Record<string, number> = {}
+  for (const [, name, metric, value] of (text ?? '').matchAll(VALUE)) {
+    const number = Number(value)
+    if (Number.isFinite(number)) values[name ?? metric!] = number
+  }
+  return values
+}
+
+const VALUE =
+  /\[ (?:var='([\w-]{1,100})' ?(?:metric='[^'[\]]{0,100}' )?|metric='([^'[\]]{1,100})' )labels=\{[^{}[\]]{0,500}\} value=(-?[\d.]{1,30}(?:e[+-]?\d{1,3})?) \]/g
 
 /** Prometheus links to the graph of the rule's expression; other rules may carry it as an annotation. */
 function expressionOf({ annotations, generatorURL }: Alert): string | null {

@@ -18,12 +18,13 @@ import {
 } from './known.ts'
 import { unescapeMarkdown } from './page.ts'
 import { CAPITALS, JOINED, KINDS, OPENERS } from './plain-words.ts'
+import { statusFault } from './status.ts'
 
 const MOST_TEXT = 100_000
 const MOST_FLAGGED = 200
 
 /**
- * Sentences whose times, durations, percentages, numbers or names the findings do not support, each with the reason. A
+ * Sentences whose times, durations, percentages, numbers, names or states the findings do not support, each with the reason. A
  * sentence with marks such as [E1] is held against what that evidence says, any other against all findings. Causes in
  * plain words hold none of these and pass: only people can judge them. `resolves` are further ids that exist.
  */
@@ -148,6 +149,8 @@ type Judge = (sentence: Sentence, scope: Scope) => string | null
 
 interface Scope {
   known: Known
+  /** Ids of the sentence's marks. */
+  cited: readonly string[]
   /** What may be said under the sentence's marks. */
   values: Values
   ids: ReadonlySet<string>
@@ -170,10 +173,11 @@ function faultOf(
     if (!ids.has(id))
       return `${mark} leads to ${JSON.stringify(id.slice(0, 60))}, which is no event or entry of this incident.`
   }
-  const cited = sentence.marks.map((mark) => known.byEvidence.get(labels.get(mark)!))
+  const citedIds = sentence.marks.map((mark) => labels.get(mark)!)
+  const cited = citedIds.map((id) => known.byEvidence.get(id))
   // Evidence that exists but was not read says nothing here, so all findings count.
   const values = cited.length === 0 || cited.includes(undefined) ? known.all : merge(cited as Values[])
-  const scope = { known, values, ids }
+  const scope = { known, cited: citedIds, values, ids }
   const rest = { ...sentence, text: withoutKnownCells(sentence.text, sentence, known) }
   for (const judge of JUDGES) {
     const why = judge(rest, scope)
@@ -267,7 +271,8 @@ const judgeDurations: Judge = ({ text }, { values }) => {
   return null
 }
 
-const judgeNumbers: Judge = ({ text, marks }, { values, known }) => {
+const judgeNumbers: Judge = (sentence, { values, known }) => {
+  const { text, marks } = sentence
   const plain = withoutTimes(text)
   const rest = blankOut(plain, durationsIn(plain))
   const counted: { from: number; to: number }[] = []
@@ -277,9 +282,10 @@ const judgeNumbers: Judge = ({ text, marks }, { values, known }) => {
       digits === undefined ? NUMBER_WORDS.indexOf(word!.toLowerCase()) : Number(digits.replaceAll(',', ''))
     const place = { from: match.index, to: match.index + said.length }
     const what = whatIsCounted(singular(noun!.toLowerCase()), rest, place.from, place.to)
-    const allowed = known.counts.get(what)
+    const title = what === 'time fired' ? lastQuoted(sentence, place.from) : undefined
+    const allowed = known.firings.get(title ?? '') ?? known.counts.get(what)
     if (allowed === undefined) continue
-    const isOfOthers = what === 'time fired' && marks.length > 0 && !values.numbers.has(number)
+    const isOfOthers = TIMES.has(what) && marks.length > 0 && !values.numbers.has(number)
     if (!allowed.has(number) || isOfOthers) return `The facts do not count ${said.trim()} here.`
     counted.push(place)
   }
@@ -288,6 +294,15 @@ const judgeNumbers: Judge = ({ text, marks }, { values, known }) => {
     if (!values.numbers.has(number)) return `The number ${said.trim()} is not among the facts.`
   }
   return null
+}
+
+/** What may be said of times only under the mark that counts them. */
+const TIMES = new Set(['time', 'time fired', 'time counted'])
+
+/** The quotation before this place of a sentence; rows of tables have lost some of theirs. */
+function lastQuoted({ text, quotations }: Sentence, place: number): string | undefined {
+  if (text.trimStart().startsWith('|')) return undefined
+  return quotations[text.slice(0, place).split(QUOTED).length - 2]?.toLowerCase()
 }
 
 const NUMBER_WORDS = [
@@ -395,6 +410,8 @@ function isKnownWord(word: string, { words }: Known): boolean {
   return words.has(lower) || (lower.includes('-') && lower.split('-').every((part) => words.has(part)))
 }
 
+const judgeStatus: Judge = ({ text }, { known, cited }) => statusFault(text, cited, known.states)
+
 const JUDGES: readonly Judge[] = [
   judgeQuotations,
   judgeIds,
@@ -403,6 +420,7 @@ const JUDGES: readonly Judge[] = [
   judgeDurations,
   judgeNumbers,
   judgeNames,
+  judgeStatus,
 ]
 
 function merge(all: readonly Values[]): Values {

@@ -29,7 +29,7 @@ export const summary: SectionWriter = ({ facts, page }) => {
         ]
       : []),
   ]
-  return { heading: 'Summary', lines: [sentences.join(' ')] }
+  return { heading: 'Summary', isProse: true, lines: [sentences.join(' ')] }
 }
 
 export const impact: SectionWriter = ({ facts, page }) => {
@@ -39,6 +39,7 @@ export const impact: SectionWriter = ({ facts, page }) => {
   )
   return {
     heading: 'Impact',
+    isProse: true,
     lines: lines.length > 0 ? bullets(lines) : ['Our records do not say how many customers were affected.'],
   }
 }

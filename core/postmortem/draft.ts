@@ -2,7 +2,7 @@ import type { ApiPostmortemAudience, ApiPostmortemTemplate } from '../api-types.
 import { forCustomers } from './audience.ts'
 import type { Findings } from './facts.ts'
 import { findGaps } from './gaps.ts'
-import { escapeMarkdown, Page, type Writing } from './page.ts'
+import { escapeMarkdown, Page, type Section, type Writing } from './page.ts'
 import { brief } from './templates/brief.ts'
 import { fiveWhys } from './templates/five-whys.ts'
 import { standard } from './templates/standard.ts'
@@ -16,11 +16,26 @@ export interface Draft extends Findings {
   markdown: string
 }
 
+/** A draft with what its page is made of, for whoever writes a part of it anew. */
+export interface DraftPage {
+  draft: Draft
+  sections: Section[]
+  /** Labels of the evidence cited in the sections. */
+  labels: { label: string; id: string }[]
+}
+
 /** Writes the page. Deterministic: the same findings give the same text. */
-export function writeDraft(
-  all: Findings,
-  { template, audience }: { template: ApiPostmortemTemplate; audience: ApiPostmortemAudience },
-): Draft {
+export function writeDraft(all: Findings, form: Form): Draft {
+  return writePage(all, form).draft
+}
+
+interface Form {
+  template: ApiPostmortemTemplate
+  audience: ApiPostmortemAudience
+}
+
+/** As `writeDraft`, with the parts of the page. */
+export function writePage(all: Findings, { template, audience }: Form): DraftPage {
   const findings = audience === 'customer' ? forCustomers(all) : all
   const gaps = findGaps(findings, audience)
   const page = new Page()
@@ -28,22 +43,37 @@ export function writeDraft(
   const sections = TEMPLATES[template][audience]
     .map((write) => write(writing))
     .filter(({ lines }) => lines.length > 0)
-    .flatMap(({ heading, lines }) => [`## ${heading}`, '', ...lines, ''])
-  const markdown = [
-    audience === 'customer'
-      ? `# ${findings.reference}: what happened`
-      : `# Post-mortem of ${findings.reference}: ${escapeMarkdown(quote(findings.facts.title))}`,
+  const labels = page.cited()
+  const markdown = pageText(findings, {
+    title:
+      audience === 'customer'
+        ? `# ${findings.reference}: what happened`
+        : `# Post-mortem of ${findings.reference}: ${escapeMarkdown(quote(findings.facts.title))}`,
+    origin: 'Drafted from recorded events.',
+    sections,
+    labels,
+  })
+  return { draft: { ...findings, gaps, markdown }, sections, labels }
+}
+
+/** The whole page; `origin` says who wrote it. */
+export function pageText(
+  findings: Findings,
+  page: { title: string; origin: string; sections: readonly Section[]; labels: DraftPage['labels'] },
+): string {
+  const lines = [
+    page.title,
     '',
-    'Drafted from recorded events. A mark like [E1] names the evidence, listed at the end. Times are UTC.',
+    `${page.origin} A mark like [E1] names the evidence, listed at the end. Times are UTC.`,
     '',
-    ...sections,
-    ...evidenceList(findings, page.cited()),
-  ].join('\n')
-  return { ...findings, gaps, markdown: `${markdown.trimEnd()}\n` }
+    ...page.sections.flatMap(({ heading, lines }) => [`## ${heading}`, '', ...lines, '']),
+    ...evidenceList(findings, page.labels),
+  ]
+  return `${lines.join('\n').trimEnd()}\n`
 }
 
 /** `cited` by label; ids lead to events and timeline entries of the API. */
-export function evidenceList({ facts }: Findings, cited: readonly { label: string; id: string }[]): string[] {
+function evidenceList({ facts }: Findings, cited: readonly { label: string; id: string }[]): string[] {
   const known = new Map(facts.evidence.map((item) => [item.id, item]))
   const lines = cited.flatMap(({ label, id }) => {
     const item = known.get(id)

@@ -7,6 +7,7 @@ import {
   type Entry,
   ends,
   eventIdsOf,
+  eventsOf,
   type Facts,
   line,
   MOST,
@@ -129,10 +130,15 @@ function stretchesOf(read: Reading, transitions: readonly Entry[]): Facts['stret
       resolvedAt,
       durationMs: resolvedAt === null ? null : Math.max(0, ms(resolvedAt) - ms(startedAt)),
       resolution: end ? (actorOf(end).type === 'key' ? 'by_hand' : 'recovered') : null,
-      evidenceIds: [...read.citeEntry(start).slice(0, 2), ...read.citeEntry(end).slice(0, 2)],
+      evidenceIds: [...new Set([...saidBy(start), ...saidBy(end)])],
     })
   }
   return settle(stretches, Number(incident.duration_ms)).slice(0, MOST.signals)
+
+  /** The sender's word where there is one, else the entry. */
+  function saidBy(entry: Entry | undefined): string[] {
+    return read.cite(entry && eventsOf(read, entry)[0], entry)
+  }
 
   function startOf(entry: Entry, before: Facts['stretches'][number] | undefined): string {
     if (!before) return incident.started_at
@@ -260,8 +266,13 @@ function valuesOf(
   const measured = Object.entries(isError ? {} : values)
   // Grafana says its values once more, as text.
   const own = measured.length > 1 ? measured.filter(([name]) => name !== 'valueString') : measured
+  // What it measured says more than that the condition on it held.
+  const telling = own.filter(([, value]) => value !== 0 && value !== 1)
+  const shown = own.filter(
+    (member) => telling.length === 0 || telling.includes(member) || !isQuery(member[0]),
+  )
   const found = [
-    ...own.map((member) => ['value', ...member] as const),
+    ...shown.map((member) => ['value', ...member] as const),
     ...Object.entries(thresholds).map((member) => ['threshold', ...member] as const),
     ...(expression === undefined ? [] : [['expression', 'rule', expression] as const]),
   ]
@@ -273,6 +284,11 @@ function valuesOf(
     value: typeof value === 'number' ? value : line(value, MOST.title),
     evidenceIds: read.cite(event),
   }))
+}
+
+/** Grafana calls queries, and the conditions on them, A, B, C and so on: no names to those who read. */
+export function isQuery(name: string): boolean {
+  return /^[A-Z]{1,2}\d{0,2}$/.test(name)
 }
 
 /** The newest word of each, and the stack trace that came first: it belongs to the error that opened. */

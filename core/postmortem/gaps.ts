@@ -73,7 +73,7 @@ function internalQuestions({ facts }: Findings): Questions {
       'Response',
       left === undefined
         ? null
-        : `It was resolved by hand while ${count(left.stillFiring!, 'signal')} still fired. Had they ended, or were they left?`,
+        : `It was resolved by hand while ${count(left.stillFiring!, 'signal')} still fired: had they ended, or were they left?`,
     ],
     [
       'Response',

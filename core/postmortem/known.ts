@@ -1,4 +1,5 @@
 import type { Findings } from './facts.ts'
+import { type States, statesOf } from './status.ts'
 
 /** What may be said: every time, duration, number and text of the findings, and which evidence vouches for it. */
 export interface Known {
@@ -7,11 +8,14 @@ export interface Known {
   byEvidence: ReadonlyMap<string, Values>
   /** Numbers by what they count: `signal`, `event` … */
   counts: ReadonlyMap<string, ReadonlySet<number>>
+  /** How often signals of this title fired, without case. */
+  firings: ReadonlyMap<string, ReadonlySet<number>>
   /** Whole texts of strangers and of the timeline, without case. */
   texts: ReadonlySet<string>
   /** Their words. */
   words: ReadonlySet<string>
   references: ReadonlySet<string>
+  states: States
 }
 
 export interface Values {
@@ -41,7 +45,7 @@ export function index(findings: Findings): Known {
   add(of.startedAt, { at: facts.startedAt, timeToDetectMs })
   add(of.detectedAt, { at: facts.detectedAt, timeToDetectMs })
   add(of.acknowledgedAt, { at: facts.acknowledgedAt, timeToAcknowledgeMs })
-  add(of.resolvedAt, { at: facts.resolvedAt, timeToResolveMs })
+  add(of.resolvedAt, { at: facts.resolvedAt, timeToResolveMs, reopenings: facts.counts.reopenings })
   for (const item of evidence) add([item.id], item)
   const lists = [
     facts.stretches,
@@ -61,6 +65,8 @@ export function index(findings: Findings): Known {
     all,
     byEvidence,
     counts: countsOf(findings),
+    firings: firingsOf(facts.signals),
+    states: statesOf(findings),
     texts,
     words: new Set([...texts].flatMap((text) => text.match(WORD) ?? []).map(trimWord)),
     references: new Set([
@@ -115,6 +121,11 @@ function countsOf({ facts, related }: Findings): Known['counts'] {
   return new Map(
     Object.entries(numbers).map(([noun, list]) => [noun, new Set(list.filter((number) => number !== null))]),
   )
+}
+
+function firingsOf(signals: Findings['facts']['signals']): Known['firings'] {
+  const byTitle = Map.groupBy(signals, ({ title }) => title.toLowerCase())
+  return new Map(Array.from(byTitle, ([title, same]) => [title, new Set(same.map(({ firings }) => firings))]))
 }
 
 function collect(value: unknown, name: string, into: readonly Values[], texts: Set<string>): void {

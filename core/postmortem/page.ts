@@ -13,6 +13,8 @@ export interface Writing extends Findings {
 export interface Section {
   heading: string
   lines: string[]
+  /** Prose, which a model may write instead; all else is Tocsin's own. */
+  isProse?: true
 }
 
 export type SectionWriter = (writing: Writing) => Section

@@ -1,4 +1,5 @@
 import type { ApiPostmortemFacts } from '../api-types.ts'
+import { isQuery } from './facts.ts'
 import { SLOW_DETECTION_MS } from './gaps.ts'
 import { codeBlock, type SectionWriter, tableHead, type Writing } from './page.ts'
 import { called, clock, count, dateAtTime, duration, list, quote } from './words.ts'
@@ -14,6 +15,7 @@ export const summary: SectionWriter = (writing) => {
   const sources = facts.sources.slice(0, 5).map(({ name }) => called(name))
   return {
     heading: 'Summary',
+    isProse: true,
     lines: [
       [
         ...(facts.drill ? [page.sentence('This was a drill')] : []),
@@ -26,6 +28,8 @@ export const summary: SectionWriter = (writing) => {
               ),
             ]
           : []),
+        // Where no section on detection follows.
+        ...(writing.template === 'standard' ? [] : described(writing).slice(0, 1)),
         acknowledgement(writing),
         ending(writing),
       ].join(' '),
@@ -58,7 +62,7 @@ export const impact: SectionWriter = (writing) => {
         ]),
   ]
   const each = stretches.length > 1 ? stretches.map((stretch) => stretchWords(writing, stretch)) : []
-  return { heading: 'Impact', lines: [...bullets(lines), ...bullets(each)] }
+  return { heading: 'Impact', isProse: true, lines: [...bullets(lines), ...bullets(each)] }
 }
 
 export const detection: SectionWriter = (writing) => {
@@ -111,7 +115,7 @@ export const signals: SectionWriter = ({ facts, page }) => {
         'Source',
         'Severity',
         'Fired first',
-        'Times',
+        'Firings',
         'Recovered',
         'Firing for',
         'Evidence',
@@ -148,6 +152,7 @@ export const response: SectionWriter = ({ facts, page }) => {
   })
   return {
     heading: 'Response',
+    isProse: true,
     lines: lines.length > 0 ? bullets(lines) : [page.sentence('No action of a person is recorded')],
   }
 }
@@ -206,6 +211,7 @@ export const factors: SectionWriter = ({ facts, related, page }) => {
   ]
   return {
     heading: 'Contributing factors (hypotheses)',
+    isProse: true,
     lines:
       guesses.length > 0
         ? [
@@ -254,7 +260,7 @@ export const wentWell: SectionWriter = ({ facts, page }) => {
         ]
       : []),
   ]
-  return { heading: 'What went well', lines: bullets(lines) }
+  return { heading: 'What went well', isProse: true, lines: bullets(lines) }
 }
 
 export const wentBadly: SectionWriter = ({ facts, related, page }) => {
@@ -308,7 +314,7 @@ export const wentBadly: SectionWriter = ({ facts, related, page }) => {
         ]
       : []),
   ]
-  return { heading: 'What went badly', lines: bullets(lines) }
+  return { heading: 'What went badly', isProse: true, lines: bullets(lines) }
 }
 
 export const actions: SectionWriter = ({ facts, related, page }) => {
@@ -356,7 +362,7 @@ export const fiveWhys: SectionWriter = ({ facts, page }) => {
     lines: [
       'Each answer becomes the next question. Stop where an answer is something that can be changed.',
       '',
-      `1. Why did ${page.sentence(quote(facts.title)).slice(0, -1)} happen? ${known.join(' ') || 'The records do not say.'} Answer: open.`,
+      `1. Why did ${page.sentence(quote(facts.title)).slice(0, -1)} ${facts.signals.length > 0 ? 'fire' : 'happen'}? ${known.join(' ') || 'The records do not say.'} Answer: open.`,
       '2. Why was that possible? Answer: open.',
       '3. Why was it not prevented? Answer: open.',
       '4. Why was it not noticed before it did harm? Answer: open.',
@@ -467,28 +473,50 @@ function described({ facts, page }: Writing): string[] {
     )
 }
 
-/** What the tools measured: of each signal and event one line. */
+/** What the tools measured: of each signal and event one line, with the threshold where it has just one. */
 function measured({ facts, page }: Writing): string[] {
-  const values = facts.measurements.filter(({ kind }) => kind === 'value')
-  const lines = [...Map.groupBy(values, ({ signal, at }) => `${signal}\n${at}`).values()].map((group) => {
+  const { measurements, startedAt: day } = facts
+  const groups = [...Map.groupBy(measurements, ({ signal, at }) => `${signal}\n${at}`).values()]
+  return groups.flatMap((group) => {
     const { signal, at, evidenceIds } = group[0]!
-    const all = group.map(
-      ({ name, value }) => `${quote(name)} was ${typeof value === 'number' ? value : quote(value)}`,
-    )
-    return page.sentence(`${quote(signal)} at ${clock(at, facts.startedAt)}: ${all.join(', ')}`, evidenceIds)
+    const values = group.filter(({ kind }) => kind === 'value')
+    const only = values.length > 0 ? group.find(isOnlyThreshold) : undefined
+    const rules = group.filter((one) => one.kind !== 'value' && one !== only)
+    return [
+      ...(values.length === 0 ? [] : [`${quote(signal)} at ${clock(at, day)}: ${valueWords(values, only)}`]),
+      ...rules.map((rule) => ruleWords(signal, rule)),
+    ].map((text) => page.sentence(text, evidenceIds))
   })
-  const rules = facts.measurements
-    .filter(({ kind }) => kind !== 'value')
-    .map(({ signal, kind, name, value, evidenceIds }) => {
-      const shown = typeof value === 'number' ? String(value) : quote(value)
-      return page.sentence(
-        kind === 'threshold'
-          ? `${quote(signal)} has the threshold ${quote(name)} ${shown}`
-          : `${quote(signal)} follows the rule ${shown}`,
-        evidenceIds,
-      )
-    })
-  return [...lines, ...rules]
+}
+
+type Measurement = ApiPostmortemFacts['measurements'][number]
+
+function isOnlyThreshold({ kind, name }: Measurement): boolean {
+  return kind === 'threshold' && name === 'threshold'
+}
+
+/** `94.2 was measured, with a threshold of 90`. */
+function valueWords(values: readonly Measurement[], threshold: Measurement | undefined): string {
+  const [first] = values
+  const isNameless = values.length === 1 && (isQuery(first!.name) || first!.name === 'value')
+  const told = isNameless
+    ? `${amount(first!.value)} was measured`
+    : values.map(({ name, value }) => `${quote(name)} was ${amount(value)}`).join(', ')
+  return threshold === undefined ? told : `${told}, with a threshold of ${amount(threshold.value)}`
+}
+
+function ruleWords(signal: string, rule: Measurement): string {
+  if (rule.kind === 'expression') return `${quote(signal)} follows the rule ${quote(String(rule.value))}`
+  return isOnlyThreshold(rule)
+    ? `${quote(signal)} has a threshold of ${amount(rule.value)}`
+    : `${quote(signal)} has the threshold ${quote(rule.name)} ${amount(rule.value)}`
+}
+
+/** Numbers, also those that a sender gave as text, stand without quotation marks. */
+function amount(value: string | number): string {
+  return typeof value === 'number' || /^-?\d{1,15}(?:\.\d{1,15})?(?: ?%)?$/.test(value)
+    ? String(value)
+    : quote(value)
 }
 
 function stretchWords({ facts, page }: Writing, stretch: ApiPostmortemFacts['stretches'][number]): string {

@@ -4,7 +4,7 @@ import { TocsinError } from '../errors.ts'
 import { Picture } from '../matcher/picture.ts'
 import { forCustomers } from '../postmortem/audience.ts'
 import { check, idsNamed } from '../postmortem/check.ts'
-import { writeDraft } from '../postmortem/draft.ts'
+import { writePage } from '../postmortem/draft.ts'
 import { type Findings, findFacts } from '../postmortem/facts.ts'
 import { findGaps } from '../postmortem/gaps.ts'
 import { loadProjects } from '../store/picture.ts'
@@ -27,8 +27,9 @@ export async function draftPostmortem(
 ): Promise<{ postmortem: ApiPostmortem }> {
   allow(caller, dryRun ? 'incidents:read' : 'incidents:write', projectId)
   const row = await incidentRowOf(core, projectId, incident)
-  const draft = writeDraft(await findingsOf(core, row), { template, audience })
-  const written = core.model === null ? null : await core.model(draft)
+  const page = writePage(await findingsOf(core, row), { template, audience })
+  const { draft } = page
+  const written = core.model === null ? null : await core.model(page)
   const content: Content = {
     ...draft,
     template,

@@ -63,6 +63,19 @@ test('N3 the test button of a contact point opens nothing', () => {
   expect(minimal.events[0]?.test).toBe(true)
 })
 
+test('values that stand in the text only are read from it', () => {
+  const valuesOf = (valueString: string) =>
+    grafana.parse({ alerts: [{ values: null, valueString }] }, hookRequest(), noSettings).events[0]!.evidence
+      ?.values
+  const text = "[ var='A' labels={queue=orders} value=94.2 ], [ var='C' labels={queue=orders} value=1 ]"
+  expect(valuesOf(text)).toEqual({ A: 94.2, C: 1, valueString: text })
+  expect(valuesOf("[ var='B0' metric='Value' labels={} value=1.5e+06 ]")).toMatchObject({ B0: 1_500_000 })
+  expect(valuesOf("[ metric='orders waiting' labels={queue=orders} value=10 ]")).toMatchObject({
+    'orders waiting': 10,
+  })
+  expect(valuesOf("[ var='A' labels={queue=orders} value=null ]")).not.toHaveProperty('A')
+})
+
 test('an alert about missing data names its rule, and no link it must not', () => {
   const [event] = parse('no-data').events
   expect(event).toMatchObject({

@@ -75,6 +75,48 @@ describe('what they do not say is flagged, with the reason', () => {
     expect(check(`It was detected at 12:02:10 [E1].${list}`, found)).toHaveLength(1)
   })
 
+  test.each([
+    'The outage was resolved and everybody was refunded.',
+    'When the outage was resolved, all was well.',
+    'The incident has ended.',
+    'The outage is over.',
+    'Ada acknowledged it.',
+    'It was reopened.',
+    'It recovered.',
+  ])('an open incident that nobody took up: %s', (text) => {
+    const project = new Project()
+    project.receive(5, withEpisodes('Prometheus').fire('A', { start: 0, title: 'Checkout is slow' }))
+    const open = findFacts(storyOf(project, 1))
+    expect(check(text.replace('Ada', 'Somebody'), open)).toHaveLength(1)
+    const fine =
+      'It is not resolved. It will be over once it is resolved. Was it acknowledged? Nobody acknowledged it.'
+    expect(check(fine, open)).toEqual([])
+  })
+
+  test.each([
+    'It is not resolved.',
+    'The incident is still open.',
+    'It was never acknowledged.',
+    'It was reopened.',
+  ])('a resolved incident that Ada took up: %s', (text) => {
+    expect(check(text, found)).toHaveLength(1)
+    expect(check('It was resolved. Ada acknowledged it. The cause is still open.', found)).toEqual([])
+  })
+
+  test('how often one signal fired may not be said of another', () => {
+    const project = new Project()
+    const prom = withEpisodes('Prometheus')
+    project.receive(5, prom.fire('A', { start: 0, title: 'Queue is long' }))
+    for (const [i, start] of [10, 20, 30].entries()) {
+      project.receive(start + 1, prom.fire('B', { start, title: 'Disk is slow' }))
+      if (i < 2)
+        project.receive(start + 6, prom.recover('B', { start, time: start + 5, title: 'Disk is slow' }))
+    }
+    const two = findFacts(storyOf(project, 1))
+    expect(check('“Disk is slow” fired 3 times.', two)).toEqual([])
+    expect(check('“Queue is long” fired 3 times.', two)).toHaveLength(1)
+  })
+
   test('a cause in plain words is for people to judge', () => {
     expect(check('The disk was full.', found)).toEqual([])
   })

@@ -97,9 +97,23 @@ export async function grafanaThreshold(t: TestTocsin): Promise<{ project: TestPr
   const grafana = await project.source('grafana', { name: 'Grafana' })
   const jonas = await person(project, 'Jonas Weber')
   const pool = (values: number, since: string, endsAt?: string) =>
-    alert('Database connections above 90 %', 'warning', { A: values, C: 1 }, since, endsAt)
+    alert(
+      'Database connections above 90 %',
+      'warning',
+      POOL,
+      { A: values, C: Number(values > 90) },
+      since,
+      endsAt,
+    )
   const latency = (values: number, since: string, endsAt?: string) =>
-    alert('Checkout latency above 2 s', 'critical', { B: values, C: 1 }, since, endsAt)
+    alert(
+      'Checkout latency above 2 s',
+      'critical',
+      LATENCY,
+      { B: values, C: Number(values > 2) },
+      since,
+      endsAt,
+    )
 
   // Nine days before.
   const before = t.clock.at()
@@ -175,11 +189,19 @@ function sendSentry(source: TestSource, resource: string, body: unknown) {
   })
 }
 
+/** Written by whoever made the rule. */
+const POOL = {
+  summary: 'The pool of database connections is nearly used up, in percent',
+  threshold: '90',
+}
+const LATENCY = { summary: 'The slowest checkouts keep customers waiting, in seconds', threshold: '2' }
+
 type GrafanaAlert = ReturnType<typeof alert>
 
 function alert(
   name: string,
   severity: string,
+  annotations: Record<string, string>,
   values: Record<string, number>,
   startsAt: string,
   endsAt?: string,
@@ -187,12 +209,15 @@ function alert(
   return {
     status: endsAt === undefined ? 'firing' : 'resolved',
     labels: { alertname: name, severity, service: 'checkout', grafana_folder: 'Shop' },
-    annotations: { summary: `${name} for a minute` },
+    annotations,
     startsAt,
     endsAt: endsAt ?? '0001-01-01T00:00:00Z',
     generatorURL: 'https://grafana.example.com/alerting/grafana/shop/view?orgId=1',
     fingerprint: Buffer.from(name).toString('hex').slice(0, 16),
     values,
+    valueString: Object.entries(values)
+      .map(([query, value]) => `[ var='${query}' labels={service=checkout} value=${value} ]`)
+      .join(', '),
   }
 }
 

@@ -1,10 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { check } from '../../../core/postmortem/check.ts'
-import { writeDraft } from '../../../core/postmortem/draft.ts'
+import { type Draft, writeDraft } from '../../../core/postmortem/draft.ts'
 import { findFacts } from '../../../core/postmortem/facts.ts'
+import { durationsIn } from '../../../core/postmortem/known.ts'
 import { Project } from '../matcher/harness.ts'
-import { options, play, story } from '../matcher/stories.ts'
+import { options, play, type Step, story } from '../matcher/stories.ts'
 import { storyOf } from './story-of.ts'
 
 const RUNS = { numRuns: 500 }
@@ -77,12 +78,29 @@ describe('after any story', () => {
 })
 
 describe('one change to a draft is found', () => {
+  /** Some of the stories begin with a signal that comes and goes beside another: else few pages count any times. */
+  const says = (kind: 'fire' | 'recover', key: string, start: number): Step => ({
+    do: 'receive',
+    after: 20,
+    words: [{ by: 'prom', kind, key, start }],
+  })
+  const flapping = [
+    says('fire', 'A', 0),
+    ...[100, 200, 300].flatMap((start) => [says('fire', 'C', start), says('recover', 'C', start)]),
+  ]
+  const restless = fc.tuple(fc.constantFrom([], flapping), story).map(([first, then]) => [...first, ...then])
+
   /** Drafts, and what to change in them: an even spread over all that matches. */
-  const changed = (name: string, pattern: RegExp, change: (found: string, by: number) => string) =>
+  const changed = (
+    name: string,
+    pattern: RegExp,
+    change: (found: string, by: number) => string,
+    isTrue: (draft: Draft, wrong: string, before: string) => boolean = () => false,
+  ) =>
     test(name, () => {
       let made = 0
       fc.assert(
-        fc.property(story, options, fc.nat(), fc.integer({ min: 1, max: 9 }), (steps, how, place, by) => {
+        fc.property(restless, options, fc.nat(), fc.integer({ min: 1, max: 9 }), (steps, how, place, by) => {
           for (const { story } of incidentsOf(steps, how)) {
             const draft = writeDraft(findFacts(story), { template: 'standard', audience: 'internal' })
             const found = [...draft.markdown.matchAll(pattern)]
@@ -91,6 +109,7 @@ describe('one change to a draft is found', () => {
             const wrong = change(match[0], by)
             // What is true elsewhere under the same evidence is no wrong statement.
             if (draft.markdown.includes(wrong)) continue
+            if (isTrue(draft, wrong, draft.markdown.slice(0, match.index))) continue
             const end = match.index + match[0].length
             const text = draft.markdown.slice(0, match.index) + wrong + draft.markdown.slice(end)
             expect([match[0], wrong, check(text, draft).length > 0]).toEqual([match[0], wrong, true])
@@ -113,9 +132,28 @@ describe('one change to a draft is found', () => {
     'a duration',
     /\b\d+ (?:s|min|h|d)\b/g,
     (text, by) => `${Number(text.split(' ')[0]) + by * 7} ${text.split(' ')[1]}`,
+    ({ facts }, wrong, before) => {
+      const [{ ms, unit }] = durationsIn(wrong) as [ReturnType<typeof durationsIn>[number]]
+      const known = Array.from(JSON.stringify(facts).matchAll(/Ms":(\d+)/g), ([, value]) => Number(value))
+      // 90 s are 2 min, rounded, and 21 s are less than 22 s.
+      return known.some(
+        (one) =>
+          Math.round(one / unit) * unit === ms ||
+          (before.endsWith('less than ') && one < ms && one >= ms - unit),
+      )
+    },
   )
   changed('a count of signals', /\b\d+ signals?/g, (text, by) => `${Number.parseInt(text, 10) + by} signals`)
-  changed('a count of times', /\b\d+ times?/g, (text, by) => `${Number.parseInt(text, 10) + by} times`)
+  changed(
+    'a count of times',
+    /\b\d+ times?/g,
+    (text, by) => `${Number.parseInt(text, 10) + by} times`,
+    // Another signal of the same title may have fired as often as that.
+    ({ facts }, wrong, before) => {
+      const title = /“([^“”]*)” fired $/.exec(before)?.[1]
+      return facts.signals.some((one) => one.title === title && one.firings === Number.parseInt(wrong, 10))
+    },
+  )
   changed('a name', /“[^”]+”/g, (_, by) => `“Quentin ${by}”`)
   changed('a reference', /INC-\d+/g, (_, by) => `INC-90${by}`)
   changed('a mark', /\[E\d+\]/g, (_, by) => `[E90${by}]`)
