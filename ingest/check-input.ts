@@ -13,7 +13,8 @@ export function checkInput<Schema extends z.ZodObject>(
   value: unknown,
   where: Where,
 ): z.output<Schema> {
-  const place = placeOfProto(value)
+  // A query with it is refused as unknown, like any other.
+  const place = where === 'body' ? placeOfProto(value) : undefined
   if (place) {
     throw new TocsinError('invalid_request', `${nameOf(place, where)} cannot have that name: choose another.`)
   }
