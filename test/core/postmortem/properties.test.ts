@@ -130,8 +130,8 @@ describe('one change to a draft is found', () => {
   )
   changed(
     'a duration',
-    /\b\d+ (?:s|min|h|d)\b/g,
-    (text, by) => `${Number(text.split(' ')[0]) + by * 7} ${text.split(' ')[1]}`,
+    /\b\d+ (?:s|min|h|d)(?: \d+ (?:s|min|h))?\b/g,
+    (text, by) => text.replace(/\d+(?= \w+$)/, (number) => String(Number(number) + by * 7)),
     ({ facts }, wrong, before) => {
       const [{ ms, unit }] = durationsIn(wrong) as [ReturnType<typeof durationsIn>[number]]
       const known = Array.from(JSON.stringify(facts).matchAll(/Ms":(\d+)/g), ([, value]) => Number(value))
@@ -139,6 +139,7 @@ describe('one change to a draft is found', () => {
       return known.some(
         (one) =>
           Math.round(one / unit) * unit === ms ||
+          Math.floor(one / unit) * unit === ms ||
           (before.endsWith('less than ') && one < ms && one >= ms - unit),
       )
     },
