@@ -6,6 +6,7 @@ import {
   dueEndpoints,
   extendLeases,
   forgetBefore,
+  RETENTION_MS,
   releaseLeases,
 } from '../store/message.ts'
 import type { Database } from '../store/open-database.ts'
@@ -73,7 +74,6 @@ const UNSIGNED: SendResult = {
   retryAfterMs: null,
 }
 
-const RETENTION_MS = 30 * 24 * 3_600_000
 const FORGET_EVERY_MS = 60_000
 /** A database that is away stays away for a while, and is asked several times a second. */
 const SAY_EVERY_MS = 60_000
