@@ -685,7 +685,7 @@ export const Attempt = z
     responseStatus: z.number().nullable(),
     durationMs: z.number(),
     error: z.string().nullable(),
-    responseBody: z.string().nullable().describe('The first 4 KiB'),
+    responseBody: z.string().nullable().describe('The first 4 KiB; null for a test'),
   })
   .meta({ id: 'Attempt' }) satisfies z.ZodType<ApiAttempt>
 
