@@ -1,16 +1,13 @@
-import type { ApiScope, Tocsin } from '@tocsin/core'
+import type { ApiOwnKey, ApiScope, Tocsin } from '@tocsin/core'
 import { z } from 'zod'
 import type { Presented, Presenter } from './present.ts'
 import { closest, quoted, ToolError } from './tool-error.ts'
-
-/** The key that calls, as it describes itself. */
-export type Key = Awaited<ReturnType<Tocsin['me']>>['key']
 
 /** What a call stands on. */
 export interface ToolContext {
   /** The use-cases as this key has them; what they answer holds no secret the key does not name. */
   tocsin: Tocsin
-  key: Key
+  key: ApiOwnKey
   now(): Date
   presenter: Presenter
   /** Tells the audit which project the call was about. */
@@ -18,7 +15,7 @@ export interface ToolContext {
 }
 
 /** Whether a key has these scopes: advice names no tool that it has not. */
-export function mayUse({ scopes }: Key, ...needed: readonly ApiScope[]): boolean {
+export function mayUse({ scopes }: ApiOwnKey, ...needed: readonly ApiScope[]): boolean {
   return scopes.includes('admin') || needed.every((scope) => scopes.includes(scope))
 }
 

@@ -14,13 +14,9 @@ export async function findProject(context: ToolContext, given: string | undefine
 async function projectOf({ tocsin, key }: ToolContext, given: string | undefined): Promise<string> {
   if (key.projectId !== null) {
     if (given === undefined || given === key.projectId) return key.projectId
-    // What names the project is part of the sources' addresses, so only a key for those can know.
-    if (
-      mayUse(key, 'sources:read') &&
-      sameName((await tocsin.getIngestion(key.projectId)).ingestion.projectName, given)
-    ) {
-      return key.projectId
-    }
+    // Asked again: what this process was told at its start may have changed.
+    const { projectName } = (await tocsin.me()).key
+    if (projectName !== null && sameName(projectName, given)) return key.projectId
     throw new ToolError(
       'not_found',
       `No project ${quoted(given)} for this key: it opens only ${key.projectId}. Call again without project.`,

@@ -1,5 +1,5 @@
-import { type ApiScope, cleanText, type Log, type Tocsin, TocsinError } from '@tocsin/core'
-import type { Key, Tool, ToolContext, ToolListing } from './define-tool.ts'
+import { type ApiOwnKey, type ApiScope, cleanText, type Log, type Tocsin, TocsinError } from '@tocsin/core'
+import type { Tool, ToolContext, ToolListing } from './define-tool.ts'
 import { maskSecrets } from './mask-secrets.ts'
 import { createPresenter } from './present.ts'
 import { completePrompt, getPrompt, type Prompt, prompts } from './prompts.ts'
@@ -165,12 +165,12 @@ export function createSurface({ tocsin, readOnly, log, now, random }: SurfaceOpt
   }
 }
 
-function isOpen(tool: Tool, key: Key, readOnly: boolean): boolean {
+function isOpen(tool: Tool, key: ApiOwnKey, readOnly: boolean): boolean {
   if (readOnly && !tool.listing.annotations.readOnlyHint) return false
   return missing(tool, key) === undefined
 }
 
-function missing({ scopes }: Tool, key: Key): ApiScope | undefined {
+function missing({ scopes }: Tool, key: ApiOwnKey): ApiScope | undefined {
   return scopes.find((scope) => !key.scopes.includes(scope) && !key.scopes.includes('admin'))
 }
 
@@ -178,7 +178,7 @@ function missing({ scopes }: Tool, key: Key): ApiScope | undefined {
 function refuseClosed(
   tool: Tool | undefined,
   name: string,
-  key: Key,
+  key: ApiOwnKey,
   readOnly: boolean,
 ): asserts tool is Tool {
   if (!tool) {

@@ -298,6 +298,21 @@ describe('projects', () => {
     const [incident] = await other.incidents()
     expect(await callError(surface, 'get_incident', { incidentId: incident!.id })).toMatch(/^\[not_found\]/)
   })
+
+  test('a key of one knows its name, whatever its scopes', async () => {
+    const project = await projectWithIncidents()
+    await t.admin.updateProject(project.id, { name: 'Web Shop' })
+    const surface = await surfaceOf(project, ['incidents:read'])
+    for (const given of [project.id, 'Web Shop', ' web shop ']) {
+      expect((await call(surface, 'list_incidents', { project: given })).total).toBe(1)
+    }
+    expect(await callError(surface, 'list_incidents', { project: 'default' })).toBe(
+      `[not_found] No project "default" for this key: it opens only ${project.id}. Call again without project.`,
+    )
+    await t.admin.updateProject(project.id, { name: 'Shop' })
+    expect((await call(surface, 'list_incidents', { project: 'shop' })).total).toBe(1)
+    expect(await callError(surface, 'list_incidents', { project: 'Web Shop' })).toMatch(/^\[not_found\]/)
+  })
 })
 
 test('advice and errors: what is unknown is named, and only tools that the key has', async () => {
