@@ -1,5 +1,6 @@
 import type { ApiOwnKey, ApiScope, Tocsin } from '@tocsin/core'
 import { z } from 'zod'
+import { isObject } from './object-arguments.ts'
 import type { Presented, Presenter } from './present.ts'
 import { closest, quoted, ToolError } from './tool-error.ts'
 
@@ -117,8 +118,7 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
     },
     input: config.input,
     output: config.output,
-    handler: async (args, context) =>
-      tool.handler(checkArguments(name, config.input, args === undefined ? {} : args), context),
+    handler: async (args, context) => tool.handler(checkArguments(name, config.input, args ?? {}), context),
   }
 }
 
@@ -144,7 +144,15 @@ function checkArguments<Input extends z.ZodObject>(
   schema: Input,
   args: unknown,
 ): z.output<Input> {
-  const tooLong = Object.entries(args ?? {}).find(
+  const known = Object.keys(schema.shape)
+  // How what is no object at all arrives here: see object-arguments.ts.
+  if (isObject(args) && 'arguments' in args && !isObject(args.arguments)) {
+    throw new ToolError(
+      'invalid_arguments',
+      `"arguments" must be an object such as {"${known[0]}": …}. Correct this and call ${tool} again.`,
+    )
+  }
+  const tooLong = Object.entries(args as object).find(
     ([, value]) => typeof value === 'string' && value.length > MOST_TEXT,
   )
   if (tooLong) {
@@ -155,7 +163,6 @@ function checkArguments<Input extends z.ZodObject>(
   }
   const result = schema.safeParse(args)
   if (result.success) return result.data
-  const known = Object.keys(schema.shape)
   const problems = result.error.issues.slice(0, 3).map((issue) => describe(issue, known))
   throw new ToolError('invalid_arguments', `${problems.join(' ')} Correct this and call ${tool} again.`)
 }

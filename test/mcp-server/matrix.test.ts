@@ -54,6 +54,23 @@ describe.each(WAYS)('%s', (way) => {
     await resourcesAndPrompts(client, kind)
     expect(client.stderr()).not.toContain('"level":"error"')
   })
+
+  test.each(['v1', 'v2 pinned'] as const)('client %s is told what arguments have to be', async (kind) => {
+    const client = await connectClient(kind, target(way))
+    onTestFinished(() => client.close())
+    const ask = (tool: string, args: unknown) => client.callTool(tool, args as Record<string, unknown>)
+
+    for (const args of [[], [{ status: 'all' }], 'INC-001', '{"incidentId":"INC-001"}', 5, true]) {
+      const { isError, content } = await ask('get_incident', args)
+      expect([isError, content[0].text], JSON.stringify(args)).toEqual([
+        true,
+        '[invalid_arguments] "arguments" must be an object such as {"incidentId": …}. Correct this and call get_incident again.',
+      ])
+    }
+    expect((await ask('list_incidents', null)).structuredContent.total).toBe(1)
+    expect((await ask('get_incident', null)).content[0].text).toContain('"incidentId" is missing')
+    expect((await ask('list_incidents', 'all')).content[0].text).toContain('such as {"status": …}')
+  })
 })
 
 const BAD_CALLS: readonly [tool: string, args: Record<string, unknown>][] = [
