@@ -11,11 +11,13 @@ export interface ToolContext {
   key: ApiOwnKey
   now(): Date
   presenter: Presenter
+  /** Whether the key and the server offer this tool: advice names no other. */
+  offers(tool: string): boolean
   /** Tells the audit which project the call was about. */
   onProject(projectId: string): void
 }
 
-/** Whether a key has these scopes: advice names no tool that it has not. */
+/** Whether a key has these scopes. */
 export function mayUse({ scopes }: ApiOwnKey, ...needed: readonly ApiScope[]): boolean {
   return scopes.includes('admin') || needed.every((scope) => scopes.includes(scope))
 }

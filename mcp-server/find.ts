@@ -1,5 +1,5 @@
 import { type ApiSource, TocsinError } from '@tocsin/core'
-import { mayUse, type ToolContext } from './define-tool.ts'
+import type { ToolContext } from './define-tool.ts'
 import { closest, quoted, ToolError } from './tool-error.ts'
 
 const MOST_NAMED = 20
@@ -121,7 +121,7 @@ function sameName(name: string, given: string): boolean {
 
 /** Runs something about an incident; one that is not there is answered with those that are. */
 export async function withIncident<T>(
-  { tocsin, key }: ToolContext,
+  { tocsin, offers }: ToolContext,
   projectId: string,
   incident: string,
   run: () => Promise<T>,
@@ -130,7 +130,7 @@ export async function withIncident<T>(
     return await run()
   } catch (error) {
     if (!(error instanceof TocsinError) || error.code !== 'not_found') throw error
-    const canList = mayUse(key, 'incidents:read')
+    const canList = offers('list_incidents')
     const { incidents } = canList ? await tocsin.listIncidents(projectId, { limit: 50 }) : { incidents: [] }
     const references = incidents.map(({ reference }) => reference)
     const near = closest(incident, references)

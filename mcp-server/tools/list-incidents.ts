@@ -212,7 +212,7 @@ function readTime(name: string, text: string, now: Date): string {
 async function relaxing(
   { query }: Filters,
   projectId: string,
-  { tocsin, key }: ToolContext,
+  { tocsin, offers }: ToolContext,
 ): Promise<string> {
   const names = Object.keys(query) as (keyof ApiIncidentQuery)[]
   const without = await Promise.all(
@@ -223,6 +223,6 @@ async function relaxing(
     }),
   )
   return without.length === 0
-    ? `The project has no incident yet${mayUse(key, 'sources:read') ? '; get_webhook_url tells how to send one' : ''}.`
+    ? `The project has no incident yet${offers('get_webhook_url') ? '; get_webhook_url tells how to send one' : ''}.`
     : `Matching ${without.join(', ')}.${names.includes('status') ? ' status "all" includes resolved ones.' : ''}`
 }
