@@ -96,7 +96,11 @@ describe.each(KEYS)('a key of %j, read-only %s', (scopes, readOnly) => {
     async (state) => {
       const project = await projectThatIs(state)
       const surface = await surfaceOf(project, scopes, { readOnly })
-      const offered = (await surface.listTools()).tools.map(({ name }) => name)
+      const offered = tools
+        .filter(({ listing }) => !readOnly || listing.annotations.readOnlyHint)
+        .filter((tool) => scopes.includes('admin') || tool.scopes.every((scope) => scopes.includes(scope)))
+        .map(({ name }) => name)
+      expect((await surface.listTools()).tools.map(({ name }) => name)).toEqual(offered)
       const others = names.filter((name) => !offered.includes(name))
       for (const [where, text] of await everythingSaid(surface)) {
         expect(
