@@ -169,6 +169,9 @@ function checkArguments<Input extends z.ZodObject>(
   throw new ToolError('invalid_arguments', `${problems.join(' ')} Correct this and call ${tool} again.`)
 }
 
+/** What is counted where a length is wrong. */
+const LENGTHS: Partial<Record<string, string>> = { string: ' characters long', array: ' entries long' }
+
 function describe(issue: z.core.$ZodIssue, known: readonly string[]): string {
   const name = issue.path.length > 0 ? quoted(issue.path.join('.')) : 'The arguments'
   switch (issue.code) {
@@ -185,9 +188,10 @@ function describe(issue: z.core.$ZodIssue, known: readonly string[]): string {
       return `${name} must be one of ${issue.values.join(', ')}.`
     case 'too_small':
       if (issue.origin === 'string') return `${name} is empty: give a text or leave it out.`
+      if (issue.origin === 'array') return `${name} is empty: give at least one or leave it out.`
       return `${name} must be at least ${issue.minimum}.`
     case 'too_big':
-      return `${name} must be at most ${issue.maximum}${issue.origin === 'string' ? ' characters long' : ''}.`
+      return `${name} must be at most ${issue.maximum}${LENGTHS[issue.origin] ?? ''}.`
     default:
       return `${name} ${issue.message}.`
   }

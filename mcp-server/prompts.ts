@@ -15,7 +15,8 @@ interface PromptDefinition extends Prompt {
   /** Tools it cannot do without. */
   needs: readonly string[]
   text(args: Record<string, string>, offers: ToolContext['offers']): string
-  complete(argument: string, context: ToolContext): Promise<readonly string[]> | readonly string[]
+  /** Values of its argument. */
+  complete(context: ToolContext): Promise<readonly string[]> | readonly string[]
 }
 
 const definitions: readonly PromptDefinition[] = [
@@ -40,8 +41,7 @@ const definitions: readonly PromptDefinition[] = [
     text: ({ incidentId }) =>
       `Write the post-mortem of incident ${incidentId}. Call draft_postmortem, keep every time, number and evidence id as they are, ` +
       'improve the prose, and put each gap to me as a question instead of guessing. Mark causes as hypotheses until I confirm them.',
-    complete: async (_argument, context) =>
-      (await recentIncidents(context)).map(({ reference }) => reference),
+    complete: async (context) => (await recentIncidents(context)).map(({ reference }) => reference),
   },
   {
     name: 'connect_source',
@@ -99,5 +99,6 @@ export async function completePrompt(
   context: ToolContext,
 ): Promise<readonly string[]> {
   const prompt = definitions.find((candidate) => candidate.name === name)
-  return prompt?.complete(argument, context) ?? []
+  const has = prompt?.arguments.some((one) => one.name === argument)
+  return has ? prompt!.complete(context) : []
 }

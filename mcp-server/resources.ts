@@ -133,8 +133,9 @@ async function textOf(uri: string, context: ToolContext): Promise<string | undef
     return headings?.map((heading) => `## ${heading}`).join('\n\n')
   }
 
-  const [, kind, name, timeline] =
-    /^tocsin:\/\/(incidents|sources)\/([\w-]{1,60})(\/timeline)?$/.exec(uri) ?? []
+  const [, kind, part = '', timeline] =
+    /^tocsin:\/\/(incidents|sources)\/([^/]{1,600})(\/timeline)?$/.exec(uri) ?? []
+  const name = kind === 'sources' ? decoded(part) : /^[\w-]{1,60}$/.exec(part)?.[0]
   if (kind === undefined || name === undefined) return undefined
   const read =
     kind === 'sources' ? (timeline ? undefined : readSource) : timeline ? readTimeline : readIncident
@@ -144,6 +145,15 @@ async function textOf(uri: string, context: ToolContext): Promise<string | undef
     if (text !== undefined) return text
   }
   return undefined
+}
+
+/** Undefined where it is no part of an address. */
+function decoded(part: string): string | undefined {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return undefined
+  }
 }
 
 type Read = (projectId: string, name: string, context: ToolContext) => Promise<string | undefined>

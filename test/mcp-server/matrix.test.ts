@@ -73,6 +73,28 @@ describe.each(WAYS)('%s', (way) => {
   })
 })
 
+test.each(['stdio to the server', 'stdio on the database'] as const)(
+  '%s: a key that is deleted meanwhile opens nothing',
+  async (way) => {
+    const keys = `/projects/${tocsin.projectId}/keys`
+    const { key, secret } = await tocsin.api<{ key: { id: string }; secret: string }>('POST', keys, {
+      name: 'short-lived',
+      scopes: ['incidents:read'],
+    })
+    const place = target(way) as Extract<Target, { kind: 'stdio' }>
+    const client = await connectClient('v1', {
+      ...place,
+      env: { ...place.env, TOCSIN_API_KEY: secret },
+    })
+    onTestFinished(() => client.close())
+    const ask = () => client.callTool('list_incidents', { project: 'DEFAULT' })
+    expect((await ask()).structuredContent.total).toBe(1)
+    await tocsin.api('DELETE', `${keys}/${key.id}`)
+    const { isError, content } = await ask()
+    expect([isError, content[0].text]).toEqual([true, expect.stringMatching(/^\[unauthorized\].*unknown/)])
+  },
+)
+
 const BAD_CALLS: readonly [tool: string, args: Record<string, unknown>][] = [
   ['update_incident', { incidentId: 'INC-001', action: 'note', note: '' }],
   ['update_incident', { incidentId: 'INC-001', action: 'note', note: ' \n ' }],

@@ -84,6 +84,12 @@ describe('list_incidents', () => {
     expect(await callError(surface, 'list_incidents', { limit: 1000 })).toContain(
       '"limit" must be at most 100',
     )
+    expect(await callError(surface, 'list_incidents', { ids: [] })).toContain(
+      '"ids" is empty: give at least one or leave it out.',
+    )
+    expect(
+      await callError(surface, 'list_incidents', { ids: Array.from({ length: 21 }, () => 'INC-1') }),
+    ).toContain('"ids" must be at most 20 entries long.')
     expect(await callError(surface, 'no_such_tool')).toMatch(/^\[unknown_tool\].*list_incidents/)
   })
 })
@@ -343,6 +349,28 @@ test('advice and errors: what is unknown is named, and only tools that the key h
   expect(await callError(worker, 'configure_webhook', { source: 'grafana', graceMinutes: 5 })).toMatch(
     /^\[invalid_arguments\] graceMinutes/,
   )
+})
+
+test('a source is read by its name as an address holds it', async () => {
+  const project = await t.project()
+  const source = await project.source('grafana')
+  await t.admin.updateSource(project.id, source.id, { name: 'Büro & Web Shop' })
+  const surface = await surfaceOf(project, ['sources:read'])
+  const read = (name: string) => surface.readResource(`tocsin://sources/${name}`)
+  const contents = (await read(encodeURIComponent('büro & web shop')))?.contents
+  expect(contents?.[0]?.text).toContain(source.id)
+  for (const name of ['B%', '%2e%2e', 'grafana%2Ftimeline', '%00', '']) {
+    expect(await read(name), name).toBeUndefined()
+  }
+})
+
+test('an argument that a prompt has not is completed by nothing', async () => {
+  const surface = await surfaceOf(await projectWithIncidents(), ['admin'])
+  const complete = async (name: string, argument: string) =>
+    (await surface.complete({ type: 'ref/prompt', name }, { name: argument, value: '' })).completion.values
+  expect(await complete('write_postmortem', 'incidentId')).toContain('INC-001')
+  expect(await complete('write_postmortem', 'provider')).toEqual([])
+  expect(await complete('connect_source', 'incidentId')).toEqual([])
 })
 
 test('a source is completed by what resolves', async () => {
