@@ -199,13 +199,20 @@ const UNITS: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_400_000, 
 function readTime(name: string, text: string, now: Date): string {
   const age = /^(\d{1,5})\s?([mhdw])$/i.exec(text.trim())
   if (age) return new Date(now.getTime() - Number(age[1]) * UNITS[age[2]!.toLowerCase()]!).toISOString()
-  const isTime = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$/.test(text)
-  const time = isTime ? Date.parse(text) : Number.NaN
+  const [, date = '', clock = 'T00:00', zone = 'Z'] =
+    /^(\d{4}-\d\d-\d\d)(T\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?(Z|[+-]\d\d:?\d\d)?$/.exec(text) ?? []
+  // Of 31 February, parsing makes a day of March.
+  const time = isDate(date) ? Date.parse(`${date}${clock}${zone}`) : Number.NaN
   if (!Number.isNaN(time)) return new Date(time).toISOString()
   throw new ToolError(
     'invalid_arguments',
     `${name} is ${quoted(text)}: give an ISO time such as 2026-11-21T08:00:00Z or an age such as 30m, 24h, 7d. Call list_incidents again.`,
   )
+}
+
+function isDate(text: string): boolean {
+  const time = Date.parse(text)
+  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(text)
 }
 
 /** Which filter to give up, and how many match without it. */

@@ -56,6 +56,19 @@ describe('list_incidents', () => {
     expect(empty.hint).toContain('without severity: 0')
   })
 
+  test('times are of the calendar, and UTC where they name no zone', async () => {
+    for (const since of ['2026-02-31', '2026-13-01', '2025-02-29T10:00:00Z', '2026-07-01T25:00']) {
+      expect(await callError(surface, 'list_incidents', { since }), since).toContain(`since is "${since}"`)
+    }
+    for (const [since, read] of [
+      ['2026-02-28', '2026-02-28T00:00:00.000Z'],
+      ['2024-02-29T10:00', '2024-02-29T10:00:00.000Z'],
+      ['2026-06-01T10:00:30+02:00', '2026-06-01T08:00:30.000Z'],
+    ]) {
+      expect((await call(surface, 'list_incidents', { since })).applied.since).toBe(read)
+    }
+  })
+
   test('a cursor goes on, and only with the same arguments', async () => {
     const first = await call(surface, 'list_incidents', { status: 'all', limit: 1 })
     const second = await call(surface, 'list_incidents', {
@@ -156,6 +169,7 @@ test('update_incident acknowledges, notes, resolves and reopens', async () => {
   expect((await update('note', { note: 'Looking.' })).entryId).toEqual(expect.any(String))
   const resolved = await update('resolve')
   expect([resolved.incident.status, resolved.stillFiring]).toEqual(['resolved', 1])
+  expect((await update('acknowledge')).text).toMatch(/^INC-001 is resolved\. .*not acknowledged.*"reopen"/)
   expect((await update('reopen')).incident.status).toBe('open')
   expect(await callError(surface, 'update_incident', { incidentId: 'INC-001', action: 'note' })).toContain(
     'note is missing',
@@ -279,6 +293,12 @@ describe('configure_webhook', () => {
     expect(await call(admin, 'configure_webhook', { enabled: false })).toMatchObject({ receiving: false })
     expect((await t.admin.getProject(project.id)).project.ingestionEnabled).toBe(false)
     expect((await call(admin, 'get_webhook_url')).hint).toContain('switched off')
+    const again = await call(admin, 'configure_webhook', { enabled: false })
+    expect([again.changed, again.text]).toEqual([undefined, expect.stringMatching(/^Nothing to change/)])
+    expect(
+      await callError(await surfaceOf(project, WORKER), 'configure_webhook', { enabled: true, dryRun: true }),
+    ).toMatch(/^\[forbidden\].*scope admin/)
+    expect((await call(admin, 'configure_webhook', { enabled: true, dryRun: true })).text).toMatch(/^Would/)
     expect(await callError(admin, 'configure_webhook', { secretAction: 'rotate' })).toContain(
       'source is missing',
     )
