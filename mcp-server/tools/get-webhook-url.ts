@@ -1,6 +1,6 @@
 import type { ApiIngestion, ApiOwnKey } from '@tocsin/core'
 import { z } from 'zod'
-import { cursor, defineTool, mayUse, project, type ToolContext, untrusted, word } from '../define-tool.ts'
+import { cursor, defineTool, mayUse, project, untrusted, word } from '../define-tool.ts'
 import { allSources, findProject, findSource, noSource } from '../find.ts'
 import { MASKED } from '../mask-secrets.ts'
 import { ToolError } from '../tool-error.ts'
@@ -41,7 +41,8 @@ export const getWebhookUrl = defineTool({
       context.tocsin.getIngestion(projectId),
       allSources(context, projectId),
     ])
-    const next = (how: string, who = ASK) => nextStep(context, ingestion, how, who)
+    const next: NextStep = (how, who = ASK) =>
+      ingestion.inPlan ? ` ${context.offers('configure_webhook') ? how : who}` : ''
     const withSetup = format === 'setup'
     const present = (headline: string, webhooks: { url: string }[], nextCursor: string | null = null) =>
       context.presenter.present(
@@ -100,13 +101,8 @@ export const getWebhookUrl = defineTool({
 const ASK = 'Ask the user: a person can, over the API with a key of scope sources:write.'
 const ASK_ADMIN = 'Ask the user: a person can, over the API with a key of scope admin.'
 
+/** How it is done with configure_webhook, or by whom where that is not offered; nothing where the plan forbids it. */
 type NextStep = (how: string, who?: string) => string
-
-/** How it is done with configure_webhook, or by whom where it is not offered; nothing where the plan forbids it. */
-function nextStep({ offers }: ToolContext, { inPlan }: ApiIngestion, how: string, who: string): string {
-  if (!inPlan) return ''
-  return ` ${offers('configure_webhook') ? how : who}`
-}
 
 /** What stands in the way of sending there. */
 function hintOf(
