@@ -480,6 +480,12 @@ export interface ApiKey {
   expiresAt: string | null
 }
 
+/** The key that is calling. */
+export interface ApiOwnKey extends Pick<ApiKey, 'id' | 'name' | 'scopes' | 'projectId'> {
+  /** Null where it opens all projects. */
+  projectName: string | null
+}
+
 export interface ApiKeyInput {
   name: string
   scopes: ApiScope[]

@@ -183,9 +183,7 @@ function storable(value: unknown): unknown {
 
 function useCases(core: Core, caller: Caller): Tocsin {
   return {
-    me: async () => ({
-      key: { id: caller.keyId, name: caller.name, scopes: [...caller.scopes], projectId: caller.projectId },
-    }),
+    me: () => keys.ownKey(core, caller),
 
     createProject: (input) => projects.createProject(core, caller, input),
     listProjects: (page) => projects.listProjects(core, caller, page),

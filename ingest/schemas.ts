@@ -15,6 +15,7 @@ import {
   type ApiMessageQuery,
   type ApiMetrics,
   type ApiMetricsQuery,
+  type ApiOwnKey,
   type ApiPage,
   type ApiPostmortem,
   type ApiPostmortemFacts,
@@ -562,6 +563,10 @@ export const Key = z
     expiresAt: time.nullable(),
   })
   .meta({ id: 'Key' }) satisfies z.ZodType<ApiKey>
+
+export const OwnKey = Key.pick({ id: true, name: true, scopes: true, projectId: true })
+  .extend({ projectName: z.string().nullable().describe('Null where it opens all projects') })
+  .meta({ id: 'OwnKey' }) satisfies z.ZodType<ApiOwnKey>
 
 export const KeyInput = z.strictObject({
   name,

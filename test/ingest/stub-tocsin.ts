@@ -414,7 +414,9 @@ const postmortem: ApiPostmortem = {
 }
 
 const sampleUseCases: Tocsin = {
-  me: async () => ({ key: { id: 'key-1', name: 'A key', scopes: ['admin'], projectId: null } }),
+  me: async () => ({
+    key: { id: 'key-1', name: 'A key', scopes: ['admin'], projectId: null, projectName: null },
+  }),
   createProject: async () => ({ project }),
   listProjects: async () => ({ projects: [project], nextCursor: null }),
   getProject: async () => ({ project }),

@@ -35,7 +35,8 @@ export class FakeTocsin {
     const other = this.instead?.(call)
     if (other) return other
 
-    if (path === '/me') return { statusCode: 200, body: { key: { projectId: PROJECT, scopes: [] } } }
+    if (path === '/me')
+      return { statusCode: 200, body: { key: { projectId: PROJECT, projectName: 'Shop', scopes: [] } } }
     const [, id, rotate] = /\/endpoints\/([^/]+)(\/rotate)?$/.exec(path) ?? []
     if (id === undefined) return this.create(body as Row)
     const endpoint = this.endpoints.find((one) => one.id === decodeURIComponent(id))
