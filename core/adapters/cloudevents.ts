@@ -137,6 +137,8 @@ function toEvent(event: CloudEvent, settings: SourceSettings): AlertEvent {
     eventTime,
     sourceTime: event.time,
     timeFrom: eventTime === null ? null : 'body',
+    // Source and id are of one event only, so without a time they alone tell it.
+    ...(eventTime === null && { moment: event.id }),
     eventId: `${event.source} ${event.id}`,
     externalId: cleanId(event.id),
     title:

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { AlertEvent, HookRequest, ParsedRequest, SourceSettings } from '../types.ts'
+import type { AlertEvent, HookRequest, SourceSettings } from '../types.ts'
 import type { Adapter } from './adapter.ts'
 import {
   cleanId,
@@ -12,6 +12,7 @@ import {
   LIMITS,
   titleKey,
 } from './clean.ts'
+import { deliveryOf } from './delivery.ts'
 import { anything } from './fields.ts'
 import { newEvent } from './new-event.ts'
 import { readFlag, readParameter } from './parameters.ts'
@@ -27,8 +28,6 @@ import {
   STANDARD_HEADERS,
 } from './signatures.ts'
 import { readStatus } from './status-words.ts'
-
-const DELIVERY_WINDOW_MS = 72 * 60 * 60 * 1000
 
 /**
  * The members we read; everything else becomes metadata. The names are postmortem.so's and our own.
@@ -81,7 +80,9 @@ export const generic: Adapter = {
     const fields = withParameters(FIELDS.parse(body), request, settings)
     return {
       events: [toEvent(fields, settings)],
-      delivery: readDelivery(request),
+      delivery: deliveryOf(
+        cleanId(header(request, 'idempotency-key')) ?? cleanId(header(request, 'webhook-id')),
+      ),
       group: null,
       filtered: null,
     }
@@ -188,11 +189,6 @@ function titleOfKnownAlert(kind: AlertEvent['kind'], id: string | null): string 
       input: undefined,
     },
   ])
-}
-
-function readDelivery(request: HookRequest): ParsedRequest['delivery'] {
-  const key = cleanId(header(request, 'idempotency-key')) ?? cleanId(header(request, 'webhook-id'))
-  return key === null ? null : { key, windowMs: DELIVERY_WINDOW_MS }
 }
 
 function readMonitor(value: unknown): AlertEvent['monitor'] {
