@@ -43,6 +43,18 @@ export const OUTCOMES = [
 ] as const
 export type Outcome = (typeof OUTCOMES)[number]
 
+/** What parameters of the address and a source's mapping can say (design.md 5). */
+export type MappedField =
+  | 'title'
+  | 'description'
+  | 'id'
+  | 'action'
+  | 'severity'
+  | 'service'
+  | 'labels'
+  | 'drill'
+  | 'roomprefix'
+
 export type EventKind = 'fire' | 'refresh' | 'recover' | 'ack' | 'info'
 export type Grouping = 'project' | 'signal' | 'key'
 export type ResolveScope = 'signal' | 'incident'
@@ -174,7 +186,7 @@ export interface SourceSettings {
   repositories: string[]
   /** The source's own status words, in addition to the built-in tables. */
   statusWords: Record<string, EventKind>
-  mapping: Record<string, string> | null
+  mapping: Partial<Record<MappedField, string>> | null
   defaults: { severity: Severity | null; services: string[]; labels: Labels; drill: boolean }
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { AlertEvent, HookRequest, SourceSettings } from '../types.ts'
+import type { AlertEvent, HookRequest, MappedField, SourceSettings } from '../types.ts'
 import type { Adapter } from './adapter.ts'
 import {
   cleanId,
@@ -122,7 +122,7 @@ export const generic: Adapter = {
 function withParameters(fields: Fields, request: HookRequest, settings: SourceSettings): Fields {
   if (request.query.size === 0 && settings.mapping === null) return fields
 
-  const parameter = (name: string) => readParameter(name, fields, request, settings)
+  const parameter = (name: MappedField) => readParameter(name, fields, request, settings)
   return {
     ...fields,
     title: parameter('title') ?? fields.title,

@@ -1,3 +1,4 @@
+import type { MappedField } from '../types.ts'
 import type { Adapter } from './adapter.ts'
 import { cleanId, cleanMetadata, cleanServices, cleanText, isObject, LIMITS, sha256 } from './clean.ts'
 import { newEvent } from './new-event.ts'
@@ -29,8 +30,8 @@ export const grafanaIrm: Adapter = {
   readBody: ({ rawBody }) => (rawBody.length === 0 ? {} : readJsonBody(rawBody)),
 
   parse(body, request, settings, sourceName = 'an incoming webhook') {
-    const parameter = (name: string) => readParameter(name, body, request, settings)
-    const text = (name: string, limit: number) => cleanText(parameter(name), limit)
+    const parameter = (name: MappedField) => readParameter(name, body, request, settings)
+    const text = (name: MappedField, limit: number) => cleanText(parameter(name), limit)
     const id = cleanId(parameter('id'))
     const status = readStatus(parameter('action'), settings.statusWords)
     const severityWord = text('severity', LIMITS.word)
