@@ -13,6 +13,7 @@ import {
   firstText,
   isObject,
   LIMITS,
+  wholeId,
 } from './clean.ts'
 import { anything, someTime } from './fields.ts'
 import { newEvent } from './new-event.ts'
@@ -171,7 +172,7 @@ function toEvent(event: CloudEvent, settings: SourceSettings): AlertEvent {
     // Source and id are of one event only, so without a time they alone tell it.
     ...(eventTime === null && { moment: event.id }),
     eventId: `${event.source} ${event.id}`,
-    externalId: cleanId(event.id),
+    externalId: wholeId(event.id),
     title:
       title ??
       cleanText(subject === null ? event.type : `${event.type} ${subject}`, LIMITS.title) ??

@@ -11,6 +11,7 @@ import {
   isObject,
   LIMITS,
   titleKey,
+  wholeId,
 } from './clean.ts'
 import { deliveryOf } from './delivery.ts'
 import { anything } from './fields.ts'
@@ -154,7 +155,7 @@ function toEvent(fields: Fields, settings: SourceSettings): AlertEvent {
     timeFrom: eventTime === null ? null : 'body',
     // The id names the thing that is wrong, not this message: kind and stretch complete the identity.
     eventId: id,
-    externalId: id,
+    externalId: wholeId(fields.id) ?? wholeId(fields.event_id),
     title,
     description: firstText(LIMITS.description, fields.description, fields.message),
     severity: readOwnSeverity(severityWord) ?? status.severity,

@@ -1,6 +1,15 @@
 import type { MappedField } from '../types.ts'
 import type { Adapter } from './adapter.ts'
-import { cleanId, cleanMetadata, cleanServices, cleanText, isObject, LIMITS, sha256 } from './clean.ts'
+import {
+  cleanId,
+  cleanMetadata,
+  cleanServices,
+  cleanText,
+  isObject,
+  LIMITS,
+  sha256,
+  wholeId,
+} from './clean.ts'
 import { newEvent } from './new-event.ts'
 import { readFlag, readParameter } from './parameters.ts'
 import { readJsonBody } from './read-body.ts'
@@ -44,7 +53,7 @@ export const grafanaIrm: Adapter = {
       ...(body === undefined && { bodyNotRead: true }),
       ...(status.reopen && { reopen: true }),
       eventId: id,
-      externalId: id,
+      externalId: wholeId(parameter('id')),
       title: text('title', LIMITS.title) ?? `Incident declared by ${sourceName}`,
       description: text('description', LIMITS.description),
       severity: readOwnSeverity(severityWord) ?? status.severity,
