@@ -33,8 +33,9 @@ export const MOST_MS = 1000
 /** What 100,000 requests may leave in memory (reliability.md T18). */
 export const MOST_GROWTH_BYTES = 50 * 1024 * 1024
 
-/** Requests under way of each adapter: all of them share commits. */
-const AT_ONCE = 16
+/** Requests under way: all of them share commits, and a busy machine has a connection for each. */
+const AT_ONCE = 48
+const AT_ONCE_OF_EACH = 16
 const MOST_FAILURES = 5
 /** Incidents read back whole, with all their lists. */
 const MOST_READ = 200
@@ -71,7 +72,7 @@ export async function fuzz({ databaseUrl, adapters, runs, seed }: FuzzOptions): 
   const server = createServer(createApp({ tocsin, config: { trustProxy: [] }, log }))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE * adapters.length })
+  const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE + adapters.length })
   const watch = watchBlocking()
   let total = 0
   let warmBytes: number | null = null
@@ -121,7 +122,7 @@ export async function fuzz({ databaseUrl, adapters, runs, seed }: FuzzOptions): 
 
     let next = 0
     await Promise.all(
-      Array.from({ length: AT_ONCE }, async () => {
+      Array.from({ length: Math.min(AT_ONCE_OF_EACH, Math.ceil(AT_ONCE / adapters.length)) }, async () => {
         while (next < runs) await one(next++)
       }),
     )
