@@ -35,7 +35,6 @@ export const MOST_GROWTH_BYTES = 50 * 1024 * 1024
 
 /** Requests under way: all of them share commits, and a busy machine has a connection for each. */
 const AT_ONCE = 48
-const AT_ONCE_OF_EACH = 16
 const MOST_FAILURES = 5
 /** Incidents read back whole, with all their lists. */
 const MOST_READ = 200
@@ -122,7 +121,7 @@ export async function fuzz({ databaseUrl, adapters, runs, seed }: FuzzOptions): 
 
     let next = 0
     await Promise.all(
-      Array.from({ length: Math.min(AT_ONCE_OF_EACH, Math.ceil(AT_ONCE / adapters.length)) }, async () => {
+      Array.from({ length: Math.ceil(AT_ONCE / adapters.length) }, async () => {
         while (next < runs) await one(next++)
       }),
     )
