@@ -80,6 +80,19 @@ export interface ApiProjectPatch {
   ingestionEnabled?: boolean
 }
 
+export interface ApiMapping {
+  title?: string
+  description?: string
+  id?: string
+  action?: string
+  severity?: string
+  service?: string
+  labels?: string
+  drill?: string
+  /** Of grafana-irm. */
+  roomprefix?: string
+}
+
 export interface ApiSourceSettings {
   grouping: 'project' | 'signal' | 'key' | null
   groupBy: string[] | null
@@ -93,7 +106,8 @@ export interface ApiSourceSettings {
   timestampHeader: string | null
   repositories: string[]
   statusWords: Record<string, ApiEventKind>
-  mapping: Record<string, string> | null
+  /** By field: `json(path)` or the value itself. */
+  mapping: ApiMapping | null
   defaults: {
     severity: ApiSeverity | null
     services: string[]
@@ -168,8 +182,8 @@ export interface ApiSourcePatch {
 
 export interface ApiPreviewInput {
   adapter: string
-  /** Fields by `json(path)` or as they are, as in `settings.mapping`; absent: that of the project's own source. */
-  mapping?: Record<string, string> | null
+  /** Absent: that of the project's own source. */
+  mapping?: ApiMapping | null
   /** A body as the tool sends it. */
   sample: unknown
 }

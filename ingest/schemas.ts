@@ -153,6 +153,21 @@ const defaultsFields = {
   drill: z.boolean(),
 }
 
+const mapped = z.string().max(500).optional()
+const Mapping = z
+  .strictObject({
+    title: mapped,
+    description: mapped,
+    id: mapped,
+    action: mapped,
+    severity: mapped,
+    service: mapped,
+    labels: mapped,
+    drill: mapped,
+    roomprefix: mapped.describe('Of grafana-irm'),
+  })
+  .meta({ id: 'Mapping', description: 'By field: `json(path)` or the value itself' })
+
 const settingsFields = {
   grouping: Grouping.nullable(),
   groupBy: z.array(z.string().min(1).max(100)).max(20).nullable(),
@@ -166,7 +181,7 @@ const settingsFields = {
   timestampHeader: headerName.nullable(),
   repositories: z.array(z.string().min(1).max(200)).max(100),
   statusWords: z.record(z.string().min(1).max(100), EventKind),
-  mapping: z.record(z.string().min(1).max(100), z.string().max(500)).nullable(),
+  mapping: Mapping.nullable(),
 }
 
 const SourceSettings = z

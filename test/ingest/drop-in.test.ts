@@ -170,6 +170,15 @@ describe('methods and types', () => {
     ).toBe(415)
   })
 
+  test('an event of CloudEvents in headers needs no type where it has no data', async () => {
+    const tocsin = stubTocsin()
+    const { url } = await serve({ tocsin })
+    const send = (path: string, body = '') => fetch(url + path, { method: 'POST', body: Buffer.from(body) })
+    expect((await send('/api/webhooks/cloudevents/t')).status).toBe(200)
+    expect((await send('/api/webhooks/cloudevents/t', '{}')).status).toBe(415)
+    expect((await send('/api/webhooks/betterstack/t')).status).toBe(415)
+  })
+
   test("Grafana IRM's takes anything; core declares with what can be read", async () => {
     const { tocsin, status } = await post(IRM, undefined, {
       'Content-Type': 'x/y',
