@@ -98,9 +98,34 @@ const oldUnauthorized = statement<{ sourceId: string }, unknown>((db, p) =>
     ),
 )
 
-/** Keeps a source's last rejections of strangers only. */
-export function* trimUnauthorized(sourceId: string): Work<number> {
-  return yield* run(oldUnauthorized, { sourceId })
+const oldUnauthorizedOfNone = statement<{ projectId: string }, unknown>((db, p) =>
+  db
+    .deleteFrom('hook_request')
+    .where('source_id', 'is', null)
+    .where('project_id', '=', p('projectId'))
+    .where('outcome', '=', sql.lit('rejected'))
+    .where('reason', '=', 'unauthorized')
+    .where(
+      'id',
+      '<',
+      db
+        .selectFrom('hook_request')
+        .select('id')
+        .where('source_id', 'is', null)
+        .where('project_id', '=', p('projectId'))
+        .where('outcome', '=', sql.lit('rejected'))
+        .where('reason', '=', 'unauthorized')
+        .orderBy('id', 'desc')
+        .limit(sql.lit(1))
+        .offset(sql.lit(MOST_UNAUTHORIZED - 1)),
+    ),
+)
+
+/** Keeps the last rejections of strangers only: of a source, or of what a project has of no source it can tell. */
+export function* trimUnauthorized(projectId: string, sourceId: string | null): Work<number> {
+  return sourceId === null
+    ? yield* run(oldUnauthorizedOfNone, { projectId })
+    : yield* run(oldUnauthorized, { sourceId })
 }
 
 const oldOfProject = statement<{ projectId: string; before: string; most: number }, unknown>((db, p) =>

@@ -180,6 +180,6 @@ describe.each(databaseKinds)('a rejected request is diagnosed for the owner on %
     const source = await (await t.project()).source()
     expect(await diagnosed(source, BODY, { secret: 'wrong-secret' })).toBeNull()
     const { health } = (await t.admin.getSource(source.project.id, source.id)).source
-    expect(health.lastErrors).toMatchObject([{ code: 'unauthorized', diagnosis: null }])
+    expect(health.strangers).toMatchObject({ last24h: 1, last: [{ diagnosis: null }] })
   })
 })
