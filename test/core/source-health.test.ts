@@ -79,6 +79,30 @@ describe.each(databaseKinds)('the health of a source on %s', (kind) => {
     expect(await health()).toMatchObject({ successStreak: 2, opened30d: 0, recovered30d: 0 })
   })
 
+  test('strangers spoil nothing: they are counted apart', async () => {
+    const { source, health } = await observed()
+    await source.send({ title: 'A' })
+    const error = await refusal(source.send({ no: 'title' }))
+    await source.send({ title: 'B' })
+    const before = await health()
+    t.clock.pass(MINUTE)
+    for (let n = 0; n < 60; n++) await refusal(source.send({ title: 'C' }, { secret: 'guessed-secret' }))
+    await expect.poll(async () => (await health()).strangers.last24h).toBe(50)
+    expect(await health()).toEqual({
+      ...before,
+      lastErrors: [expect.objectContaining({ requestId: error.requestId })],
+      strangers: { last24h: 50, last: expect.any(Array) },
+      notes: [],
+    })
+    expect((await health()).strangers.last).toHaveLength(5)
+    expect((await health()).strangers.last[0]).toMatchObject({
+      at: t.clock.at(),
+      message: expect.stringMatching(/^No credential/),
+    })
+    t.clock.pass(DAY + MINUTE)
+    expect((await health()).strangers).toMatchObject({ last24h: 0, last: { length: 5 } })
+  })
+
   test('each source has its own', async () => {
     const { project, source } = await observed()
     const other = await project.source()
