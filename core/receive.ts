@@ -42,6 +42,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   ingestion_disabled: 403,
   ip_not_allowed: 403,
   not_found: 404,
+  method_not_allowed: 405,
   payload_too_large: 413,
   unsupported_media_type: 415,
   rate_limited: 429,
@@ -596,7 +597,9 @@ const SHORT_PATH = '/webhooks/'
 function findMisfit(request: HookRequest, adapter: Adapter): TocsinError | undefined {
   const { method } = request
   if (method !== 'POST' && !adapter.methods?.includes(method)) {
-    return new TocsinError('invalid_request', `${adapter.name} does not send by ${method}: send a POST.`)
+    return new TocsinError('method_not_allowed', `${adapter.name} does not send by ${method}: send a POST.`, {
+      details: { allow: ['POST', ...(adapter.methods ?? [])] },
+    })
   }
   return method === 'GET' ? undefined : findHeaderFault(request.headers, adapter.bodies)
 }

@@ -308,6 +308,7 @@ describe.each(databaseKinds)('a rejected request is diagnosed for the owner on %
     expect(await diagnosed(source, BODY, { ip: '198.51.100.7' })).toBe(
       "The address 198.51.100.7 is in none of 192.0.2.0/24. Add it to settings.cidrs if it is the sender's.",
     )
+    expect(await diagnosed(source, BODY, { ip: 'unknown' })).toMatch(/^The address unknown is in none of/)
     const proxied = { ip: '10.0.0.1', headers: { 'x-forwarded-for': '192.0.2.1' } }
     expect(await diagnosed(source, BODY, proxied)).toMatch(/name it in TOCSIN_TRUST_PROXY/)
   })

@@ -4,7 +4,7 @@ import { createIds } from '../../core/ids.ts'
 import { forgetOld } from '../../core/retention.ts'
 import { createWriter } from '../../core/store/writer.ts'
 import { databaseKinds } from '../support/databases.ts'
-import { DAY, HOUR, MINUTE, refusal, testTocsin } from './open-test-tocsin.ts'
+import { DAY, HOUR, hookRequest, MINUTE, refusal, testTocsin } from './open-test-tocsin.ts'
 
 describe.each(databaseKinds)('the health of a source on %s', (kind) => {
   const t = testTocsin(kind)
@@ -71,6 +71,38 @@ describe.each(databaseKinds)('the health of a source on %s', (kind) => {
     for (let n = 0; n < 60; n++) await source.send({ id: `x${n}`, title: 'X', status: `word ${n}` })
     expect((await health()).unknownStatusWords).toHaveLength(50)
     await t.admin.deleteProject(project.id)
+  })
+
+  test.each<[string, object]>([
+    [
+      'pagerduty',
+      { event: { event_type: 'incident.annotated', data: { type: 'incident_note', summary: 'n' } } },
+    ],
+    ['pagerduty', { event: { event_type: 'service.updated', data: { type: 'service', summary: 's' } } }],
+    ['pagerduty', { messages: [{ event: 'incident.delegate', incident: { id: 'P1' } }] }],
+    ['uptime-kuma', { heartbeat: { monitorID: 1, status: 2 }, monitor: { id: 1, name: 'Shop' }, msg: 'm' }],
+    ['uptime-kuma', { heartbeat: { monitorID: 1, status: 3 }, monitor: { id: 1, name: 'Shop' }, msg: 'm' }],
+  ])('what %s only tells is known to do so', async (adapter, body) => {
+    const project = await t.project()
+    const source = await project.source(adapter, { address: 'token' })
+    expect(await source.send(body)).toMatchObject({ success: true })
+    const { health } = (await t.admin.getSource(project.id, source.id)).source
+    expect(health).toMatchObject({ successStreak: 1, unknownStatusWords: [] })
+  })
+
+  test('a change event of the Events API is known to inform', async () => {
+    const project = await t.project()
+    const source = await project.source('pagerduty-events')
+    const request = hookRequest({
+      path: '/v2/change/enqueue',
+      receivedAt: t.clock.at(),
+      rawBody: Buffer.from(
+        JSON.stringify({ routing_key: source.secret, payload: { summary: 'Deployed', source: 'ci' } }),
+      ),
+    })
+    await t.tocsin.receive(request, { kind: 'drop-in', adapter: 'pagerduty-events', sourceId: null })
+    const { health } = (await t.admin.getSource(project.id, source.id)).source
+    expect(health).toMatchObject({ successStreak: 1, unknownStatusWords: [] })
   })
 
   test('the test button is no alert', async () => {
