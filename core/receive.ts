@@ -174,7 +174,7 @@ export function createReceive({
     const { dropIn } = adapter
     let given: string | undefined
     try {
-      given = dropIn.credential(request)
+      given = dropIn.credential(request) || undefined
     } catch (error) {
       if (error instanceof TocsinError) throw withRequestId(refusal ?? error, requestId)
       throw error
