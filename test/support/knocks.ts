@@ -59,6 +59,13 @@ export async function knockPairs(
           send(never, UNKNOWN_PROJECT),
         )
       }
+      if (slug === 'generic') {
+        const withKey = (project: string) => {
+          const sent = send(never, project)
+          return { ...sent, headers: { ...sent.headers, authorization: `Bearer tocsin_${never}` } }
+        }
+        add('unknown API key, project known / unknown', withKey(projectId), withKey(UNKNOWN_PROJECT))
+      }
       if (id !== 'receiveAtProject') add('credential rotated out / unknown', send(rotatedOut), send(never))
     }
   }
