@@ -2,9 +2,27 @@ import { describe, expect, test } from 'vitest'
 import { type Command, createBatchRunner } from '../../core/commands.ts'
 import { createIds } from '../../core/ids.ts'
 import { forgetOld } from '../../core/retention.ts'
+import { hookRequestRow, type LoggedRequest } from '../../core/store/hook-request.ts'
+import { insertRows } from '../../core/store/statement.ts'
 import { createWriter } from '../../core/store/writer.ts'
 import { databaseKinds } from '../support/databases.ts'
 import { DAY, HOUR, hookRequest, MINUTE, refusal, testTocsin } from './open-test-tocsin.ts'
+
+const LOGGED: Omit<LoggedRequest, 'id' | 'projectId'> = {
+  sourceId: null,
+  status: 200,
+  outcome: 'info',
+  reason: null,
+  message: null,
+  rule: null,
+  diagnosis: null,
+  deliveryKey: null,
+  incidentId: null,
+  slotAt: null,
+  slotKind: null,
+  drill: false,
+  keep: 'all',
+}
 
 describe.each(databaseKinds)('the health of a source on %s', (kind) => {
   const t = testTocsin(kind)
@@ -14,6 +32,27 @@ describe.each(databaseKinds)('the health of a source on %s', (kind) => {
     const source = await project.source(adapter)
     const health = async () => (await t.admin.getSource(project.id, source.id)).source.health
     return { project, source, health }
+  }
+
+  const newId = createIds(t.clock.now, (size) => Buffer.alloc(size, 1))
+
+  /** Forgets what is old, and notes what each transaction answers. */
+  function forgetting(answers: unknown[] = []) {
+    const context = () => ({ newId, now: t.clock.at() })
+    const { database } = t
+    const writer = createWriter<Command, unknown>({ database, runBatch: createBatchRunner(context) })
+    const watched: typeof writer = {
+      ...writer,
+      submit: async (command) => {
+        const answer = await writer.submit(command)
+        answers.push(answer)
+        return answer
+      },
+    }
+    return {
+      forget: () => forgetOld({ database, writer: watched, now: t.clock.now }),
+      close: () => writer.close(),
+    }
   }
 
   test('counts streaks over hours and batches', async () => {
@@ -144,6 +183,29 @@ describe.each(databaseKinds)('the health of a source on %s', (kind) => {
     expect(Object.fromEntries(streaks)).toEqual({ [source.id]: 1, [other.id]: 0 })
   })
 
+  test('what is old is forgotten in small transactions, the oldest of all projects first', async () => {
+    const projects = await Promise.all(Array.from({ length: 60 }, () => t.project()))
+    const [first] = projects
+    const oldRequests = (projectId: string, count: number) =>
+      Array.from({ length: count }, () =>
+        hookRequestRow(hookRequest({ receivedAt: t.clock.at() }), { ...LOGGED, id: newId(), projectId }),
+      )
+    const rows = [...projects.map(({ id }) => oldRequests(id, 1)), oldRequests(first!.id, 450)].flat()
+    await t.database.transaction(() => insertRows('hook_request', rows))
+    t.clock.pass(30 * DAY + HOUR)
+    await first!.source().then((source) => source.send({ title: 'New' }))
+
+    const gone: unknown[] = []
+    const { forget, close } = forgetting(gone)
+    while ((await forget()) > 0) gone.push('next run')
+    await close()
+    const ofRuns = gone.filter((count) => typeof count === 'number')
+    expect(Math.max(...ofRuns)).toBe(200)
+    expect(ofRuns.reduce((sum, count) => sum + count, 0)).toBeGreaterThanOrEqual(510)
+    const left = (await t.tables()).get('hook_request')!.map((row) => row.project_id)
+    expect(left.filter((id) => projects.some((project) => project.id === id))).toEqual([first!.id])
+  })
+
   test('what is older than 30 days is forgotten, and nothing else', async () => {
     const { project, source } = await observed()
     for (let n = 0; n < 3; n++) await source.send({ id: `${n}`, title: 'Old', status: `old ${n}` })
@@ -151,13 +213,10 @@ describe.each(databaseKinds)('the health of a source on %s', (kind) => {
     await source.send({ id: 'new', title: 'New', status: 'new' })
     t.clock.pass(DAY + HOUR)
 
-    const newId = createIds(t.clock.now, (size) => Buffer.alloc(size, 1))
-    const context = () => ({ newId, now: t.clock.at() })
-    const { database } = t
-    const writer = createWriter<Command, unknown>({ database, runBatch: createBatchRunner(context) })
-    expect(await forgetOld({ database, writer, now: t.clock.now })).toBeGreaterThanOrEqual(3)
-    expect(await forgetOld({ database, writer, now: t.clock.now })).toBe(0)
-    await writer.close()
+    const { forget, close } = forgetting()
+    expect(await forget()).toBeGreaterThanOrEqual(3)
+    expect(await forget()).toBe(0)
+    await close()
     expect((await project.requests()).map(({ outcome }) => outcome)).toHaveLength(1)
     const ofSource = async (table: string) =>
       (await t.tables()).get(table)!.filter((row) => row.source_id === source.id)
