@@ -1,4 +1,3 @@
-import { isIP } from 'node:net'
 import { type Insertable, sql } from 'kysely'
 import type { HookRequest } from '../types.ts'
 import { idBefore } from './id-before.ts'
@@ -208,7 +207,7 @@ function keptHeaders(request: HookRequest): Record<string, string> {
 
 /** Strangers' addresses are kept to the network only. */
 function cutAddress(ip: string): string {
-  if (isIP(ip) === 0) return ip
+  if (ip === 'unknown') return ip
   const v4 = ip.match(/^(?:::ffff:)?(\d+\.\d+\.\d+)\.\d+$/i)
   if (v4) return `${v4[1]}.0/24`
   const [head = '', tail] = ip.replace(/%.*$/, '').split('::')
