@@ -122,12 +122,17 @@ export type ApiSourceSettingsInput = Partial<Omit<ApiSourceSettings, 'defaults'>
 }
 
 export interface ApiSourceHealth {
-  /** Share of accepted among all requests of this source, 0 to 1; null without requests. */
+  /** Share of accepted among the requests its credential vouched for, 0 to 1; null without any. The same counts below. */
   successRate24h: number | null
   successRate30d: number | null
   lastRequestAt: string | null
   lastSuccessAt: string | null
   lastErrors: { at: string; code: string; message: string; diagnosis: string | null; requestId: string }[]
+  /** Requests no credential vouched for, which count nowhere else: how many, of the fifty that are kept, and the last. */
+  strangers: {
+    last24h: number
+    last: { at: string; message: string; diagnosis: string | null; requestId: string }[]
+  }
   /** How many requests in a row, up to the last one, were accepted, and how many were refused: one of them is 0. */
   successStreak: number
   failureStreak: number

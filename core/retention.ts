@@ -1,4 +1,5 @@
 import { forgetRequests } from './store/hook-request.ts'
+import { idBefore } from './store/id-before.ts'
 import { forgetCounts } from './store/source-health.ts'
 import type { Core } from './use-cases/core.ts'
 
@@ -11,10 +12,9 @@ const MOST_BATCHES = 50
 /** Deletes some of what the request log and the counters keep no longer, in small transactions. Answers how many requests went. */
 export async function forgetOld(core: Pick<Core, 'database' | 'writer' | 'now'>): Promise<number> {
   const before = core.now().getTime() - KEPT_MS
-  const projects = await core.database.read.selectFrom('project').select('id').execute()
   let forgotten = 0
   let batches = 0
-  for (const { id } of projects) {
+  for (const id of await projectsWithOld(core, before)) {
     for (let gone = BATCH; gone === BATCH && batches < MOST_BATCHES; forgotten += gone) {
       batches += 1
       gone = (await core.writer.submit({
@@ -25,4 +25,23 @@ export async function forgetOld(core: Pick<Core, 'database' | 'writer' | 'now'>)
   }
   await core.writer.submit({ kind: 'work', run: () => forgetCounts(new Date(before).toISOString()) })
   return forgotten
+}
+
+/** Those with something to forget, the oldest first: whoever a run does not get to comes before others in the next. */
+async function projectsWithOld({ database }: Pick<Core, 'database'>, before: number): Promise<string[]> {
+  const rows = await database.read
+    .selectFrom('project')
+    .select((eb) => [
+      'project.id',
+      eb
+        .selectFrom('hook_request')
+        .select((e) => e.fn.min('hook_request.id').as('id'))
+        .whereRef('hook_request.project_id', '=', 'project.id')
+        .as('oldest'),
+    ])
+    .execute()
+  return rows
+    .filter(({ oldest }) => oldest !== null && oldest < idBefore(before))
+    .sort((a, b) => (a.oldest! < b.oldest! ? -1 : 1))
+    .map(({ id }) => id)
 }

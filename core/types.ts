@@ -90,7 +90,7 @@ export interface HookRequest {
   headers: ReadonlyMap<string, readonly string[]>
   rawBody: Buffer
   receivedAt: string
-  /** The sender's address, after trusted proxies; null where there was no connection (replay, test). */
+  /** The sender's address, after trusted proxies, or `unknown`; null where there was no connection (replay, test). */
   ip: string | null
 }
 

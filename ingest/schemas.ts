@@ -213,7 +213,10 @@ export const Source = z
       })
       .describe('What holds after source, project and adapter have spoken'),
     health: z.object({
-      successRate24h: z.number().nullable().describe('Share of accepted requests, 0 to 1; by whole hours'),
+      successRate24h: z
+        .number()
+        .nullable()
+        .describe('Share of accepted among authenticated requests, 0 to 1; by whole hours'),
       successRate30d: z.number().nullable(),
       lastRequestAt: time.nullable(),
       lastSuccessAt: time.nullable(),
@@ -226,6 +229,19 @@ export const Source = z
           requestId: z.string(),
         }),
       ),
+      strangers: z
+        .object({
+          last24h: z.number().describe('At most the 50 that are kept'),
+          last: z.array(
+            z.object({
+              at: time,
+              message: z.string(),
+              diagnosis: z.string().nullable().describe('What may be wrong'),
+              requestId: z.string(),
+            }),
+          ),
+        })
+        .describe('Requests no credential vouched for; they count nowhere else'),
       successStreak: z.number().describe('Accepted in a row, up to the last request'),
       failureStreak: z.number().describe('Refused in a row, up to the last request'),
       opened30d: z.number().describe('Alerts that began to fire, without drills'),

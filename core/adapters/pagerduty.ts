@@ -57,6 +57,7 @@ export const pagerduty: Adapter = {
   slug: 'pagerduty',
   name: 'PagerDuty',
   defaults: { address: 'project', grouping: 'signal', reopenWindowMinutes: 5 },
+  informs: ['incident.*', 'service.*', 'pagey.*'],
   marks: ['event', 'messages'],
 
   credentialHeaders: () => ['x-pagerduty-signature'],

@@ -23,7 +23,7 @@ export function readParameter(
 
 /** Whether a value says yes. */
 export function readFlag(value: unknown): boolean {
-  return value === true || (typeof value === 'string' && value.trim().toLowerCase() === 'true')
+  return value === true || value === 1 || (typeof value === 'string' && /^(true|1)$/i.test(value.trim()))
 }
 
 function mapped(mapping: SourceSettings['mapping'], name: MappedField): string | null {

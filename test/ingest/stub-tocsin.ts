@@ -152,12 +152,23 @@ const source: ApiSource = {
     lastErrors: [
       {
         at: AT,
-        code: 'unauthorized',
-        message: 'The secret is wrong.',
-        diagnosis: 'It ends in a newline.',
+        code: 'invalid_payload',
+        message: 'title is missing.',
+        diagnosis: 'It is the body of another tool.',
         requestId: 'request-1',
       },
     ],
+    strangers: {
+      last24h: 1,
+      last: [
+        {
+          at: AT,
+          message: 'The secret is wrong.',
+          diagnosis: 'It ends in a newline.',
+          requestId: 'request-2',
+        },
+      ],
+    },
     successStreak: 0,
     failureStreak: 1,
     opened30d: 1,
