@@ -2,6 +2,7 @@ import type { Adapter } from './adapters/adapter.ts'
 import { isObject } from './adapters/clean.ts'
 import { readJsonBody } from './adapters/read-body.ts'
 import { readTime } from './adapters/read-time.ts'
+import { adapterBySlug } from './adapters/registry.ts'
 import { hmacSha256, sameText } from './adapters/signatures.ts'
 import type { KnownSource } from './directory.ts'
 import type { HookRequest } from './types.ts'
@@ -147,7 +148,9 @@ function ownerElsewhere(
 }
 
 function wrongAddress(owner: KnownSource, adapter: string | null): string {
-  return `Its credential is that of the source "${owner.name}" (${owner.adapter.slug}), but it came to an address of ${adapter ?? 'another source'}. Paste the address of that source.`
+  // A name that is none may be the secret itself, pasted one place too far.
+  const place = adapter !== null && adapterBySlug(adapter) ? adapter : 'another source'
+  return `Its credential is that of the source "${owner.name}" (${owner.adapter.slug}), but it came to an address of ${place}. Paste the address of that source.`
 }
 
 // ---- the right secret, read otherwise ----

@@ -10,6 +10,7 @@ import { CONFIG_CHANGED, type Command, type ReceiveCommand, type ReceiveResult }
 import { diagnoseRefusal, diagnoseStranger, type StrangerContext } from './diagnose.ts'
 import type { Directory, KnownProject, KnownSource } from './directory.ts'
 import { type ErrorCode, TocsinError } from './errors.ts'
+import { withoutSecrets } from './hide-secrets.ts'
 import type { RequestDecision } from './matcher/decide-request.ts'
 import { hourlyLimit } from './matcher/limit.ts'
 import { RULES } from './matcher/rules.ts'
@@ -107,9 +108,10 @@ export function createReceive({
     for (let attempt = 1; attempt <= MOST_TRIES; attempt++) {
       const requestId = options.replay?.requestId ?? newId()
       const { project, source } = await authenticate(request, address, requestId, refusal, options)
-      const parsed = await accept(request, project, source, requestId, refusal, options)
+      const kept = withoutSecrets(request, secretsOf([source]))
+      const parsed = await accept(kept, project, source, requestId, refusal, options)
       if (parsed === CONFIG_CHANGED) continue
-      const result = await store(request, project, source, requestId, parsed, options)
+      const result = await store(kept, project, source, requestId, parsed, options)
       if (result !== CONFIG_CHANGED) return answer(result, requestId, parsed.echo)
       directory.forget(project.id)
     }
@@ -311,7 +313,7 @@ export function createReceive({
       project && diagnoseStranger(request, strangerAt(address, project, refusal === undefined))
     if (!diagnosis) return
     const { source, text } = diagnosis
-    const row = hookRequestRow(request, {
+    const row = hookRequestRow(withoutSecrets(request, secretsOf(project.sources)), {
       ...nothingLogged(requestId, project, source),
       status: refusal ? (STATUS[refusal.code] ?? 400) : 401,
       outcome: 'rejected',
@@ -631,6 +633,10 @@ function strangerAt(address: ReceiveAddress, project: KnownProject, isWhole: boo
 
 function isValidFor(request: HookRequest, { expiresAt }: { expiresAt: string | null }): boolean {
   return expiresAt === null || expiresAt > request.receivedAt
+}
+
+function secretsOf(sources: readonly KnownSource[]): string[] {
+  return sources.flatMap(({ credentials }) => credentials.map(({ secret }) => secret))
 }
 
 function bearerOf(request: HookRequest): string | undefined {

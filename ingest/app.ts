@@ -1,4 +1,9 @@
-import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http'
+import {
+  createServer as createHttpServer,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
 import { type Log, type OpenedTocsin, TocsinError } from '@tocsin/core'
 import { mcpHandler } from '@tocsin/mcp-server'
 import express, { type Express } from 'express'
@@ -107,8 +112,25 @@ export function createServer(listener: RequestListener): Server {
       // Longer than the 60 s of common load balancers, so that they close first and no request meets a closed door.
       keepAliveTimeout: 65_000,
     },
-    listener,
+    (req, res) => (namesTwoHosts(req.rawHeaders) ? refuseTwoHosts(res) : listener(req, res)),
   )
   server.maxRequestsPerSocket = 10_000
+  // Slow senders must leave files to open for the database and for what is sent.
+  server.maxConnections = 4_000
   return server
+}
+
+/** Servers in a row could each go by another one. Node refuses a request without a host, but hands this one on. */
+function namesTwoHosts(rawHeaders: readonly string[]): boolean {
+  let count = 0
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    if (rawHeaders[at]!.length === 4 && rawHeaders[at]!.toLowerCase() === 'host') count++
+  }
+  return count > 1
+}
+
+/** https://www.rfc-editor.org/rfc/rfc9112#section-3.2 */
+function refuseTwoHosts(res: ServerResponse): void {
+  res.setHeader('Connection', 'close')
+  answerError(res, new TocsinError('invalid_request', 'The header Host came more than once: send it once.'))
 }

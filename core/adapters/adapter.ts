@@ -27,8 +27,6 @@ export interface Adapter {
   readonly path?: string
   /** The tool sends to one fixed address (`path`), so what it sends tells the source. */
   readonly dropIn?: DropIn
-  /** Member at the top of a body that is the credential: hidden where a kept body is shown. */
-  readonly secretMember?: string
   /** Generated secrets are as the tool's own field takes them: 32 hex digits. Absent: 43 characters. */
   readonly secretForm?: 'hex32'
   /**

@@ -19,7 +19,6 @@ import { readTime } from './read-time.ts'
 import { readSeverity } from './severity.ts'
 import { sameText } from './signatures.ts'
 
-const SECRET_MEMBER = 'routing_key'
 const CHANGE_PATH = '/v2/change/enqueue'
 const MOST_LINKS = 20
 /** The longest dedup_key PagerDuty takes. */
@@ -76,7 +75,6 @@ export const pagerdutyEvents: Adapter = {
   marks: ['event_action', 'routing_key'],
   path: '/v2/enqueue',
   dropIn: { credential: routingKey },
-  secretMember: SECRET_MEMBER,
   secretForm: 'hex32',
 
   credentialHeaders: () => [],
@@ -130,7 +128,7 @@ export const pagerdutyEvents: Adapter = {
 
 function routingKey(request: HookRequest): string | undefined {
   const body = readJsonBody(request.rawBody)
-  const key = isObject(body) ? body[SECRET_MEMBER] : undefined
+  const key = isObject(body) ? body.routing_key : undefined
   return typeof key === 'string' && key !== '' ? key : undefined
 }
 

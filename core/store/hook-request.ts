@@ -25,6 +25,11 @@ const KEPT_HEADERS = new Set([
   'x-github-delivery',
 ])
 
+/** Whether a header, by its lower-case name, stays in the log. */
+export function isKeptHeader(name: string): boolean {
+  return KEPT_HEADERS.has(name) || name.startsWith('ce-')
+}
+
 /** What one received request leaves in the log. */
 export interface LoggedRequest {
   id: string
@@ -200,7 +205,7 @@ function withoutSecrets(request: HookRequest): string {
 function keptHeaders(request: HookRequest): Record<string, string> {
   const kept: Record<string, string> = {}
   for (const [name, values] of request.headers) {
-    if (KEPT_HEADERS.has(name) || name.startsWith('ce-')) kept[name] = values.join(', ').slice(0, 500)
+    if (isKeptHeader(name)) kept[name] = values.join(', ').slice(0, 500)
   }
   return kept
 }

@@ -18,7 +18,7 @@ export async function migrate<S>(
     const newer = await newestUnknown(db as Kysely<unknown>, migrations).catch(() => undefined)
     if (newer === undefined) throw error
     throw new Error(
-      `The database was made by a newer Tocsin (migration ${newer}). Start that version, or restore a backup made before.`,
+      `The database was made by a newer Tocsin: its schema is ${newer}, this program knows up to ${Object.keys(migrations).toSorted().at(-1)}. Start the newer program, or restore a backup made before the upgrade (npm run restore).`,
       { cause: error },
     )
   })

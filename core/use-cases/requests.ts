@@ -1,6 +1,5 @@
 import type { Selectable } from 'kysely'
 import { sql } from 'kysely'
-import { adapterBySlug } from '../adapters/registry.ts'
 import type { ApiOutcome, ApiReceived, ApiRequest, ApiRequestDetail, ApiRequestQuery } from '../api-types.ts'
 import { type ReceiveCommand, type ReceiveResult, receiveTogether } from '../commands.ts'
 import { TocsinError } from '../errors.ts'
@@ -91,38 +90,15 @@ export async function getRequest(
   const events = await core.database.query(eventsByIds, { ids })
   const body = row.body && Buffer.from(row.body)
   const text = body && readUtf8(body)
-  const secretMember = await secretMemberOf(core, row.source_id)
   return {
     request: {
       ...toApi(row),
       headers: JSON.parse(row.headers) as Record<string, string>,
-      ...shownBody(body, text, secretMember),
+      body: text ?? body?.toString('base64') ?? null,
+      bodyEncoding: text !== null ? 'utf8' : body && 'base64',
       events: events.map(eventToApi),
     },
   }
-}
-
-const adapterOfSource = statement<{ id: string }, { adapter: string }>((db, p) =>
-  db.selectFrom('source').select('adapter').where('id', '=', p('id')),
-)
-
-async function secretMemberOf(core: Core, sourceId: string | null): Promise<string | undefined> {
-  const [source] = sourceId === null ? [] : await core.database.query(adapterOfSource, { id: sourceId })
-  return source && adapterBySlug(source.adapter)?.secretMember
-}
-
-/** A body as it may be shown: without the credential of tools that put it there, and not at all where that cannot be told. */
-function shownBody(
-  body: Buffer | null,
-  text: string | null,
-  secretMember: string | undefined,
-): Pick<ApiRequestDetail, 'body' | 'bodyEncoding'> {
-  if (body === null || (secretMember !== undefined && text === null))
-    return { body: null, bodyEncoding: null }
-  if (text === null) return { body: body.toString('base64'), bodyEncoding: 'base64' }
-  if (secretMember === undefined) return { body: text, bodyEncoding: 'utf8' }
-  const value = new RegExp(`("${secretMember}"\\s*:\\s*)("(?:[^"\\\\]|\\\\.)*"?|[^,}\\s]+)`, 'g')
-  return { body: text.replaceAll(value, '$1"********"'), bodyEncoding: 'utf8' }
 }
 
 /** Runs a kept request again (D7): its arrival stays what it was, and what was accepted before takes no slot. */

@@ -1,5 +1,4 @@
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
@@ -9,7 +8,7 @@ import { openTocsin, SCOPES, type Tocsin } from '@tocsin/core'
 import { createApp, createServer } from '../../ingest/app.ts'
 import { mutate } from './mutate.ts'
 import { seeded } from './random.ts'
-import { type Outgoing, sendAs } from './send-as.ts'
+import { bodiesOf, type Outgoing, sendAs } from './send-as.ts'
 
 export interface FuzzOptions {
   databaseUrl: string
@@ -142,7 +141,7 @@ export async function fuzz({ databaseUrl, adapters, runs, seed }: FuzzOptions): 
       adapter,
       settings: { grouping: 'signal' },
     })
-    const bodies = fixtures(adapter, project.id, secret)
+    const bodies = bodiesOf(adapter, project.id, secret)
     const request = (run: number) => {
       const random = seeded(seed * 1_000_003 + run)
       return sendAs(adapter, { url: source.url, secret }, mutate(random.pick(bodies), random), random)
@@ -182,18 +181,6 @@ function bytesHeld(): number {
 
 setFlagsFromString('--expose-gc')
 const collectGarbage: () => void = runInNewContext('gc')
-
-/** The bodies we have of a tool, naming the project and the key where the tool does. */
-function fixtures(adapter: string, projectId: string, secret: string | undefined): Buffer[] {
-  const folder = new URL(`../payloads/${adapter}/`, import.meta.url)
-  return readdirSync(folder).map((file) =>
-    Buffer.from(
-      readFileSync(new URL(file, folder), 'utf8')
-        .replaceAll('22222222-2222-4222-8222-222222222222', projectId)
-        .replaceAll('0123456789abcdef0123456789abcdef', secret ?? ''),
-    ),
-  )
-}
 
 async function everythingOf(admin: Tocsin, project: string, incident: string): Promise<unknown[]> {
   return [

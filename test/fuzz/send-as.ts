@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
 import type { Random } from './random.ts'
 
 /** One request of a tool. */
@@ -11,6 +12,18 @@ export interface Outgoing {
 }
 
 const JSON_TYPE = { 'content-type': 'application/json' }
+
+/** The bodies we have of a tool, naming the project and the key where the tool does. */
+export function bodiesOf(adapter: string, projectId: string, secret: string | undefined): Buffer[] {
+  const folder = new URL(`../payloads/${adapter}/`, import.meta.url)
+  return readdirSync(folder).map((file) =>
+    Buffer.from(
+      readFileSync(new URL(file, folder), 'utf8')
+        .replaceAll('22222222-2222-4222-8222-222222222222', projectId)
+        .replaceAll('0123456789abcdef0123456789abcdef', secret ?? ''),
+    ),
+  )
+}
 
 /** A body as the tool sends it, signed after it was spoiled, since an unsigned one would end at the door. */
 export function sendAs(

@@ -8,12 +8,12 @@ export interface RawAnswer {
 }
 
 /** Sends one POST exactly as given, header lines and all, where fetch would tidy up; reads until the server closes. */
-export function rawPost(
+export async function rawPost(
   url: string,
   headerLines: readonly string[],
   body: string | Uint8Array,
 ): Promise<RawAnswer> {
-  const { hostname, port, host, pathname, search } = new URL(url)
+  const { host, pathname, search } = new URL(url)
   const bytes = Buffer.from(body)
   const head = [
     `POST ${pathname}${search} HTTP/1.1`,
@@ -22,18 +22,20 @@ export function rawPost(
     `Content-Length: ${bytes.length}`,
     ...headerLines,
   ]
-  return rawExchange(
-    hostname,
-    Number(port),
-    Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), bytes]),
+  return readAnswer(
+    await rawExchange(url, Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), bytes])),
   )
 }
 
-async function rawExchange(host: string, port: number, bytes: Buffer): Promise<RawAnswer> {
-  const socket = connect(port, host)
+/** Writes these bytes to the server of an address and reads until it closes the connection. */
+export async function rawExchange(url: string, bytes: string | Uint8Array): Promise<string> {
+  const { hostname, port } = new URL(url)
+  const socket = connect(Number(port), hostname)
   socket.write(bytes)
-  const text = (await buffer(socket)).toString('utf8')
+  return (await buffer(socket)).toString('utf8')
+}
 
+function readAnswer(text: string): RawAnswer {
   const end = text.indexOf('\r\n\r\n')
   const [statusLine = '', ...lines] = text.slice(0, end).split('\r\n')
   const headers = lines.map((line): [string, string] => {

@@ -2,9 +2,7 @@ import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { migrate } from '../../../core/store/migrate.ts'
-import { migrations } from '../../../core/store/migrations/index.ts'
 import { type Database, openDatabase } from '../../../core/store/open-database.ts'
-import { inRepository, pinnedNode, startChild } from '../../support/child.ts'
 import { type DatabaseKind, databaseKinds, freshDatabase } from '../../support/databases.ts'
 
 interface Fruit {
@@ -48,31 +46,6 @@ describe.each(databaseKinds)('migrating %s', (kind) => {
     expect(await tables(database)).toEqual(['apple', 'pear'])
   })
 
-  test('five processes that start at once all come up', async () => {
-    const { url, database } = await open(kind)
-    const script = `
-      import { migrate } from './core/store/migrate.ts'
-      import { migrations } from './core/store/migrations/index.ts'
-      import { openDatabase } from './core/store/open-database.ts'
-      const database = await openDatabase(process.env.URL)
-      await migrate(database, migrations)
-      await database.transaction(function* () {})
-      await database.close()`
-    const children = await Promise.all(
-      [1, 2, 3, 4, 5].map(() =>
-        startChild(pinnedNode, ['--input-type=module', '-e', script], {
-          cwd: inRepository('.'),
-          env: { URL: url },
-        }),
-      ),
-    )
-    const exits = await Promise.all(children.map((child) => child.exited))
-    expect(exits.map(({ code }) => code, children.map((child) => child.stderr()).join())).toEqual([
-      0, 0, 0, 0, 0,
-    ])
-    await migrate(database, migrations)
-  })
-
   test('one that fails leaves nothing behind, and a corrected one goes through', async () => {
     const { database } = await open(kind)
     await migrate(database, { '1-apple': apple })
@@ -86,7 +59,7 @@ describe.each(databaseKinds)('migrating %s', (kind) => {
     const { database } = await open(kind)
     await migrate(database, { '1-apple': apple, '2-pear': pear })
     await expect(migrate(database, { '1-apple': apple })).rejects.toThrow(
-      'The database was made by a newer Tocsin (migration 2-pear). Start that version, or restore a backup made before.',
+      'The database was made by a newer Tocsin: its schema is 2-pear, this program knows up to 1-apple. Start the newer program, or restore a backup made before the upgrade (npm run restore).',
     )
     expect(await tables(database)).toEqual(['apple', 'pear'])
   })

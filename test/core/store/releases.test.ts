@@ -1,0 +1,189 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { ApiIncident, ApiProject, ApiSource } from '@tocsin/core'
+import Sqlite from 'better-sqlite3'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { migrate } from '../../../core/store/migrate.ts'
+import { migrations } from '../../../core/store/migrations/index.ts'
+import { openDatabase } from '../../../core/store/open-database.ts'
+import { type Child, type Exit, inRepository, pinnedNode, startChild } from '../../support/child.ts'
+import { type DatabaseKind, databaseKinds, freshDatabase } from '../../support/databases.ts'
+import { send, startTocsin } from '../../support/tocsin-process.ts'
+import { fingerprint, loadRelease, openHands, releases } from './releases/load.ts'
+import { SECRET_KEY } from './releases/secret-key.ts'
+
+// At full size: TOCSIN_MIGRATION_EVENTS=100000 TOCSIN_MIGRATION_KILLS=20 npx vitest run test/core/store/releases.test.ts
+const EVENTS = Number(process.env.TOCSIN_MIGRATION_EVENTS ?? 0)
+const KILLS = Number(process.env.TOCSIN_MIGRATION_KILLS ?? 3)
+
+/** Where a column went that a later schema no longer has. */
+const MOVED: Record<string, [table: string, column: string]> = { 'message.body': ['message_body', 'body'] }
+
+const [oldest] = releases
+const latest = Object.keys(migrations).toSorted().at(-1)!
+
+test('a released schema is what its migrations still make', async () => {
+  for (const release of releases) {
+    const made = await fresh('sqlite')
+    const database = await openDatabase(made)
+    await migrate(
+      database,
+      Object.fromEntries(Object.entries(migrations).filter(([name]) => name <= release)),
+    )
+    await database.close()
+    const kept = await fresh('sqlite')
+    const file = new Sqlite(kept.slice('sqlite:'.length))
+    file.exec(readFileSync(join(import.meta.dirname, 'releases', `${release}.sql`), 'utf8'))
+    file.close()
+    expect(await shape(made), release).toEqual(await shape(kept))
+  }
+})
+
+describe.each(databaseKinds)('an upgrade on %s', (kind) => {
+  test.each(releases)('from %s keeps every row and every value', async (release) => {
+    const url = await fresh(kind)
+    await loadRelease(url, release, EVENTS)
+    const before = await fingerprint(url)
+    const database = await openDatabase(url)
+    onTestFinished(() => database.close())
+    const start = performance.now()
+    await migrate(database, migrations)
+    const seconds = (performance.now() - start) / 1000
+    expectKept(before, await fingerprint(url))
+    if (EVENTS > 0) console.log(`${kind} ${release}: ${EVENTS} events in ${seconds.toFixed(1)} s`)
+  })
+
+  test('that is killed at any point is completed by the next start', {
+    timeout: 60_000 + KILLS * 10_000,
+  }, async () => {
+    const counted = await run(await loaded(kind))
+    const { statements } = JSON.parse(counted.said) as { statements: number }
+    expect(statements).toBeGreaterThan(20)
+    for (let kill = 0; kill < KILLS; kill++) {
+      // The last one is after all statements, before the commit.
+      const at = 1 + Math.round((kill * statements) / Math.max(1, KILLS - 1))
+      const url = await loaded(kind)
+      const before = await fingerprint(url)
+      expect((await run(url, { KILL_AT: `${at}` })).exit).toEqual({ code: null, signal: 'SIGKILL' })
+      expect([...(await fingerprint(url))], `nothing is half done at ${at}`).toEqual([...before])
+      const again = await run(url)
+      expect(JSON.parse(again.said).migrated).toBe(Object.keys(migrations).length - 1)
+      expectKept(before, await fingerprint(url))
+    }
+  })
+
+  test('by five processes that start at once is done by one, and all come up', async () => {
+    const url = await loaded(kind)
+    const before = await fingerprint(url)
+    const runs = await Promise.all([1, 2, 3, 4, 5].map(() => run(url)))
+    expect(runs.map(({ exit }) => exit.code, runs.map(({ said }) => said).join())).toEqual([0, 0, 0, 0, 0])
+    expect(runs.map(({ said }) => JSON.parse(said).migrated).toSorted()).toEqual([
+      0,
+      0,
+      0,
+      0,
+      Object.keys(migrations).length - 1,
+    ])
+    expectKept(before, await fingerprint(url))
+  })
+
+  test('is one that the program goes on from: it shows what was and takes what comes', async () => {
+    const url = await fresh(kind)
+    await loadRelease(url, oldest!)
+    const tocsin = await startTocsin({
+      databaseUrl: url,
+      env: { TOCSIN_SECRET_KEY: SECRET_KEY, TOCSIN_ADMIN_KEY: 'an-admin-key-after-an-upgrade' },
+    })
+    onTestFinished(() => tocsin.dispose())
+    const { projects } = await tocsin.api<{ projects: ApiProject[] }>('GET', '/projects')
+    const project = `/projects/${projects[0]!.id}`
+    const { incidents } = await tocsin.api<{ incidents: ApiIncident[] }>('GET', `${project}/incidents`)
+    expect(incidents.map(({ title }) => title)).toEqual(['Latency'])
+    for (const { id } of incidents) await tocsin.api('GET', `${project}/incidents/${id}/timeline`)
+
+    const { sources } = await tocsin.api<{ sources: (ApiSource & { secret: string })[] }>(
+      'GET',
+      `${project}/sources`,
+    )
+    const source = sources.find(({ adapter }) => adapter === 'generic')!
+    const path = new URL(source.url).pathname
+    const answer = await send(
+      { url: `${tocsin.address}${path}`, secret: source.secret },
+      { title: 'After the upgrade' },
+    )
+    expect(answer).toMatchObject({ status: 200, body: { success: true } })
+  })
+
+  test('is not undone: an older program says which version it needs, and changes nothing', async () => {
+    const url = await fresh(kind)
+    await loadRelease(url, latest)
+    const hands = await openHands(url)
+    await hands.run(
+      "insert into kysely_migration (name, timestamp) values ('9999-later', '2026-11-01T10:00:00.000Z')",
+    )
+    await hands.close()
+    const before = await fingerprint(url)
+    const child = await startChild(pinnedNode, [inRepository('ingest/main.ts')], {
+      cwd: inRepository('test'),
+      env: { DATABASE_URL: url, TOCSIN_PORT: '0', TOCSIN_SECRET_KEY: SECRET_KEY },
+    })
+    expect((await child.exited).code).toBe(1)
+    expect(child.stdout()).toBe('')
+    expect(child.stderr()).toBe(
+      `Tocsin did not start: The database was made by a newer Tocsin: its schema is 9999-later, this program knows up to ${latest}. Start the newer program, or restore a backup made before the upgrade (npm run restore).\n`,
+    )
+    expect([...(await fingerprint(url))]).toEqual([...before])
+  })
+})
+
+async function fresh(kind: DatabaseKind): Promise<string> {
+  const { url, dispose } = await freshDatabase(kind)
+  onTestFinished(dispose)
+  return url
+}
+
+/** A database of the oldest release. */
+async function loaded(kind: DatabaseKind): Promise<string> {
+  const url = await fresh(kind)
+  await loadRelease(url, oldest!, EVENTS)
+  return url
+}
+
+async function run(url: string, env: Record<string, string> = {}): Promise<{ exit: Exit; said: string }> {
+  const child: Child = await startChild(
+    pinnedNode,
+    [inRepository('test/core/store/releases/migrate-child.ts')],
+    {
+      cwd: inRepository('.'),
+      env: { URL: url, ...env },
+    },
+  )
+  return { exit: await child.exited, said: child.stdout() + child.stderr() }
+}
+
+type Prints = Awaited<ReturnType<typeof fingerprint>>
+
+function expectKept(before: Prints, after: Prints): void {
+  for (const [table, columns] of before) {
+    for (const [column, print] of columns) {
+      const [newTable, newColumn] = after.get(table)?.has(column)
+        ? [table, column]
+        : (MOVED[`${table}.${column}`] ?? [table, column])
+      expect(after.get(newTable)?.get(newColumn), `${table}.${column}`).toBe(print)
+    }
+  }
+}
+
+/** Columns and indexes, whatever their statements look like. */
+async function shape(url: string): Promise<unknown> {
+  const hands = await openHands(url)
+  const shapes = await Promise.all(
+    (await hands.tables()).toSorted().map(async (table) => ({
+      table,
+      columns: await hands.rows(`pragma table_info("${table}")`),
+      indexes: (await hands.rows(`pragma index_list("${table}")`)).map(({ seq: _, ...index }) => index),
+    })),
+  )
+  await hands.close()
+  return shapes
+}

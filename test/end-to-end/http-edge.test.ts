@@ -1,0 +1,275 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { brotliCompressSync, constants, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
+import type { ApiProject } from '@tocsin/core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { peakMemoryOf, percentile } from '../bench/measures.ts'
+import { rawExchange, rawPost } from '../support/raw-http.ts'
+import { type Reading, reading } from '../support/reading.ts'
+import { openSender } from '../support/sender.ts'
+import { type SendingSource, startTocsin, type TocsinProcess } from '../support/tocsin-process.ts'
+import { until } from '../support/until.ts'
+
+// What a sender with the right secret gets for a body that is wrong stands in bad-input.test.ts.
+
+const MIB = 1024 * 1024
+const ALERT = '{"title":"Checkout is down"}'
+
+let tocsin: TocsinProcess
+beforeAll(async () => {
+  tocsin = await startTocsin()
+})
+afterAll(() => tocsin.dispose())
+
+describe('bytes that two servers could read differently', () => {
+  const chunked = 'Transfer-Encoding: chunked'
+  const length = `Content-Length: ${ALERT.length}`
+  const inChunks = `${ALERT.length.toString(16)}\r\n${ALERT}\r\n0\r\n\r\n`
+
+  const refused: [string, string[], string][] = [
+    ['a length and chunks', [length, chunked], inChunks],
+    ['chunks and a length', [chunked, length], inChunks],
+    ['two lengths', [length, 'Content-Length: 0'], ALERT],
+    ['the same length twice', [length, length], ALERT],
+    ['a list of lengths', [`${length}, ${ALERT.length}`], ALERT],
+    ['a length with a sign', [`Content-Length: +${ALERT.length}`], ALERT],
+    ['a length in hexadecimal', ['Content-Length: 0x1c'], ALERT],
+    ['a length that no number holds', [`Content-Length: 1${'0'.repeat(40)}`], ALERT],
+    ['a coding nobody knows', ['Transfer-Encoding: xchunked'], inChunks],
+    ['chunks that are not the last coding', ['Transfer-Encoding: chunked, identity'], inChunks],
+    ['chunks twice', [chunked, chunked, 'Transfer-Encoding: identity'], inChunks],
+    ['a chunk whose size is no number', [chunked], `zz\r\n${ALERT}\r\n0\r\n\r\n`],
+    ['a chunk whose size has a prefix', [chunked], `0x1c\r\n${ALERT}\r\n0\r\n\r\n`],
+    ['a chunk whose size no number holds', [chunked], `${'f'.repeat(20)}\r\n${ALERT}\r\n0\r\n\r\n`],
+    ['a chunk longer than it says', [chunked], `2\r\n${ALERT}\r\n0\r\n\r\n`],
+    ['a bare line feed after a chunk size', [chunked], inChunks.replace('\r\n', '\n')],
+    ['a bare line feed in a chunk extension', [chunked], inChunks.replace('\r\n', ';a=b\nc\r\n')],
+    ['a folded line', [length, 'X-One: a\r\n b'], ALERT],
+    ['a folded first line', [' X-One: a', length], ALERT],
+    ['a space before the colon', [length, 'X-One : a'], ALERT],
+    ['a space before the colon of the chunks', ['Transfer-Encoding : chunked', length], inChunks],
+    ['a bare carriage return', [length, 'X-One: a\rX-Two: b'], ALERT],
+    ['a NUL', [length, 'X-One: a\0b'], ALERT],
+    ['a name with a bracket', [length, 'X(One): a'], ALERT],
+    ['a line without a colon', [length, 'X-One'], ALERT],
+  ]
+
+  test.each(refused)('%s are 400, and nothing after them is heard', async (_what, lines, body) => {
+    const { source, read } = await freshProject()
+    const second = postBytes(source, [length], ALERT)
+    const answer = await rawExchange(source.url, postBytes(source, lines, body) + second)
+    expect(statusesOf(answer)).toEqual([400])
+    expect(await read.incidents()).toEqual([])
+  })
+
+  const cases: [string, (whole: string) => string][] = [
+    ['bare line feeds', (whole) => whole.replaceAll('\r\n', '\n')],
+    ['no host', (whole) => whole.replace(/^Host: .*\r\n/m, '')],
+    ['two hosts', (whole) => whole.replace(/^Host: /m, 'host: elsewhere.example\r\nHost: ')],
+    ['a space in the path', (whole) => whole.replace('/webhooks/', '/web hooks/')],
+    ['a version that is none', (whole) => whole.replace('HTTP/1.1', 'HTTP/1.9')],
+    ['the greeting of HTTP/2', (whole) => `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${whole}`],
+    ['the greeting of TLS', (whole) => `\x16\x03\x01\x02\x00\x01${whole}`],
+  ]
+
+  test.each(cases)('a request with %s is 400', async (_what, spoil) => {
+    const { source, read } = await freshProject()
+    const answer = await rawExchange(source.url, spoil(postBytes(source, [length], ALERT)))
+    expect(statusesOf(answer)).toEqual([400])
+    expect(await read.incidents()).toEqual([])
+  })
+
+  test('larger headers than 16 KiB are 431', async () => {
+    const { source, read } = await freshProject()
+    const bytes = postBytes(source, [length, `X-One: ${'a'.repeat(17_000)}`], ALERT)
+    expect(statusesOf(await rawExchange(source.url, bytes))).toEqual([431])
+    expect(await read.incidents()).toEqual([])
+  })
+
+  test('an expectation that is known is met, another is 417', async () => {
+    const { source, read } = await freshProject()
+    const with100 = postBytes(source, [length, 'Connection: close', 'Expect: 100-continue'], ALERT)
+    expect(statusesOf(await rawExchange(source.url, with100))).toEqual([100, 200])
+    const other = postBytes(source, [length, 'Connection: close', 'Expect: a miracle'], ALERT)
+    expect(statusesOf(await rawExchange(source.url, other))).toEqual([417])
+    expect(await read.incidents()).toMatchObject([{ eventCount: 1 }])
+  })
+
+  test('chunks without a length, extensions and trailers among them, hold 1 MiB and no more', async () => {
+    const { source, read } = await freshProject()
+    const post = async (body: string) =>
+      statusesOf(
+        await rawExchange(source.url, postBytes(source, [chunked, 'Connection: close'], inPieces(body))),
+      )
+    expect(await post(sized(MIB))).toEqual([200])
+    expect(await post(sized(MIB + 1))).toEqual([413])
+    expect(await read.incidents()).toMatchObject([{ eventCount: 1 }])
+  })
+
+  test('two requests sent at once are answered one after the other', async () => {
+    const { source, read } = await freshProject()
+    const first = postBytes(source, [length], ALERT)
+    const last = postBytes(source, [length, 'Connection: close'], ALERT)
+    expect(statusesOf(await rawExchange(source.url, first + last))).toEqual([200, 200])
+    expect(await read.incidents()).toMatchObject([{ status: 'open' }])
+  })
+})
+
+describe('bodies that would grow', () => {
+  const zeros = Buffer.alloc(128 * MIB)
+  const bombs: [string, () => Uint8Array][] = [
+    ['gzip', () => gzipSync(zeros)],
+    ['deflate', () => deflateSync(zeros)],
+    ['br', () => brotliCompressSync(zeros, { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } })],
+    ['zstd', () => zstdCompressSync(zeros)],
+    ['gzip, gzip', () => gzipSync(gzipSync(zeros))],
+  ]
+
+  test('are refused unopened wherever they come, ten at once, in no more memory than before', async () => {
+    const { source, read, projectId } = await freshProject()
+    const irm = await tocsin.createSource({ adapter: 'grafana-irm' }, projectId)
+    const admin = `Authorization: Bearer ${tocsin.adminKey}`
+    const places: [string, string[], number][] = [
+      [source.url, [`X-Webhook-Secret: ${source.secret}`], 415],
+      [source.url, [], 415],
+      [`${tocsin.address}/api/v1/projects`, [admin], 415],
+      [`${tocsin.address}/mcp`, [admin, 'Accept: application/json, text/event-stream'], 400],
+      // Declares an incident whatever the body is, even this.
+      [irm.url, [`Authorization: Bearer ${irm.secret}`], 200],
+    ]
+    const packed = bombs.map(([encoding, pack]) => ({ encoding, body: pack() }))
+
+    const before = peakMemoryOf(tocsin.pid)
+    for (const [url, credential, status] of places) {
+      for (const { encoding, body } of packed) {
+        const lines = ['Content-Type: application/json', `Content-Encoding: ${encoding}`, ...credential]
+        const answers = await Promise.all(Array.from({ length: 10 }, () => rawPost(url, lines, body)))
+        expect(new Set(answers.map((answer) => answer.status)), `${url} ${encoding}`).toEqual(
+          new Set([status]),
+        )
+      }
+    }
+    // One of them opened would be 128 MiB.
+    if (before !== undefined) expect(peakMemoryOf(tocsin.pid)! - before).toBeLessThan(100 * MIB)
+    const senders = (await read.incidents()).map(({ signals }) => signals[0]!.source.adapter)
+    expect(new Set(senders)).toEqual(new Set(['grafana-irm']))
+  })
+
+  test('are no JSON where they do not say what they are', async () => {
+    const { source } = await freshProject()
+    const lines = ['Content-Type: application/json', `X-Webhook-Secret: ${source.secret}`]
+    for (const [, pack] of bombs) expect((await rawPost(source.url, lines, pack())).status).toBe(400)
+  })
+})
+
+test('63 levels are read, whatever they are made of', async () => {
+  const { source } = await freshProject()
+  const lines = ['Content-Type: application/json', `X-Webhook-Secret: ${source.secret}`]
+  for (const [open, inner, close] of [
+    ['[', '', ']'],
+    ['{"a":', '1', '}'],
+    ['{"__proto__":', '1', '}'],
+  ] as const) {
+    const metadata = open.repeat(62) + inner + close.repeat(62)
+    expect((await rawPost(source.url, lines, `{"title":"Deep","metadata":${metadata}}`)).status).toBe(200)
+  }
+})
+
+// TOCSIN_SLOW_SOCKETS=5000 TOCSIN_EDGE_FIGURES=1 npx vitest run test/end-to-end/http-edge.test.ts -t 'slow senders'
+test('hundreds of slow senders are cut off in time, and an honest one is served meanwhile', async () => {
+  const count = Number(process.env.TOCSIN_SLOW_SOCKETS ?? 500)
+  const { source } = await freshProject()
+  const head = postBytes(source, ['Content-Length: 1000'], '')
+  // Slow in the first line, in the headers and in the body; one says nothing at all.
+  const starts = [head.slice(0, 8), head.slice(0, -10), `${head}{`, '']
+  const sockets = await Promise.all(
+    Array.from({ length: count }, (_, n) => openSlow(source.url, starts[n % starts.length]!)),
+  )
+  const drip = setInterval(() => {
+    for (const { socket, start } of sockets) if (start !== '' && socket.writable) socket.write('x')
+  }, 500)
+  try {
+    const times: number[] = []
+    const sender = openSender(source)
+    await until(
+      'all slow senders are cut off',
+      async () => {
+        const start = performance.now()
+        expect((await sender.post({ title: 'Checkout is down' })).status).toBe(200)
+        times.push(performance.now() - start)
+        return sockets.every(({ socket }) => socket.closed)
+      },
+      // Bodies get 15 s, looked at every second.
+      { withinMs: 25_000 },
+    )
+    sender.close()
+    expect(times.length).toBeGreaterThan(20)
+    for (const { answer } of sockets) expect(statusesOf(answer())).toEqual([408])
+    if (process.env.TOCSIN_EDGE_FIGURES) {
+      const ms = (share: number) => percentile(times, share).toFixed(1)
+      console.log(
+        `${count} slow senders; honest requests: ${times.length}, p50 ${ms(0.5)} ms, p99 ${ms(0.99)} ms`,
+      )
+    }
+  } finally {
+    clearInterval(drip)
+    for (const { socket } of sockets) socket.destroy()
+  }
+})
+
+test('nothing of this was a fault of ours', () => {
+  expect(tocsin.stderr().match(/receiving failed|request failed|"level":50/g)).toBeNull()
+})
+
+async function freshProject(): Promise<{ projectId: string; source: SendingSource; read: Reading }> {
+  const { project } = await tocsin.api<{ project: ApiProject }>('POST', '/projects', { name: 'Edge' })
+  const source = await tocsin.createSource({ adapter: 'generic' }, project.id)
+  return { projectId: project.id, source, read: reading(tocsin, project.id) }
+}
+
+/** A request with the right secret that keeps its connection. */
+function postBytes({ url, secret }: SendingSource, lines: readonly string[], body: string): string {
+  const { host, pathname } = new URL(url)
+  return [
+    `POST ${pathname} HTTP/1.1`,
+    `Host: ${host}`,
+    'Content-Type: application/json',
+    `X-Webhook-Secret: ${secret}`,
+    ...lines,
+    '',
+    body,
+  ].join('\r\n')
+}
+
+/** Status of every answer in what a connection gave back; no body of ours says such a thing. */
+function statusesOf(text: string): number[] {
+  return Array.from(text.matchAll(/HTTP\/1\.1 (\d{3}) /g), ([, status]) => Number(status))
+}
+
+function inPieces(body: string): string {
+  const half = body.length >> 1
+  const piece = (text: string) => `${text.length.toString(16)};name=value\r\n${text}\r\n`
+  return `${piece(body.slice(0, half))}${piece(body.slice(half))}0\r\nX-Trailer: a\r\n\r\n`
+}
+
+function sized(bytes: number): string {
+  const empty = JSON.stringify({ title: 'Large', description: '' })
+  return JSON.stringify({ title: 'Large', description: 'x'.repeat(bytes - empty.length) })
+}
+
+async function openSlow(
+  url: string,
+  start: string,
+): Promise<{ socket: Socket; start: string; answer: () => string }> {
+  const { hostname, port } = new URL(url)
+  const socket = connect(Number(port), hostname)
+  let answer = ''
+  socket.setEncoding('utf8').on('data', (text: string) => {
+    answer += text
+  })
+  // A reset is one way to be cut off.
+  socket.on('error', () => {})
+  await once(socket, 'connect')
+  socket.write(start)
+  return { socket, start, answer: () => answer }
+}
