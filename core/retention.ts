@@ -1,6 +1,9 @@
+import { endpointsKeptUntil, removeEndpoint } from './store/endpoint.ts'
 import { forgetRequests } from './store/hook-request.ts'
 import { forgetCounts } from './store/source-health.ts'
+import { all, type Work } from './store/statement.ts'
 import type { Core } from './use-cases/core.ts'
+import { configChanged } from './use-cases/projects.ts'
 
 const KEPT_MS = 30 * 24 * 3_600_000
 /** Rows per transaction: few enough that webhooks hardly wait for it. */
@@ -8,7 +11,7 @@ const BATCH = 200
 /** Transactions per run, so that a stop need not wait for a long one. */
 const MOST_BATCHES = 50
 
-/** Deletes some of what the request log and the counters keep no longer, in small transactions. Answers how many requests went. */
+/** Deletes some of what is kept no longer, in small transactions: requests, counters, deleted endpoints. Answers how many requests went. */
 export async function forgetOld(core: Pick<Core, 'database' | 'writer' | 'now'>): Promise<number> {
   const before = core.now().getTime() - KEPT_MS
   const projects = await core.database.read.selectFrom('project').select('id').execute()
@@ -24,5 +27,14 @@ export async function forgetOld(core: Pick<Core, 'database' | 'writer' | 'now'>)
     }
   }
   await core.writer.submit({ kind: 'work', run: () => forgetCounts(new Date(before).toISOString()) })
+  await core.writer.submit({ kind: 'work', run: () => forgetEndpoints(core.now().toISOString()) })
   return forgotten
+}
+
+function* forgetEndpoints(now: string): Work<void> {
+  for (const { id, project_id } of yield* all(endpointsKeptUntil, { now })) {
+    // Nobody makes messages for it any more.
+    yield* configChanged(project_id)
+    yield* removeEndpoint(id)
+  }
 }
