@@ -9,6 +9,7 @@ type HookContext = Parameters<typeof register>[0]
 interface Call {
   method?: string
   url: string
+  qs?: Record<string, unknown>
   body?: unknown
 }
 
@@ -23,14 +24,16 @@ interface Row {
 /** As much of Tocsin's endpoints as the trigger knows, behind n8n's HTTP helper. */
 export class FakeTocsin {
   endpoints: Row[] = []
-  /** `METHOD path` of every call, and its body where it has one. */
+  /** Deleted, but not for ever. */
+  kept: Row[] = []
+  /** `METHOD path?query` of every call, and its body where it has one. */
   calls: [string, unknown?][] = []
   /** Answers in place of what would have come. */
   instead: ((call: string) => { statusCode: number; body: unknown } | undefined) | undefined
 
-  respond({ method = 'GET', url, body }: Call): { statusCode: number; body: unknown } {
+  respond({ method = 'GET', url, qs, body }: Call): { statusCode: number; body: unknown } {
     const path = url.replace('https://tocsin.example.com/api/v1', '')
-    const call = `${method} ${path}`
+    const call = `${method} ${path}${qs ? `?${new URLSearchParams(qs as Record<string, string>)}` : ''}`
     this.calls.push(body === undefined ? [call] : [call, body])
     const other = this.instead?.(call)
     if (other) return other
@@ -43,6 +46,7 @@ export class FakeTocsin {
     if (rotate) return { statusCode: 200, body: { endpoint, secret: newSecret() } }
     if (method === 'DELETE') {
       this.endpoints = this.endpoints.filter((one) => one !== endpoint)
+      if (qs?.keepMinutes) this.kept.push(endpoint)
       return { statusCode: 204, body: '' }
     }
     if (method === 'PATCH') Object.assign(endpoint, body)
@@ -52,9 +56,12 @@ export class FakeTocsin {
   private create(body: Row) {
     const known = this.endpoints.find(({ url }) => url === body.url)
     if (known) return { statusCode: 200, body: { endpoint: known, secret: null } }
-    const endpoint = { ...body, id: randomUUID(), disabledReason: null }
+    const { secret = newSecret(), ...asked } = body
+    const kept = this.kept.find(({ url }) => url === body.url)
+    this.kept = this.kept.filter((one) => one !== kept)
+    const endpoint = { ...(asked as Row), id: kept?.id ?? randomUUID(), disabledReason: null }
     this.endpoints.push(endpoint)
-    return { statusCode: 201, body: { endpoint, secret: newSecret() } }
+    return { statusCode: 201, body: { endpoint, secret } }
   }
 }
 
@@ -84,6 +91,7 @@ export function fakeNode(tocsin: FakeTocsin, parameters: Record<string, unknown>
       getWorkflow: () => ({ id: 'w1', name: 'On call', active: true }),
       getNodeWebhookUrl: () => URL_OF_NODE,
       getActivationMode: () => node.mode,
+      getMode: () => (node.mode === 'manual' ? 'manual' : 'trigger'),
       getWorkflowStaticData: () => node.staticData,
       getCredentials: async () => ({ baseUrl: 'https://tocsin.example.com/', apiToken: 'key' }),
       getNodeParameter: (name: string, fallback: unknown) => {

@@ -12,7 +12,7 @@ import { project, severities } from '../shared/fields.ts'
 import { searchProjects, sourceOptions } from '../shared/list-search.ts'
 import { simplifyMessage } from '../shared/simplify.ts'
 import { isRegistered, type Registration, register, unregister } from './registration.ts'
-import { isRepeat, noteTaken } from './repeats.ts'
+import { admit } from './repeats.ts'
 import { verify } from './verify.ts'
 
 export class TocsinTrigger implements INodeType {
@@ -174,33 +174,40 @@ export class TocsinTrigger implements INodeType {
     const registration: Registration = this.getWorkflowStaticData('node')
     const { rawBody } = this.getRequestObject()
     const headers = this.getHeaderData()
-    const id = registration.secret && verify({ headers, rawBody }, registration.secret, Date.now())
-    if (!id) {
+    const response = this.getResponseObject()
+    const now = Date.now()
+    const signed = registration.secret && verify({ headers, rawBody }, registration.secret, now)
+    if (!signed) {
       if (!registration.secret)
         this.logger.warn('Tocsin Trigger: no secret is stored, so nothing can be verified')
       const message = 'The signature does not hold for this body, or the time is not within five minutes.'
-      this.getResponseObject().status(401).json({ ok: false, message })
+      response.status(401).json({ ok: false, message })
       return { noWebhookResponse: true }
     }
 
-    const taken = registration.taken ?? []
-    if (isRepeat(taken, id, headers['tocsin-replay'] === 'true')) {
-      return { webhookResponse: { ok: true, repeat: true } }
-    }
-
     // Of the bytes that were verified, whatever n8n made of them.
-    const message: IDataObject = { webhookId: id, ...JSON.parse(rawBody.toString('utf8')) }
+    const message: IDataObject = { webhookId: signed.id, ...JSON.parse(rawBody.toString('utf8')) }
     const wanted = this.getNodeParameter('events', []) as string[]
     if (!wanted.includes(String(message.type))) return { webhookResponse: { ok: true, ignored: true } }
 
+    const arrival = { ...signed, isReplay: headers['tocsin-replay'] === 'true' }
+    const start = admit(registration.endpointId ?? '', registration.taken ?? [], arrival, now)
+    if (start === 'repeat') return { webhookResponse: { ok: true, repeat: true } }
+    if (start === 'busy') {
+      const message = 'The same message is just starting the workflow. Send it again, in case that fails.'
+      response.status(409).json({ ok: false, message })
+      return { noWebhookResponse: true }
+    }
+    // Of a start that failed n8n tells only the sender.
+    response.once('finish', start.failed)
+
     const simplify = this.getNodeParameter('options.simplify', false) as boolean
-    const noted = noteTaken(taken, id)
     return {
       workflowData: [[{ json: simplify ? simplifyMessage(message) : message }]],
       // n8n reads the answer when the execution is stored, and right then saves what changed in the static data. What
       // was changed before is not seen as a change (the execution makes its own copy), and would note what may yet fail.
       get webhookResponse() {
-        registration.taken = noted
+        registration.taken = start.done()
         return { ok: true }
       },
     }

@@ -2,12 +2,23 @@ import type { IDataObject, IHookFunctions } from 'n8n-workflow'
 import { callIfThere, callTocsin, projectId } from '../shared/transport.ts'
 import { type Filters, readFilters } from './filters.ts'
 
-/** What n8n keeps for this node: in its database while the workflow is active, in memory while a test listens. */
+/**
+ * How long Tocsin goes on collecting for an address that was removed. n8n has one word for "deactivated" and for "about
+ * to be registered again with what was just saved", and a workflow that cannot be activated may need a person.
+ */
+const KEPT_MINUTES = 10
+
+/**
+ * What n8n keeps for this node: in its database, or in memory while a test listens. It outlasts a removal: messages
+ * that were under way meanwhile, and a save that overtakes another, find the same secret.
+ */
 export interface Registration {
   endpointId?: string
   projectId?: string
   secret?: string
-  /** Messages taken lately (repeats.ts). */
+  /** The address of the editor, which listens once. */
+  isTest?: boolean
+  /** Requests taken lately (repeats.ts). */
   taken?: string[]
 }
 
@@ -20,17 +31,13 @@ interface Endpoint extends Filters {
 
 /** Whether Tocsin's endpoint is there and is just what the node asks for. */
 export async function isRegistered(context: IHookFunctions): Promise<boolean> {
-  const registration = registrationOf(context)
-  const { endpointId, projectId, secret } = registration
+  const { endpointId, projectId, secret } = registrationOf(context)
   if (!endpointId || !projectId || !secret) return false
 
   const found = await callIfThere<{ endpoint: Endpoint }>(context, {
     path: endpointPath(projectId, endpointId),
   })
-  if (!found) {
-    forget(registration)
-    return false
-  }
+  if (!found) return false
   const { endpoint } = found
   if (projectId !== (await wantedProject(context)) || endpoint.url !== context.getNodeWebhookUrl('default')) {
     await unregister(context)
@@ -39,8 +46,12 @@ export async function isRegistered(context: IHookFunctions): Promise<boolean> {
   return isOn(endpoint, context.getActivationMode()) && sameFilters(endpoint, readFilters(context))
 }
 
-/** Creates the endpoint, or takes over the one that has our address: a crash may have kept n8n from noting it. */
+/**
+ * Creates the endpoint; one removed lately comes back with what waited. Takes over one that has our address: a crash
+ * may have kept n8n from noting it.
+ */
 export async function register(context: IHookFunctions): Promise<void> {
+  const registration = registrationOf(context)
   const project = await wantedProject(context)
   const wanted = {
     ...readFilters(context),
@@ -50,21 +61,27 @@ export async function register(context: IHookFunctions): Promise<void> {
   const made = await callTocsin<{ endpoint: Endpoint; secret: string | null }>(context, {
     method: 'POST',
     path: `/projects/${encodeURIComponent(project)}/endpoints`,
-    body: { ...wanted, url: context.getNodeWebhookUrl('default') },
+    body: {
+      ...wanted,
+      url: context.getNodeWebhookUrl('default'),
+      ...(registration.secret && { secret: registration.secret }),
+    },
   })
   const path = endpointPath(project, made.endpoint.id)
   const secret = made.secret ?? (await takeOver(context, path, wanted))
-  Object.assign(registrationOf(context), { endpointId: made.endpoint.id, projectId: project, secret })
+  const isTest = context.getMode() === 'manual'
+  Object.assign(registration, { endpointId: made.endpoint.id, projectId: project, secret, isTest })
 }
 
 /** Removes the endpoint; one that is gone already counts as removed. */
 export async function unregister(context: IHookFunctions): Promise<void> {
-  const registration = registrationOf(context)
-  const { endpointId, projectId } = registration
-  if (endpointId && projectId) {
-    await callIfThere(context, { method: 'DELETE', path: endpointPath(projectId, endpointId) })
-  }
-  forget(registration)
+  const { endpointId, projectId, isTest } = registrationOf(context)
+  if (!endpointId || !projectId) return
+  await callIfThere(context, {
+    method: 'DELETE',
+    path: endpointPath(projectId, endpointId),
+    ...(!isTest && { qs: { keepMinutes: KEPT_MINUTES } }),
+  })
 }
 
 /** What was asked for last time goes, filter by filter; whoever knew the old secret knows nothing now. */
@@ -108,11 +125,4 @@ function endpointPath(project: string, endpoint: string): string {
 /** What n8n keeps of this node; a change of it is stored when the hook is through. */
 function registrationOf(context: IHookFunctions): Registration {
   return context.getWorkflowStaticData('node')
-}
-
-/** Ids of messages taken stay: they are unique for ever. */
-function forget(registration: Registration): void {
-  delete registration.endpointId
-  delete registration.projectId
-  delete registration.secret
 }
