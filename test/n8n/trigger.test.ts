@@ -5,7 +5,7 @@ import { messageBody } from '../../ingest/message-schema.ts'
 import { deliver, fromSentry } from '../demo/senders.ts'
 import type { SendingSource } from '../support/tocsin-process.ts'
 import { until } from '../support/until.ts'
-import type { Json } from './n8n-process.ts'
+import type { Json, Workflow } from './n8n-process.ts'
 import { openWorld, triggerAlone, type World } from './world.ts'
 
 let world: World
@@ -42,6 +42,22 @@ async function withTrigger(
     await world.n8n.forget(id)
     await until('nothing is registered', async () => (await world.endpoints()).length === 0)
   }
+}
+
+/** As the editor does: the workflow stays active. */
+async function save(workflowId: string, edit: (workflow: Workflow) => void) {
+  const { name, nodes, connections, settings } = await world.n8n.api<Workflow>(
+    'GET',
+    `/workflows/${workflowId}`,
+  )
+  const edited = {
+    name,
+    nodes,
+    connections,
+    settings: { saveDataSuccessExecution: settings!.saveDataSuccessExecution },
+  }
+  edit(edited)
+  await world.n8n.api('PUT', `/workflows/${workflowId}`, edited)
 }
 
 const items = async (workflowId: string, count: number): Promise<Json[]> =>
@@ -267,12 +283,8 @@ describe('what the trigger asks for', () => {
 
   test('an edited event list registers again', async () => {
     await withTrigger({ events: ['incident.opened'] }, async (workflow) => {
-      const edited = triggerAlone(world.credential, { events: ['incident.resolved'] })
-      const { nodes } = await world.n8n.api('GET', `/workflows/${workflow}`)
-      edited.nodes[0]!.webhookId = nodes[0].webhookId
-      await world.n8n.api('PUT', `/workflows/${workflow}`, {
-        ...edited,
-        settings: { saveDataSuccessExecution: 'all' },
+      await save(workflow, ({ nodes }) => {
+        nodes[0]!.parameters.events = ['incident.resolved']
       })
       await until('the endpoint has the new list', async () => {
         const [endpoint] = await world.endpoints()
@@ -394,6 +406,52 @@ describe('over time', () => {
         'incident.resolved',
       ])
       expect(await counters(endpoint)).toMatchObject({ pending: 0, delivered: 3, failed: 0 })
+    })
+  })
+
+  test('renamed, then edited and saved while messages wait: each of them starts an execution, in order', async () => {
+    await withTrigger({}, async (workflow, endpoint) => {
+      await world.n8n.stop()
+      const incident = await openIncident()
+      await change(incident, 'acknowledge')
+      await change(incident, 'resolve')
+      const other = await openIncident()
+      // The third attempt is five minutes away.
+      await until('Tocsin has tried twice', async () => (await counters(endpoint)).attempts >= 4, {
+        withinMs: 60_000,
+      })
+      await world.n8n.start()
+      await save(workflow, (edited) => {
+        edited.name = 'Another name'
+      })
+      expect(await counters(endpoint)).toMatchObject({ pending: 4, delivered: 0 })
+      await save(workflow, ({ nodes }) => {
+        nodes[0]!.parameters.options = { drills: true }
+      })
+
+      const heard = await items(workflow, 4)
+      const told = (one: ApiIncident) =>
+        heard.filter(({ data }) => data.incident.id === one.id).map(({ type }) => type)
+      expect(told(incident)).toEqual(['incident.opened', 'incident.acknowledged', 'incident.resolved'])
+      expect(told(other)).toEqual(['incident.opened'])
+      expect(await world.endpoints()).toMatchObject([
+        { id: endpoint.id, drills: true, secret: endpoint.secret },
+      ])
+      await until('all count as delivered', async () => (await counters(endpoint)).delivered === 4)
+
+      // What the old secret signed and what comes from now on is heard alike.
+      await change(other, 'resolve')
+      expect((await items(workflow, 5)).at(-1)).toMatchObject({ type: 'incident.resolved' })
+    })
+  })
+
+  test('deactivated and activated again within minutes, it hears what happened in between', async () => {
+    await withTrigger({}, async (workflow, endpoint) => {
+      await world.deactivate(workflow)
+      const { id } = await openIncident()
+      expect(await world.endpoints()).toEqual([])
+      expect((await world.activate(workflow)).id).toBe(endpoint.id)
+      expect((await items(workflow, 1)).map(({ data }) => data.incident.id)).toEqual([id])
     })
   })
 })
