@@ -1,4 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import type { ApiIncident, ApiMessageType } from '@tocsin/core'
+import { messageSchema } from '../../ingest/message-schema.ts'
 import type { register } from '../../n8n-nodes/nodes/TocsinTrigger/registration.ts'
 
 export const PROJECT = '3f0c8d3e-9d6b-4c52-8a55-6f1f0a3c7e21'
@@ -26,6 +28,8 @@ export class FakeTocsin {
   endpoints: Row[] = []
   /** Deleted, but not for ever. */
   kept: Row[] = []
+  /** Newest first. */
+  incidents: ApiIncident[] = []
   /** `METHOD path?query` of every call, and its body where it has one. */
   calls: [string, unknown?][] = []
   /** Answers in place of what would have come. */
@@ -39,6 +43,14 @@ export class FakeTocsin {
     if (other) return other
 
     if (path === '/me') return { statusCode: 200, body: { key: { projectId: PROJECT, scopes: [] } } }
+    if (path.endsWith('/incidents')) {
+      const statuses = String(qs?.status).split(',')
+      const incidents = this.incidents.filter(({ status }) => statuses.includes(status)).slice(0, 1)
+      return { statusCode: 200, body: { incidents, nextCursor: null } }
+    }
+    const [, type] = /^\/schemas\/(.+)\.json$/.exec(path) ?? []
+    if (type) return { statusCode: 200, body: messageSchema(type as ApiMessageType) }
+    if (path.endsWith('/test')) return { statusCode: 200, body: { message: {} } }
     const [, id, rotate] = /\/endpoints\/([^/]+)(\/rotate)?$/.exec(path) ?? []
     if (id === undefined) return this.create(body as Row)
     const endpoint = this.endpoints.find((one) => one.id === decodeURIComponent(id))
@@ -78,6 +90,7 @@ export interface FakeNode {
   staticData: Record<string, unknown>
   parameters: Record<string, unknown>
   mode: string
+  warnings: string[]
 }
 
 /** What n8n gives to the hooks of a node. */
@@ -86,11 +99,13 @@ export function fakeNode(tocsin: FakeTocsin, parameters: Record<string, unknown>
     staticData: {},
     parameters: { events: ['incident.opened', 'incident.resolved'], options: {}, ...parameters },
     mode: 'activate',
+    warnings: [],
     context: {
       getNode: () => ({ name: 'Tocsin Trigger', type: 'tocsinTrigger', typeVersion: 1, parameters: {} }),
       getWorkflow: () => ({ id: 'w1', name: 'On call', active: true }),
       getNodeWebhookUrl: () => URL_OF_NODE,
       getActivationMode: () => node.mode,
+      logger: { warn: (text: string) => void node.warnings.push(text) },
       getMode: () => (node.mode === 'manual' ? 'manual' : 'trigger'),
       getWorkflowStaticData: () => node.staticData,
       getCredentials: async () => ({ baseUrl: 'https://tocsin.example.com/', apiToken: 'key' }),

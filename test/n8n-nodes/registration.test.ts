@@ -125,7 +125,7 @@ test('a save in n8n removes and registers: it is the same endpoint with the same
 
 test('the address at which the editor listens is removed for good', async () => {
   const tocsin = new FakeTocsin()
-  const node = fakeNode(tocsin)
+  const node = fakeNode(tocsin, { options: { wait: true } })
   node.mode = 'manual'
   await register(node.context)
   // The same, whatever n8n calls it.

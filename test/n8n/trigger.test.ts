@@ -323,7 +323,8 @@ describe('what the trigger asks for', () => {
   })
 
   test('the editor listens at an address of its own, registered and removed apart from the production one', async () => {
-    await withTrigger({ events: ['incident.opened'] }, async (workflow, production) => {
+    const wait = { events: ['incident.opened'], options: { wait: true } }
+    await withTrigger(wait, async (workflow, production) => {
       const listen = await world.n8n.rest('POST', `/workflows/${workflow}/run`, {
         triggerToStartFrom: { name: 'Tocsin Trigger' },
       })
@@ -341,6 +342,21 @@ describe('what the trigger asks for', () => {
       await until('only the production address is left', async () => (await world.endpoints()).length === 1)
       expect((await world.endpoints())[0]!.id).toBe(production.id)
     })
+  })
+
+  test('Execute Step gets a sample at once: the newest incident, signed and delivered by Tocsin', async () => {
+    const workflow = await world.n8n.createWorkflow(
+      triggerAlone(world.credential, { events: ['incident.opened', 'incident.resolved'] }),
+    )
+    const { id } = await openIncident({ severity: 'high' })
+    await world.n8n.rest('POST', `/workflows/${workflow}/run`, {
+      triggerToStartFrom: { name: 'Tocsin Trigger' },
+    })
+    const [{ webhookId, ...message }] = await items(workflow, 1)
+    expect(messageBody('incident.opened').parse(message)).toEqual(message)
+    expect(message.data).toMatchObject({ incident: { id, severity: 'high' } })
+    await until('nothing is registered', async () => (await world.endpoints()).length === 0)
+    await world.n8n.forget(workflow)
   })
 
   test('a key that may not create endpoints: the activation says which scope is missing', async () => {
@@ -442,6 +458,16 @@ describe('over time', () => {
       // What the old secret signed and what comes from now on is heard alike.
       await change(other, 'resolve')
       expect((await items(workflow, 5)).at(-1)).toMatchObject({ type: 'incident.resolved' })
+    })
+  })
+
+  test('an endpoint that someone deleted in Tocsin is there again once the workflow is activated again', async () => {
+    await withTrigger({}, async (workflow, endpoint) => {
+      await world.tocsin.api('DELETE', `${project()}/endpoints/${endpoint.id}`)
+      await world.n8n.api('POST', `/workflows/${workflow}/deactivate`)
+      expect((await world.activate(workflow)).url).toBe(endpoint.url)
+      await openIncident()
+      await items(workflow, 1)
     })
   })
 

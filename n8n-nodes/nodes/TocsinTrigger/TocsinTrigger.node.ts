@@ -13,6 +13,7 @@ import { searchProjects, sourceOptions } from '../shared/list-search.ts'
 import { simplifyMessage } from '../shared/simplify.ts'
 import { isRegistered, type Registration, register, unregister } from './registration.ts'
 import { admit } from './repeats.ts'
+import { type Message, sampleFor } from './sample.ts'
 import { verify } from './verify.ts'
 
 export class TocsinTrigger implements INodeType {
@@ -24,7 +25,7 @@ export class TocsinTrigger implements INodeType {
     version: 1,
     subtitle: '={{ $parameter["events"].join(", ") }}',
     description: 'Starts the workflow when an incident opens, is acknowledged or is resolved in Tocsin',
-    eventTriggerDescription: 'Waiting for Tocsin: open an incident, or send a test from its endpoint',
+    eventTriggerDescription: 'Waiting for Tocsin',
     activationMessage: 'Tocsin now sends its incidents to this workflow.',
     defaults: { name: 'Tocsin Trigger' },
     inputs: [],
@@ -37,7 +38,7 @@ export class TocsinTrigger implements INodeType {
       header: 'Hear of incidents from Tocsin',
       executionsHelp: {
         inactive:
-          'While you build, click Execute Step: n8n registers its test address in Tocsin and listens until one message has come. Activate the workflow to have every message start it.',
+          'While you build, click Execute Step: n8n registers its test address in Tocsin, and Tocsin answers with the newest incident. With the option Wait for a Message it listens until something happens. Activate the workflow to have every message start it.',
         active:
           'The workflow is active: every message of Tocsin starts it. To try a change, click Execute Step: the test address is another one and is registered apart.',
       },
@@ -143,6 +144,14 @@ export class TocsinTrigger implements INodeType {
             description:
               'Only incidents of these sources. Choose from the list, or specify IDs using an <a href="https://docs.n8n.io/code/expressions/">expression</a>.',
           },
+          {
+            displayName: 'Wait for a Message',
+            name: 'wait',
+            type: 'boolean',
+            default: true,
+            description:
+              'Whether Execute Step waits until something happens in Tocsin. Otherwise it gets the newest incident at once, as a sample.',
+          },
         ],
       },
     ],
@@ -186,7 +195,12 @@ export class TocsinTrigger implements INodeType {
     }
 
     // Of the bytes that were verified, whatever n8n made of them.
-    const message: IDataObject = { webhookId: signed.id, ...JSON.parse(rawBody.toString('utf8')) }
+    const sent = JSON.parse(rawBody.toString('utf8')) as Message
+    const { sample } = registration
+    const message: IDataObject = {
+      webhookId: signed.id,
+      ...(sample && sent.type === 'test' ? sampleFor(sent, sample) : sent),
+    }
     const wanted = this.getNodeParameter('events', []) as string[]
     if (!wanted.includes(String(message.type))) return { webhookResponse: { ok: true, ignored: true } }
 

@@ -1,6 +1,7 @@
 import type { IDataObject, IHookFunctions } from 'n8n-workflow'
 import { callIfThere, callTocsin, projectId } from '../shared/transport.ts'
 import { type Filters, readFilters } from './filters.ts'
+import { askForTest, findSample, type Message } from './sample.ts'
 
 /**
  * How long Tocsin goes on collecting for an address that was removed. n8n has one word for "deactivated" and for "about
@@ -18,6 +19,8 @@ export interface Registration {
   secret?: string
   /** The address of the editor, which listens once. */
   isTest?: boolean
+  /** What the editor gets at the test that is on its way. */
+  sample?: Message
   /** Requests taken lately (repeats.ts). */
   taken?: string[]
 }
@@ -58,9 +61,12 @@ export async function register(context: IHookFunctions): Promise<void> {
     enabled: true,
     description: `n8n: ${context.getWorkflow().name ?? 'a workflow'}`.slice(0, 500),
   }
+  const isTest = context.getMode() === 'manual'
+  const wantsSample = isTest && !context.getNodeParameter('options.wait', false)
+  const sample = wantsSample && (await findSample(context, projectPath(project), wanted.events))
   const made = await callTocsin<{ endpoint: Endpoint; secret: string | null }>(context, {
     method: 'POST',
-    path: `/projects/${encodeURIComponent(project)}/endpoints`,
+    path: `${projectPath(project)}/endpoints`,
     body: {
       ...wanted,
       url: context.getNodeWebhookUrl('default'),
@@ -69,8 +75,10 @@ export async function register(context: IHookFunctions): Promise<void> {
   })
   const path = endpointPath(project, made.endpoint.id)
   const secret = made.secret ?? (await takeOver(context, path, wanted))
-  const isTest = context.getMode() === 'manual'
   Object.assign(registration, { endpointId: made.endpoint.id, projectId: project, secret, isTest })
+  if (!wantsSample) return
+  if (sample) registration.sample = sample
+  void askForTest(context, path)
 }
 
 /** Removes the endpoint; one that is gone already counts as removed. */
@@ -118,8 +126,12 @@ function wantedProject(context: IHookFunctions): Promise<string> {
   return projectId(context, chosen)
 }
 
+function projectPath(project: string): string {
+  return `/projects/${encodeURIComponent(project)}`
+}
+
 function endpointPath(project: string, endpoint: string): string {
-  return `/projects/${encodeURIComponent(project)}/endpoints/${encodeURIComponent(endpoint)}`
+  return `${projectPath(project)}/endpoints/${encodeURIComponent(endpoint)}`
 }
 
 /** What n8n keeps of this node; a change of it is stored when the hook is through. */
