@@ -1,5 +1,5 @@
 import type { ApiIncident, ApiMessageType } from '@tocsin/core'
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { messageBody, messageExample } from '../../ingest/message-schema.ts'
 import { register } from '../../n8n-nodes/nodes/TocsinTrigger/registration.ts'
 import { type Message, sampleFor } from '../../n8n-nodes/nodes/TocsinTrigger/sample.ts'
@@ -13,17 +13,11 @@ const incidentOf = (type: ApiMessageType, title: string): ApiIncident => ({
 
 /** What the editor has after Execute Step. */
 async function listen(tocsin: FakeTocsin, parameters: Record<string, unknown> = {}, mode = 'manual') {
-  vi.useFakeTimers()
-  try {
-    const node = fakeNode(tocsin, parameters)
-    node.mode = mode
-    await register(node.context)
-    const soon = tocsin.calls.length
-    await vi.advanceTimersByTimeAsync(1000)
-    return { node, sample: node.staticData.sample as Message | undefined, later: tocsin.calls.slice(soon) }
-  } finally {
-    vi.useRealTimers()
-  }
+  const node = fakeNode(tocsin, parameters)
+  node.mode = mode
+  await register(node.context)
+  const asked = tocsin.calls.filter(([call]) => call.endsWith('/test'))
+  return { node, asked, sample: node.staticData.sample as Message | undefined }
 }
 
 test('the newest incident that such a message could be about, in the shape of the message', async () => {
@@ -39,10 +33,10 @@ test('without an incident it is the example of Tocsin; without events about inci
   expect((await listen(new FakeTocsin(), { events: ['test'] })).sample).toBeUndefined()
 })
 
-test('Tocsin is asked for a test once n8n has noted the registration, and the project of the test is the real one', async () => {
+test('Tocsin is asked for a test, and the project of the test is the real one', async () => {
   const tocsin = new FakeTocsin()
-  const { later, sample } = await listen(tocsin)
-  expect(later).toEqual([[`POST /projects/${PROJECT}/endpoints/${tocsin.endpoints[0]!.id}/test`, {}]])
+  const { asked, sample } = await listen(tocsin)
+  expect(asked).toEqual([[`POST /projects/${PROJECT}/endpoints/${tocsin.endpoints[0]!.id}/test`, {}]])
   const real = { id: PROJECT, name: 'Shop' }
   const test = exampleOf('test')
   expect(sampleFor({ ...test, data: { ...test.data, project: real } }, sample!).data.project).toEqual(real)
@@ -53,16 +47,16 @@ test('nothing of it where the editor is to wait, or the workflow is activated', 
     [{ options: { wait: true } }, 'manual'],
     [{}, 'activate'],
   ] as const) {
-    const { sample, later } = await listen(new FakeTocsin(), parameters, mode)
+    const { sample, asked } = await listen(new FakeTocsin(), parameters, mode)
     expect(sample).toBeUndefined()
-    expect(later).toEqual([])
+    expect(asked).toEqual([])
   }
 })
 
 test('where Tocsin sends no test the editor just waits', async () => {
   const tocsin = new FakeTocsin()
   tocsin.instead = (call) => (call.endsWith('/test') ? refusal(503, 'unavailable') : undefined)
-  const { node, later } = await listen(tocsin)
-  expect(later).toHaveLength(1)
+  const { node, asked } = await listen(tocsin)
+  expect(asked).toHaveLength(1)
   expect(node.warnings).toEqual([expect.stringMatching(/no sample.*About unavailable/)])
 })

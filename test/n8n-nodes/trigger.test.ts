@@ -4,7 +4,9 @@ import type { ApiMessageType } from '@tocsin/core'
 import { Webhook } from 'standardwebhooks'
 import { describe, expect, test } from 'vitest'
 import { messageBody, messageExample } from '../../ingest/message-schema.ts'
+import { register, unregister } from '../../n8n-nodes/nodes/TocsinTrigger/registration.ts'
 import { TocsinTrigger } from '../../n8n-nodes/nodes/TocsinTrigger/TocsinTrigger.node.ts'
+import { FakeTocsin, fakeNode, URL_OF_NODE } from './fake-tocsin.ts'
 
 const secret = `whsec_${randomBytes(32).toString('base64')}`
 
@@ -21,6 +23,7 @@ interface Delivery {
   withoutRawBody?: boolean
   /** Seconds from now. */
   at?: number
+  signedWith?: string
 }
 
 /** Delivers one message as Tocsin signs it. */
@@ -33,6 +36,7 @@ async function deliver({
   events = [type],
   withoutRawBody = false,
   at: later = 0,
+  signedWith = secret,
 }: Delivery = {}) {
   const text = JSON.stringify(messageExample(type))
   const at = new Date(START + later * 1000)
@@ -48,11 +52,12 @@ async function deliver({
   })
   const context = {
     getWorkflowStaticData: () => staticData,
+    getNodeWebhookUrl: () => URL_OF_NODE,
     getRequestObject: () => ({ rawBody: withoutRawBody ? undefined : Buffer.from(text) }),
     getHeaderData: () => ({
       'webhook-id': id,
       'webhook-timestamp': `${Math.floor(at.getTime() / 1000)}`,
-      'webhook-signature': new Webhook(secret).sign(id, at, text),
+      'webhook-signature': new Webhook(signedWith).sign(id, at, text),
       ...headers,
     }),
     getResponseObject: () => response,
@@ -164,4 +169,25 @@ test('a message is noted only when n8n asks for the answer: by then its executio
   const ignored = await deliver({ events: ['incident.resolved'], staticData: other })
   expect(ignored.answer()).toEqual({ ok: true, ignored: true })
   expect(other).not.toHaveProperty('taken')
+})
+
+test('the editor gets its sample for a test that comes before n8n noted with what it listens; after that nothing', async () => {
+  const node = fakeNode(new FakeTocsin())
+  node.mode = 'manual'
+  await register(node.context)
+  const early: Delivery = {
+    type: 'test',
+    events: ['incident.opened'],
+    staticData: {},
+    signedWith: String(node.staticData.secret),
+  }
+  const { items } = await deliver(early)
+  const { project } = messageExample('test').data as { project: unknown }
+  expect(items).toMatchObject([
+    { webhookId: 'm1', type: 'incident.opened', data: { incident: { reference: 'INC-042' }, project } },
+  ])
+  expect((await deliver({ type: 'test', staticData: {} })).refused.status).toBe(401)
+
+  await unregister(node.context)
+  expect((await deliver(early)).refused.status).toBe(401)
 })

@@ -11,7 +11,7 @@ import { tocsinApiTest } from '../shared/credential-test.ts'
 import { project, severities } from '../shared/fields.ts'
 import { searchProjects, sourceOptions } from '../shared/list-search.ts'
 import { simplifyMessage } from '../shared/simplify.ts'
-import { isRegistered, type Registration, register, unregister } from './registration.ts'
+import { isRegistered, register, registrationFor, unregister } from './registration.ts'
 import { admit } from './repeats.ts'
 import { type Message, sampleFor } from './sample.ts'
 import { verify } from './verify.ts'
@@ -180,7 +180,7 @@ export class TocsinTrigger implements INodeType {
   }
 
   async webhook(this: IWebhookFunctions): Promise<IWebhookResponseData> {
-    const registration: Registration = this.getWorkflowStaticData('node')
+    const registration = await registrationFor(this)
     const { rawBody } = this.getRequestObject()
     const headers = this.getHeaderData()
     const response = this.getResponseObject()

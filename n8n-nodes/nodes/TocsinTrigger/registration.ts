@@ -1,4 +1,4 @@
-import type { IDataObject, IHookFunctions } from 'n8n-workflow'
+import { type IDataObject, type IHookFunctions, type IWebhookFunctions, sleep } from 'n8n-workflow'
 import { callIfThere, callTocsin, projectId } from '../shared/transport.ts'
 import { type Filters, readFilters } from './filters.ts'
 import { askForTest, findSample, type Message } from './sample.ts'
@@ -32,6 +32,22 @@ interface Endpoint extends Filters {
   disabledReason: string | null
 }
 
+/** n8n notes what a hook registered for the editor within moments after the hook is through. */
+const NOTED_MS = 1000
+
+/** What the editor listens with, by its address. */
+const listening = new Map<string, Registration>()
+
+/** What messages are verified with. The test that a registration asked for may be here before n8n noted the registration. */
+export async function registrationFor(context: IWebhookFunctions): Promise<Registration> {
+  const noted: Registration = context.getWorkflowStaticData('node')
+  const early = noted.secret ? undefined : listening.get(context.getNodeWebhookUrl('default') ?? '')
+  if (!early) return noted
+  // To start now would have n8n clear away what it is still registering.
+  await sleep(NOTED_MS)
+  return early
+}
+
 /** Whether Tocsin's endpoint is there and is just what the node asks for. */
 export async function isRegistered(context: IHookFunctions): Promise<boolean> {
   const { endpointId, projectId, secret } = registrationOf(context)
@@ -55,6 +71,7 @@ export async function isRegistered(context: IHookFunctions): Promise<boolean> {
  */
 export async function register(context: IHookFunctions): Promise<void> {
   const registration = registrationOf(context)
+  const url = context.getNodeWebhookUrl('default') ?? ''
   const project = await wantedProject(context)
   const wanted = {
     ...readFilters(context),
@@ -69,7 +86,7 @@ export async function register(context: IHookFunctions): Promise<void> {
     path: `${projectPath(project)}/endpoints`,
     body: {
       ...wanted,
-      url: context.getNodeWebhookUrl('default'),
+      url,
       ...(registration.secret && { secret: registration.secret }),
     },
   })
@@ -78,12 +95,14 @@ export async function register(context: IHookFunctions): Promise<void> {
   Object.assign(registration, { endpointId: made.endpoint.id, projectId: project, secret, isTest })
   if (!wantsSample) return
   if (sample) registration.sample = sample
-  void askForTest(context, path)
+  listening.set(url, { ...registration })
+  await askForTest(context, path)
 }
 
 /** Removes the endpoint; one that is gone already counts as removed. */
 export async function unregister(context: IHookFunctions): Promise<void> {
   const { endpointId, projectId, isTest } = registrationOf(context)
+  if (isTest) listening.delete(context.getNodeWebhookUrl('default') ?? '')
   if (!endpointId || !projectId) return
   await callIfThere(context, {
     method: 'DELETE',

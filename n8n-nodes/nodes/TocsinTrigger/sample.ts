@@ -1,8 +1,5 @@
-import { type IDataObject, type IHookFunctions, sleep } from 'n8n-workflow'
+import type { IDataObject, IHookFunctions } from 'n8n-workflow'
 import { callTocsin } from '../shared/transport.ts'
-
-/** n8n notes what a hook did a moment after the hook is through; what comes sooner would find nothing. */
-const NOTED_MS = 1000
 
 const STATUSES: Record<string, string> = {
   'incident.acknowledged': 'acknowledged',
@@ -53,10 +50,9 @@ export function sampleFor(test: Message, sample: Message): Message {
   return { ...sample, data: { ...sample.data, project: test.data.project } }
 }
 
-/** Has Tocsin send a test to an endpoint; to be left to itself. Where it fails the editor waits for the next message. */
+/** Has Tocsin send a test to an endpoint. Where it does not, the editor waits for the next message. */
 export async function askForTest(context: IHookFunctions, endpointPath: string): Promise<void> {
   try {
-    await sleep(NOTED_MS)
     await callTocsin(context, { method: 'POST', path: `${endpointPath}/test`, body: {} })
   } catch (error) {
     context.logger.warn(`Tocsin Trigger: no sample, as Tocsin sent no test: ${(error as Error).message}`)
