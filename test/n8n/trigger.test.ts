@@ -197,6 +197,33 @@ describe('what may not start the workflow', () => {
     })
   })
 
+  test('the same message many times at once starts one execution; many at once are each remembered', async () => {
+    await withTrigger({}, async (workflow, endpoint) => {
+      const same = randomUUID()
+      const answers = await Promise.all(Array.from({ length: 10 }, () => post(endpoint, { id: same })))
+      expect(answers.filter(({ body }) => body === '{"ok":true}')).toHaveLength(1)
+      for (const { status, body } of answers) {
+        expect([200, 409]).toContain(status)
+        if (status === 200) expect(JSON.parse(body).ok).toBe(true)
+      }
+      const many = Array.from({ length: 10 }, () => randomUUID() as string)
+      await Promise.all(many.map((id) => post(endpoint, { id })))
+      const later = { at: Math.floor(Date.now() / 1000) + 1 }
+      for (const id of [same, ...many]) {
+        expect(await post(endpoint, { id, ...later })).toEqual({
+          status: 200,
+          body: '{"ok":true,"repeat":true}',
+        })
+      }
+      expect((await items(workflow, 11)).map(({ webhookId }) => webhookId).toSorted()).toEqual(
+        [same, ...many].toSorted(),
+      )
+      // A captured request, marked as a replay.
+      const marked = { id: same, ...later, headers: { 'tocsin-replay': 'true' } }
+      expect((await post(endpoint, marked)).body).toBe('{"ok":true,"repeat":true}')
+    })
+  })
+
   test('a replay that someone asked for in Tocsin starts it again', async () => {
     await withTrigger({}, async (workflow) => {
       await openIncident()
