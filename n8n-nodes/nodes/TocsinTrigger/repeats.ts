@@ -52,8 +52,8 @@ export function admit(
     memory.seen = [...new Set([...stored, ...memory.seen, request])].slice(-KEPT)
     return memory.seen
   }
-  const under = memory.starting.get(id)
-  if (under && under.until > nowMs) return 'busy'
+  for (const [one, { until }] of memory.starting) if (until <= nowMs) memory.starting.delete(one)
+  if (memory.starting.has(id)) return 'busy'
   const isSeen = [...stored, ...memory.seen].some((one) => (isReplay ? one === request : idOf(one) === id))
   if (isSeen) {
     note()
