@@ -84,7 +84,6 @@ describe.skipIf(program === undefined)('the editor', () => {
     expect(await page.getByText(title).count()).toBe(0)
     await page.locator('#app-modals').getByRole('button', { name: 'Execute step' }).first().click()
     await page.getByText(title).first().waitFor()
-    await picture('sample')
   })
 
   async function allIconsAreDrawn() {
