@@ -237,7 +237,8 @@ function useCases(core: Core, caller: Caller): Tocsin {
     getEndpoint: (project, endpoint) => endpoints.getEndpoint(core, caller, project, endpoint),
     updateEndpoint: (project, endpoint, patch) =>
       endpoints.updateEndpoint(core, caller, project, endpoint, patch),
-    deleteEndpoint: (project, endpoint) => endpoints.deleteEndpoint(core, caller, project, endpoint),
+    deleteEndpoint: (project, endpoint, query) =>
+      endpoints.deleteEndpoint(core, caller, project, endpoint, query),
     rotateEndpoint: (project, endpoint, input) =>
       endpoints.rotateEndpoint(core, caller, project, endpoint, input),
     testEndpoint: (project, endpoint) => endpoints.testEndpoint(core, caller, project, endpoint),

@@ -1,7 +1,10 @@
+import { endpointsKeptUntil, removeEndpoint } from './store/endpoint.ts'
 import { forgetRequests } from './store/hook-request.ts'
 import { idBefore } from './store/id-before.ts'
 import { forgetCounts } from './store/source-health.ts'
+import { all, type Work } from './store/statement.ts'
 import type { Core } from './use-cases/core.ts'
+import { configChanged } from './use-cases/projects.ts'
 
 const KEPT_MS = 30 * 24 * 3_600_000
 /** Rows per transaction: few enough that webhooks hardly wait for it. */
@@ -9,7 +12,7 @@ const BATCH = 200
 /** Transactions per run, so that a stop need not wait for a long one. */
 const MOST_BATCHES = 50
 
-/** Deletes some of what the request log and the counters keep no longer, in small transactions. Answers how many requests went. */
+/** Deletes some of what is kept no longer, in small transactions: requests, counters, deleted endpoints. Answers how many requests went. */
 export async function forgetOld(core: Pick<Core, 'database' | 'writer' | 'now'>): Promise<number> {
   const before = core.now().getTime() - KEPT_MS
   let forgotten = 0
@@ -24,6 +27,7 @@ export async function forgetOld(core: Pick<Core, 'database' | 'writer' | 'now'>)
     }
   }
   await core.writer.submit({ kind: 'work', run: () => forgetCounts(new Date(before).toISOString()) })
+  await core.writer.submit({ kind: 'work', run: () => forgetEndpoints(core.now().toISOString()) })
   return forgotten
 }
 
@@ -44,4 +48,12 @@ async function projectsWithOld({ database }: Pick<Core, 'database'>, before: num
     .filter(({ oldest }) => oldest !== null && oldest < idBefore(before))
     .sort((a, b) => (a.oldest! < b.oldest! ? -1 : 1))
     .map(({ id }) => id)
+}
+
+function* forgetEndpoints(now: string): Work<void> {
+  for (const { id, project_id } of yield* all(endpointsKeptUntil, { now })) {
+    // Nobody makes messages for it any more.
+    yield* configChanged(project_id)
+    yield* removeEndpoint(id)
+  }
 }

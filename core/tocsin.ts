@@ -172,7 +172,8 @@ export interface Tocsin {
     endpoint: string,
     patch: ApiEndpointPatch,
   ): Promise<{ endpoint: ApiEndpoint; secret?: string }>
-  deleteEndpoint(project: string, endpoint: string): Promise<void>
+  /** Kept for some minutes, it comes back with what waited where an endpoint with its URL is created. */
+  deleteEndpoint(project: string, endpoint: string, query?: { keepMinutes?: number }): Promise<void>
   rotateEndpoint(
     project: string,
     endpoint: string,

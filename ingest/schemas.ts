@@ -668,6 +668,17 @@ export const EndpointPatch = z.strictObject({
   preset: preset.optional(),
 }) satisfies z.ZodType<ApiEndpointPatch>
 
+export const EndpointDeletion = z.strictObject({
+  keepMinutes: z
+    .int()
+    .min(0)
+    .max(60)
+    .optional()
+    .describe(
+      'How long to go on collecting for it, 0 unless told. Created with the same URL by then, it is back with all that waited: for receivers that register anew at every change',
+    ),
+})
+
 export const EndpointRotateInput = z.strictObject({
   overlapMinutes: minutes.optional().describe('How long the old secret signs too; 1440 unless told'),
 })

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Browser, chromium, type Page, selectors } from 'playwright-core'
@@ -5,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { inRepository } from '../support/child.ts'
 import { findProgram } from '../support/find-program.ts'
 import type { Workflow } from './n8n-process.ts'
-import { openWorld, type World } from './world.ts'
+import { openWorld, triggerAlone, type World } from './world.ts'
 
 /** `TOCSIN_PICTURES=n8n-nodes/pictures npm run test:n8n` renews the pictures of the README. */
 const PICTURES = process.env.TOCSIN_PICTURES
@@ -72,6 +73,17 @@ describe.skipIf(program === undefined)('the editor', () => {
     await page.getByText('Incident Opened').first().waitFor()
     await page.getByText('INC-042').first().waitFor()
     await picture('trigger')
+  })
+
+  test('a fresh trigger shows the newest incident as soon as its step is executed', async () => {
+    const title = `Sample ${randomUUID()}`
+    await world.tocsin.api('POST', `/projects/${world.tocsin.projectId}/incidents`, { title })
+    const id = await world.n8n.createWorkflow(triggerAlone(world.credential))
+    await page.goto(`${world.n8n.address}/workflow/${id}`)
+    await page.locator('[data-node-name="Tocsin Trigger"]').first().dblclick()
+    expect(await page.getByText(title).count()).toBe(0)
+    await page.locator('#app-modals').getByRole('button', { name: 'Execute step' }).first().click()
+    await page.getByText(title).first().waitFor()
   })
 
   async function allIconsAreDrawn() {
