@@ -194,7 +194,9 @@ describe('incidents', () => {
     expect(
       (await run({ ...create, title: 'A label without a name', additionalFields: { labels } })).error,
     ).toMatchObject({ message: expect.stringContaining('labels'), description })
-    expect((await run({ ...create, title: '', additionalFields: {} })).error).toMatchObject({
+    expect(
+      (await run({ ...create, title: '={{ $json.nothing }}', additionalFields: {} })).error,
+    ).toMatchObject({
       message: expect.stringMatching(/title/i),
     })
   })
@@ -494,7 +496,11 @@ describe('as tools of an agent', () => {
   const fromAi = (name: string, type = 'string') => `={{ $fromAI('${name}', 'About ${name}', '${type}') }}`
 
   test('every operation is offered with its schema and runs with what the agent gives', async () => {
-    const generic = await world.tocsin.createSource({ adapter: 'generic', name: 'For agents' })
+    const generic = await world.tocsin.createSource({
+      adapter: 'generic',
+      name: 'For agents',
+      settings: { grouping: 'signal' },
+    })
     const { id, reference } = await openIncident({ title: 'An agent looks at this' })
     const incident = byId(fromAi('incident'))
     // Parameters of each tool, what the agent gives, and what comes back.
