@@ -63,41 +63,6 @@ async function save(workflowId: string, edit: (workflow: Workflow) => void) {
 const items = async (workflowId: string, count: number): Promise<Json[]> =>
   (await world.executions(workflowId, count)).flatMap(({ output }) => output['Tocsin Trigger'] ?? [])
 
-describe('the credential test', () => {
-  const check = async (data: { baseUrl: string; apiToken: string }) => {
-    const credential = await world.n8n.createCredential('tocsinApi', data)
-    return world.n8n.rest('POST', '/credentials/test', {
-      credentials: { ...credential, type: 'tocsinApi', data },
-    })
-  }
-
-  test('is glad of a good key', async () => {
-    const apiToken = await world.createKey(['incidents:read'])
-    expect(await check({ baseUrl: world.tocsin.address, apiToken })).toMatchObject({ status: 'OK' })
-  })
-
-  test('names a wrong key, a wrong address and a missing scope', async () => {
-    const { address } = world.tocsin
-    expect(await check({ baseUrl: address, apiToken: 'wrong' })).toMatchObject({
-      status: 'Error',
-      message: expect.stringMatching(/key that is unknown or has expired.* Put in one that is valid\.$/),
-    })
-    const apiToken = await world.createKey(['events:write'])
-    expect(await check({ baseUrl: address, apiToken })).toMatchObject({
-      status: 'Error',
-      message: expect.stringContaining('lacks the scope incidents:read'),
-    })
-    expect(await check({ baseUrl: 'http://127.0.0.1:9', apiToken })).toMatchObject({
-      status: 'Error',
-      message: expect.stringMatching(/^Nothing answers at http:\/\/127\.0\.0\.1:9 .*Check the Base URL/),
-    })
-    expect(await check({ baseUrl: world.n8n.address, apiToken })).toMatchObject({
-      status: 'Error',
-      message: expect.stringContaining('Something other than Tocsin answers'),
-    })
-  })
-})
-
 test('a signed Sentry request opens, a person acknowledges, Sentry resolves: one execution each, with the right item', async () => {
   await withTrigger({}, async (workflow, endpoint) => {
     expect(endpoint).toMatchObject({
