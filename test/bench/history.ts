@@ -57,7 +57,7 @@ const EARLIER: Record<(typeof REPEATED)[number], Record<string, string>> = {
   event: {
     id: 'older_id(id, k)',
     request_id: 'older_id(request_id, k)',
-    event_key: 'hex(randomblob(16))',
+    event_key: 'older_key(event_key, k)',
     event_time: 'older_time(event_time, k)',
     source_time: 'older_time(source_time, k)',
     received_at: 'older_time(received_at, k)',
@@ -96,6 +96,7 @@ function repeat(path: string, times: number): void {
     db.function('older_time', { deterministic: true }, (time, k) =>
       time === null ? null : new Date(Date.parse(String(time)) - Number(k) * STEP_MS).toISOString(),
     )
+    db.function('older_key', { deterministic: true }, (key, k) => olderKey(String(key), Number(k)))
     db.pragma('synchronous = OFF')
     db.pragma('journal_mode = DELETE')
     db.pragma('journal_mode = OFF')
@@ -130,4 +131,10 @@ function olderId(id: string, k: number): string {
   const ms = Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) - k * STEP_MS
   const hex = ms.toString(16).padStart(12, '0')
   return `${hex.slice(0, 8)}-${hex.slice(8)}${id.slice(13)}`
+}
+
+/** The time in front of the hash of an event key, moved; the hash need not be one. */
+function olderKey(key: string, k: number): string {
+  const ms = Number.parseInt(key.slice(0, 9), 36) - k * STEP_MS
+  return ms.toString(36).padStart(9, '0') + key.slice(9)
 }
