@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { type OpenedTocsin, openTocsin, SCOPES, type Tocsin } from '@tocsin/core'
 import { createApp, createServer } from '../../ingest/app.ts'
+import { seeded } from '../support/random.ts'
 import { mutate } from './mutate.ts'
-import { seeded } from './random.ts'
 import { type Outgoing, sendAs } from './send-as.ts'
 
 export interface FuzzOptions {

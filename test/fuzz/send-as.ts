@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto'
-import type { Random } from './random.ts'
+import type { Random } from '../support/random.ts'
 
 /** One request of a tool. */
 export interface Outgoing {

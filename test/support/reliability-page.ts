@@ -38,12 +38,15 @@ export function writeReliability(block: string, rows: readonly ReliabilityRow[])
 /** The page as its rows say it should be. Throws where it lacks the marks of a block. */
 export function renderReliability(): string {
   const blocks = readdirSync(inRepository(FOLDER)).map((name) => name.replace('.json', ''))
-  return blocks.reduce((page, block) => {
-    const begin = `<!-- rows of ${block} -->`
-    const [from, to] = [page.indexOf(begin), page.indexOf('<!-- end -->', page.indexOf(begin))]
-    if (from === -1 || to === -1) throw new Error(`${PAGE} lacks the marks ${begin} and <!-- end -->.`)
-    return `${page.slice(0, from + begin.length)}\n\n${table(readRows(block))}\n\n${page.slice(to)}`
-  }, readFileSync(inRepository(PAGE), 'utf8'))
+  return blocks.reduce(
+    (page, block) => {
+      const begin = `<!-- rows of ${block} -->`
+      const [from, to] = [page.indexOf(begin), page.indexOf('<!-- end -->', page.indexOf(begin))]
+      if (from === -1 || to === -1) throw new Error(`${PAGE} lacks the marks ${begin} and <!-- end -->.`)
+      return `${page.slice(0, from + begin.length)}\n\n${table(readRows(block))}\n\n${page.slice(to)}`
+    },
+    readFileSync(inRepository(PAGE), 'utf8'),
+  )
 }
 
 function readRows(block: string): ReliabilityRow[] {
