@@ -6,8 +6,8 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { openTocsin, SCOPES, type Tocsin } from '@tocsin/core'
 import { createApp, createServer } from '../../ingest/app.ts'
+import { seeded } from '../support/random.ts'
 import { mutate } from './mutate.ts'
-import { seeded } from './random.ts'
 import { bodiesOf, type Outgoing, sendAs } from './send-as.ts'
 
 export interface FuzzOptions {
