@@ -119,7 +119,7 @@ export interface AlertEvent {
   sourceTime: string | null
   /** A time in a header orders events, but is no part of an event's identity (D2). */
   timeFrom: 'body' | 'header' | null
-  /** What tells the event from others of its `eventId` where the body has no time (D2); absent: a count of ours. */
+  /** Stands for the time in the event's identity where the body has none (D2); absent: our count of stretches does. */
   moment?: string
   /** Start of the occurrence where it differs from the ordering time (Sentry's `event.datetime`). */
   firedAt?: string | null

@@ -169,8 +169,8 @@ function toEvent(event: CloudEvent, settings: SourceSettings): AlertEvent {
     eventTime,
     sourceTime: event.time,
     timeFrom: eventTime === null ? null : 'body',
-    // Source and id are of one event only, so without a time they alone tell it.
-    ...(eventTime === null && { moment: event.id }),
+    // Source and id are of one event only, so they tell it without a time, too.
+    ...(eventTime === null && { moment: 'once' }),
     eventId: `${event.source} ${event.id}`,
     externalId: wholeId(event.id),
     title:

@@ -12,7 +12,7 @@ import { readStatus } from './status-words.ts'
 
 const SIGNATURE_HEADER = 'x-uptimera-signature'
 
-const TOLD_ONCE = /^incident\.(opened|acknowledged|resolved)$/i
+const TOLD_ONCE = /^(incident\.)?(opened|acknowledged|resolved)$/i
 
 /**
  * Uptimera, after its public page alone, which names no field: so the usual names are looked for at the usual places.
