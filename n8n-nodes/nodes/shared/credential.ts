@@ -19,7 +19,7 @@ export function readCredential(data: { baseUrl?: unknown; apiToken?: unknown }):
     }
   }
   if (!URL.canParse(base)) {
-    return { fault: `The Base URL is no address. Check host and port; it looks ${EXAMPLE}.` }
+    return { fault: `The Base URL is no address. Check host and port; it has to be one ${EXAMPLE}.` }
   }
   const { origin, pathname, username, password, search, hash } = new URL(base)
   if (username !== '' || password !== '' || search !== '' || hash !== '') {
