@@ -1,4 +1,3 @@
-import { isUtf8 } from 'node:buffer'
 import { z } from 'zod'
 import { TocsinError } from '../errors.ts'
 import type { AlertEvent, HookRequest, SourceSettings } from '../types.ts'
@@ -131,7 +130,7 @@ function dataIn({ data, data_base64: encoded, datacontenttype }: CloudEvent): un
   if (data !== undefined || typeof encoded !== 'string' || !BASE64.test(encoded)) return data
   const type = cleanText(datacontenttype, LIMITS.word) ?? 'application/json'
   const bytes = Buffer.from(encoded, 'base64')
-  if (/^text\//i.test(type)) return isUtf8(bytes) ? bytes.toString('utf8') : undefined
+  if (/^text\//i.test(type)) return bytes.toString('utf8')
   if (!/^[^;]*[/+]json *(;|$)/i.test(type)) return undefined
   try {
     return readJsonBody(bytes)
