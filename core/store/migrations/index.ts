@@ -7,6 +7,7 @@ import { mcp } from './0005-mcp.ts'
 import { sources } from './0006-sources.ts'
 import { lanes } from './0007-lanes.ts'
 import { localIndexes } from './0009-local-indexes.ts'
+import { sharedText } from './0010-shared-text.ts'
 
 /** Every migration in order; a released one never changes. */
 export const migrations: Record<string, Migration> = {
@@ -18,4 +19,5 @@ export const migrations: Record<string, Migration> = {
   '0006-sources': sources,
   '0007-lanes': lanes,
   '0009-local-indexes': localIndexes,
+  '0010-shared-text': sharedText,
 }
