@@ -4,6 +4,7 @@ import { eventKey } from './matcher/event-key.ts'
 import { Picture } from './matcher/picture.ts'
 import type { MatchContext } from './matcher/state.ts'
 import { Outbox } from './outbox.ts'
+import { withoutSharedText } from './store/hook-request.ts'
 import type { OutboxEndpoint } from './store/outbox.ts'
 import { loadProjects, loadRequests, savePicture } from './store/picture.ts'
 import type { HookRequestTable } from './store/schema.ts'
@@ -129,13 +130,16 @@ export function* receiveTogether(
     return { value: { decision, incident: decision.incident && answerOf(decision.incident) } }
   })
 
-  const eventIds = Map.groupBy(picture.events, (event) => event.requestId)
+  const eventsOf = Map.groupBy(picture.events, (event) => event.requestId)
   const withEvents = <T extends Partial<Insertable<HookRequestTable>>>(request: T) => ({
     ...request,
-    event_ids: JSON.stringify(eventIds.get(request.id!)?.map((event) => event.id) ?? []),
+    event_ids: JSON.stringify(eventsOf.get(request.id!)?.map((event) => event.id) ?? []),
   })
   yield* savePicture(picture)
-  yield* insertRows('hook_request', rows.map(withEvents))
+  yield* insertRows(
+    'hook_request',
+    rows.map((row) => withoutSharedText(withEvents(row), eventsOf.get(row.id) ?? [])),
+  )
   yield* updateRows('hook_request', replayed.map(withEvents), ['project_id', 'id'])
   yield* countRequests(rows, tallies)
   if ((yield* outbox.save(context)) > 0) onMessages()

@@ -3,16 +3,20 @@ import { type Insertable, sql } from 'kysely'
 import type { DecidedEvent } from '../matcher/state.ts'
 import type { Evidence, Labels, Monitor } from '../types.ts'
 import type { EventTable } from './schema.ts'
+import { sharedText } from './shared-text.ts'
 import { all, isAnyOf, run, statement, type Work } from './statement.ts'
 
 /** What an event holds besides its columns; only members that are there. */
 export interface EventData {
   signalKey?: string
   episode?: string
+  /** Absent also where it is what the episode is called. */
   episodeStart?: string
   firedAt?: string
   moment?: string
+  /** Its sender's group, without the source. */
   group?: string
+  /** Absent: that of all; `signal`: that of the signal alone. */
   groupKey?: string
   eventId?: string
   bodyHash?: string
@@ -22,6 +26,8 @@ export interface EventData {
   customerImpact?: true
   labels?: Labels
   metadata?: Record<string, unknown>
+  /** Hash of the shared text that holds them, where they are long. */
+  metadataHash?: string
   evidence?: Evidence
   drill?: true
   reopen?: true
@@ -148,11 +154,13 @@ function dataOf(event: DecidedEvent): EventData {
   const data: EventData = {}
   if (event.signalKey !== null) data.signalKey = event.signalKey
   if (event.episode !== null) data.episode = event.episode
-  if (event.episodeStart !== null) data.episodeStart = event.episodeStart
+  if (event.episodeStart !== null && event.episodeStart !== event.episode)
+    data.episodeStart = event.episodeStart
   if (event.firedAt !== event.at) data.firedAt = event.firedAt
   if (event.moment !== null && event.moment !== event.sourceTime) data.moment = event.moment
-  if (event.senderGroup !== null) data.group = event.senderGroup
-  if (event.groupKey !== '*') data.groupKey = event.groupKey
+  if (event.senderGroup !== null) data.group = event.senderGroup.slice(event.senderGroup.indexOf('/') + 1)
+  const ownKey = `signal:${event.sourceId}:${event.signalKey}`
+  if (event.groupKey !== '*') data.groupKey = event.groupKey === ownKey ? 'signal' : event.groupKey
   if (event.eventId !== null && event.eventId !== event.externalId) data.eventId = event.eventId
   if (event.eventKey === null) data.bodyHash = event.bodyHash
   const flags = flagsOf(event)
@@ -162,7 +170,9 @@ function dataOf(event: DecidedEvent): EventData {
   if (event.services.length > 0) data.services = event.services
   if (event.customerImpact) data.customerImpact = true
   if (Object.keys(event.labels).length > 0) data.labels = event.labels
-  if (Object.keys(event.metadata).length > 0) data.metadata = event.metadata
+  const shared = sharedText(event.projectId, event.metadata)
+  if (shared) data.metadataHash = shared.hash
+  else if (Object.keys(event.metadata).length > 0) data.metadata = event.metadata
   if (event.evidence !== null) data.evidence = event.evidence
   if (event.drill) data.drill = true
   if (event.reopen) data.reopen = true

@@ -1,7 +1,8 @@
-import { type Insertable, sql } from 'kysely'
+import { type Insertable, type Selectable, sql } from 'kysely'
 import type { HookRequest } from '../types.ts'
 import { idBefore } from './id-before.ts'
 import type { HookRequestTable } from './schema.ts'
+import { cutOut, putBack, sharedText } from './shared-text.ts'
 import { all, run, statement, type Work } from './statement.ts'
 
 /** Rejections of strangers kept per source, so that its owner sees why nothing arrives. */
@@ -79,7 +80,39 @@ export function hookRequestRow(request: HookRequest, logged: LoggedRequest): Ins
         : logged.keep === 'start'
           ? request.rawBody.subarray(0, REFUSED_BYTES)
           : request.rawBody,
+    body_text: null,
+    body_text_at: null,
   }
+}
+
+/** The row with what its events say at length cut out of its body. */
+export function withoutSharedText(
+  row: Insertable<HookRequestTable>,
+  events: readonly { projectId: string; metadata: Record<string, unknown> }[],
+): Insertable<HookRequestTable> {
+  const { body } = row
+  if (!body) return row
+  for (const { projectId, metadata } of events) {
+    const shared = sharedText(projectId, metadata)
+    const cut = shared && cutOut(body, shared.text)
+    if (cut) return { ...row, body: cut.rest, body_text: shared.hash, body_text_at: cut.at }
+  }
+  return row
+}
+
+/** The body of a row as it came; null where it is no longer kept. */
+export function bodyOf({
+  body,
+  body_text: textHash,
+  body_text_at: at,
+  text,
+}: Pick<Selectable<HookRequestTable>, 'body' | 'body_text' | 'body_text_at'> & {
+  text: string | null
+}): Buffer | null {
+  if (body === null) return null
+  if (textHash === null || at === null) return Buffer.from(body)
+  if (text === null) throw new Error(`The text ${textHash} of a body is gone.`)
+  return putBack(Buffer.from(body), text, at)
 }
 
 const oldUnauthorized = statement<{ sourceId: string }, unknown>((db, p) =>
@@ -165,25 +198,35 @@ export interface ReplayableRequest {
   status: number
   drill: number
   body: Buffer | null
+  body_text: string | null
+  body_text_at: number | null
+  /** The shared text cut out of the body. */
+  text: string | null
 }
 
 const replayable = statement<{ projectId: string; id: string }, ReplayableRequest>((db, p) =>
   db
-    .selectFrom('hook_request')
+    .selectFrom('hook_request as r')
+    .leftJoin('shared_text as t', (join) =>
+      join.onRef('t.project_id', '=', 'r.project_id').onRef('t.hash', '=', 'r.body_text'),
+    )
     .select([
-      'id',
-      'source_id',
-      'received_at',
-      'method',
-      'path',
-      'headers',
-      'outcome',
-      'status',
-      'drill',
-      'body',
+      'r.id',
+      'r.source_id',
+      'r.received_at',
+      'r.method',
+      'r.path',
+      'r.headers',
+      'r.outcome',
+      'r.status',
+      'r.drill',
+      'r.body',
+      'r.body_text',
+      'r.body_text_at',
+      't.text',
     ])
-    .where('project_id', '=', p('projectId'))
-    .where('id', '=', p('id')),
+    .where('r.project_id', '=', p('projectId'))
+    .where('r.id', '=', p('id')),
 )
 
 export function* requestToReplay(projectId: string, id: string): Work<ReplayableRequest | undefined> {

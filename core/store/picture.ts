@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { type Selectable, sql } from 'kysely'
+import { type Insertable, type Selectable, sql } from 'kysely'
 import type { SlotKind } from '../matcher/limit.ts'
 import type { Picture } from '../matcher/picture.ts'
 import type { MatchEvent } from '../matcher/state.ts'
@@ -29,7 +29,8 @@ import {
   occurrenceRow,
   occurrencesAround,
 } from './occurrence.ts'
-import type { ProjectTable } from './schema.ts'
+import type { ProjectTable, SharedTextTable } from './schema.ts'
+import { sharedText } from './shared-text.ts'
 import { signalRow, signalsByIds, signalUpdate } from './signal.ts'
 import { all, insertRows, isAnyOf, statement, together, updateRows, type Work } from './statement.ts'
 
@@ -249,6 +250,9 @@ export function* savePicture(picture: Picture): Work<void> {
     insertRows('occurrence', [...picture.newOccurrences].map(occurrenceRow)),
     updateRows('occurrence', closed.map(occurrenceClosing)),
     updateRows('occurrence', rewritten.map(occurrenceRow)),
+    insertRows('shared_text', sharedTexts([...picture.events, ...picture.amended]), {
+      onConflict: { do: 'ignore', columns: ['project_id', 'hash'] },
+    }),
     insertRows('event', picture.events.map(eventRow)),
     insertRows(
       'timeline_entry',
@@ -294,6 +298,11 @@ export function* savePicture(picture: Picture): Work<void> {
     ...picture.amended.map(amendEvent),
     ...picture.usedOrphans.map(markOrphanRecovered),
   )
+}
+
+function sharedTexts(events: readonly MatchEvent[]): Insertable<SharedTextTable>[] {
+  const texts = events.flatMap(({ projectId, metadata }) => sharedText(projectId, metadata) ?? [])
+  return uniqueBy(texts, (text) => `${text.project_id} ${text.hash}`)
 }
 
 function* allOrNone<T>(keys: string[], load: (keys: string[]) => Work<T[]>): Work<T[]> {

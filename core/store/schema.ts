@@ -12,6 +12,7 @@ export interface Schema {
   source_word: SourceWordTable
   api_key: ApiKeyTable
   hook_request: HookRequestTable
+  shared_text: SharedTextTable
   event: EventTable
   signal: SignalTable
   occurrence: OccurrenceTable
@@ -135,6 +136,16 @@ export interface HookRequestTable {
   event_ids: string
   body_size: number
   body: Buffer | null
+  /** Hash of the shared text that was cut out of the body, and at which byte; null where it is as it came. */
+  body_text: string | null
+  body_text_at: number | null
+}
+
+/** Text of events that many of them share. */
+export interface SharedTextTable {
+  project_id: string
+  hash: string
+  text: string
 }
 
 export interface EventTable {

@@ -127,6 +127,7 @@ const TABLES_OF_PROJECT = [
   'api_key',
   'hook_request',
   'event',
+  'shared_text',
   'signal',
   'occurrence',
   'incident',

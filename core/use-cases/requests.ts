@@ -3,7 +3,7 @@ import { sql } from 'kysely'
 import type { ApiOutcome, ApiReceived, ApiRequest, ApiRequestDetail, ApiRequestQuery } from '../api-types.ts'
 import { type ReceiveCommand, type ReceiveResult, receiveTogether } from '../commands.ts'
 import { TocsinError } from '../errors.ts'
-import { requestToReplay } from '../store/hook-request.ts'
+import { bodyOf, requestToReplay } from '../store/hook-request.ts'
 import type { EventTable, HookRequestTable } from '../store/schema.ts'
 import { isAnyOf, statement } from '../store/statement.ts'
 import type { Caller } from '../tocsin.ts'
@@ -14,14 +14,14 @@ import { projectRow } from './projects.ts'
 
 type ListedRow = Omit<
   Selectable<HookRequestTable>,
-  'body' | 'slot_at' | 'slot_kind' | 'drill' | 'event_ids'
+  'body' | 'body_text' | 'body_text_at' | 'slot_at' | 'slot_kind' | 'drill' | 'event_ids'
 > & {
   body_kept: number | null
 }
 
 const LISTED = [
   'id',
-  'project_id',
+  'hook_request.project_id',
   'source_id',
   'received_at',
   'method',
@@ -81,14 +81,27 @@ export async function getRequest(
   allow(caller, 'sources:read', projectId)
   const row = await core.database.read
     .selectFrom('hook_request')
-    .select([...LISTED, 'body', 'event_ids', sql<number | null>`length(body)`.as('body_kept')])
-    .where('project_id', '=', projectId)
+    .leftJoin('shared_text', (join) =>
+      join
+        .onRef('shared_text.project_id', '=', 'hook_request.project_id')
+        .onRef('shared_text.hash', '=', 'body_text'),
+    )
+    .select([
+      ...LISTED,
+      'body',
+      'body_text',
+      'body_text_at',
+      'shared_text.text',
+      'event_ids',
+      sql<number | null>`length(body)`.as('body_kept'),
+    ])
+    .where('hook_request.project_id', '=', projectId)
     .where('id', '=', id)
     .executeTakeFirst()
   if (!row) noRequest()
   const ids = JSON.parse(row.event_ids) as string[]
   const events = await core.database.query(eventsByIds, { ids })
-  const body = row.body && Buffer.from(row.body)
+  const body = bodyOf(row)
   const text = body && readUtf8(body)
   return {
     request: {
@@ -112,7 +125,8 @@ export async function replayRequest(
   allow(caller, 'sources:write', projectId)
   const row = await core.database.transaction(() => requestToReplay(projectId, id), { rollback: true })
   if (!row) noRequest()
-  if (row.body === null || row.source_id === null || row.outcome === 'rejected') {
+  const body = bodyOf(row)
+  if (body === null || row.source_id === null || row.outcome === 'rejected') {
     throw new TocsinError(
       'conflict',
       'The request was refused or its body is no longer kept; it cannot be replayed.',
@@ -129,7 +143,7 @@ export async function replayRequest(
         [value],
       ]),
     ),
-    rawBody: Buffer.from(row.body),
+    rawBody: body,
     receivedAt: row.received_at,
     ip: null,
   }

@@ -8,6 +8,7 @@ import { sources } from './0006-sources.ts'
 import { lanes } from './0007-lanes.ts'
 import { keptEndpoints } from './0008-kept-endpoints.ts'
 import { localIndexes } from './0009-local-indexes.ts'
+import { sharedText } from './0010-shared-text.ts'
 
 /** Every migration in order; a released one never changes. */
 export const migrations: Record<string, Migration> = {
@@ -20,4 +21,5 @@ export const migrations: Record<string, Migration> = {
   '0007-lanes': lanes,
   '0008-kept-endpoints': keptEndpoints,
   '0009-local-indexes': localIndexes,
+  '0010-shared-text': sharedText,
 }

@@ -1,0 +1,52 @@
+import { hash } from 'node:crypto'
+import type { Insertable } from 'kysely'
+import type { SharedTextTable } from './schema.ts'
+
+/**
+ * A signal that fires again mostly says the same once more, and its body says it, too. Such text is kept once per
+ * project, under its hash, as long as the project; a body that holds it is kept without.
+ */
+
+/** Text below this many characters is not worth a row of its own. */
+const LEAST = 256
+
+/** Metadata of an event as text to share; null where it is too short for that. */
+export function sharedText(
+  projectId: string,
+  metadata: Record<string, unknown>,
+): Insertable<SharedTextTable> | null {
+  const known = texts.get(metadata)
+  if (known !== undefined) return known
+  const text = JSON.stringify(metadata)
+  const shared =
+    text.length < LEAST
+      ? null
+      : { project_id: projectId, hash: hash('sha256', text, 'base64url').slice(0, 32), text }
+  texts.set(metadata, shared)
+  return shared
+}
+
+const texts = new WeakMap<object, Insertable<SharedTextTable> | null>()
+
+/** A body without the longest thing a shared text says, and where that stood; null where it does not hold it. */
+export function cutOut(body: Buffer, text: string): { rest: Buffer; at: number } | null {
+  const longest = longestOf(text)
+  const at = longest.length === 0 ? -1 : body.indexOf(longest)
+  return at < 0
+    ? null
+    : { rest: Buffer.concat([body.subarray(0, at), body.subarray(at + longest.length)]), at }
+}
+
+/** The body that it was cut out of. */
+export function putBack(rest: Buffer, text: string, at: number): Buffer {
+  return Buffer.concat([rest.subarray(0, at), longestOf(text), rest.subarray(at)])
+}
+
+/** The longest string of a JSON text, as it stands there, without its quotes. */
+function longestOf(text: string): Buffer {
+  let longest = ''
+  for (const [string] of text.matchAll(STRING)) if (string.length > longest.length) longest = string
+  return Buffer.from(longest.slice(1, -1))
+}
+
+const STRING = /"[^"\\]*(?:\\.[^"\\]*)*"/g
