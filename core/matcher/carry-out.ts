@@ -39,10 +39,12 @@ export interface RequestFold {
   /** Incidents that may have ended; by force where a recovery resolves the incident whole. */
   closing: Map<string, { force: boolean; event: DecidedEvent | null; graceMs: number }>
   joined: Map<string, DecidedEvent[]>
+  /** Events of earlier requests that the incidents are told of now: recoveries that waited for their fire (R5). */
+  waited: Map<string, string[]>
 }
 
 export function beginRequest(requestId: string, actor: Actor, context: MatchContext): RequestFold {
-  return { requestId, actor, context, closing: new Map(), joined: new Map() }
+  return { requestId, actor, context, closing: new Map(), joined: new Map(), waited: new Map() }
 }
 
 /** Carries out one decision and records the event. A duplicate is only counted (D6). */
@@ -109,7 +111,7 @@ export function endRequest(picture: Picture, fold: RequestFold): void {
       actor: fold.actor,
       text: contextText(events),
       requestId: fold.requestId,
-      eventIds: events.map((event) => event.id),
+      eventIds: [...events.map((event) => event.id), ...(fold.waited.get(incidentId) ?? [])],
     })
   }
 
@@ -260,6 +262,7 @@ function insertClosed(
     Object.assign(action.orphan, closed)
     picture.touchOccurrence(action.orphan)
     picture.usedOrphans.push({ eventId: action.orphan.id, incidentId: incident.id })
+    fold.waited.set(incident.id, [...(fold.waited.get(incident.id) ?? []), action.orphan.id])
     incident.eventCount += 1
   } else {
     picture.insertOccurrence({

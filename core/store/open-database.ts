@@ -72,6 +72,8 @@ export function sqlitePath(url: string): string | undefined {
 
 /** How long a synchronous wait for another process's lock may stop the event loop. */
 const BUSY_MS = 500
+/** How long once such a wait was in vain, until the lock is free again: the wait stops everything else as well. */
+const STILL_BUSY_MS = 20
 const STARTUP_WAIT_MS = 30_000
 
 async function openSqlite<S>(path: string): Promise<Database<S>> {
@@ -92,8 +94,21 @@ async function openSqlite<S>(path: string): Promise<Database<S>> {
   const commit = writer.prepare('commit')
   const rollBack = writer.prepare('rollback')
 
+  let isHeld = false
+  function take(): void {
+    try {
+      begin.run()
+      if (isHeld) writer.pragma(`busy_timeout = ${BUSY_MS}`)
+      isHeld = false
+    } catch (error) {
+      if (!isHeld) writer.pragma(`busy_timeout = ${STILL_BUSY_MS}`)
+      isHeld = true
+      throw error
+    }
+  }
+
   async function transaction<T>(work: () => Work<T>, options: { rollback?: boolean } = {}): Promise<T> {
-    begin.run()
+    take()
     try {
       const value = runWork(work(), execute)
       if (options.rollback) rollBack.run()

@@ -27,6 +27,8 @@ export async function audit(
   projectId: string,
   ledger: Ledger,
   listening: readonly Listening[] = [],
+  /** Off where the clock has moved: what comes without a time of its own is put in order by when it came. */
+  countsFiring = true,
 ): Promise<Audit> {
   const db = await openRows(databaseUrl)
   try {
@@ -87,7 +89,7 @@ export async function audit(
       `select count(*) as fires from occurrence
        where project_id = '${projectId}' and fired_at is not null and recovered_at is null`,
     )
-    if (Number(sum!.fires) !== ledger.firing()) {
+    if (countsFiring && Number(sum!.fires) !== ledger.firing()) {
       wrong.push(`${sum!.fires} alerts fire, but ${ledger.firing()} should`)
     }
 

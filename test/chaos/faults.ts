@@ -1,5 +1,20 @@
+import { clockJumps } from './clock-jumps.ts'
+import { DISK_FAULTS } from './disk.ts'
 import type { Fault } from './fault.ts'
 import { gracefulStop } from './graceful-stop.ts'
 import { killNine } from './kill-nine.ts'
+import { locked } from './locked.ts'
+import { noConnections } from './no-connections.ts'
+import { postgresAway } from './postgres-away.ts'
+import { races } from './races.ts'
 
-export const FAULTS: readonly Fault[] = [killNine, gracefulStop]
+export const FAULTS: readonly Fault[] = [
+  killNine,
+  ...DISK_FAULTS,
+  locked,
+  postgresAway,
+  noConnections,
+  races,
+  clockJumps,
+  gracefulStop,
+]

@@ -4,7 +4,7 @@
  * Breaks things on purpose and says what came of it: all faults where none is named, on every database that is not told.
  * With --write docs/reliability.md is renewed. Exits with 1 where a promise was broken.
  */
-import { availableParallelism } from 'node:os'
+import { availableParallelism, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { DatabaseKind } from '../support/fresh-database.ts'
 import { startPostgres } from '../support/postgres-server.ts'
@@ -73,6 +73,6 @@ function rowOf(fault: Fault, kind: DatabaseKind, count: number, { figure, wrong 
     figure: wrong.length === 0 ? figure : `${figure}; ${wrong.join('; ')}`,
     passed: wrong.length === 0,
     on: new Date().toISOString().slice(0, 10),
-    machine: `${availableParallelism()} cores, Node ${process.versions.node}`,
+    machine: `${availableParallelism()} cores, load ${loadavg()[1]!.toFixed(1)}, Node ${process.versions.node}`,
   }
 }

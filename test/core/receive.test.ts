@@ -503,10 +503,14 @@ describe.each(databaseKinds)('receiving on %s', (kind) => {
       expect(request.events[0]).toMatchObject({ outcome: 'recovered', incidentId: fire.incident?.id })
       const incident = await project.incident(fire.incident?.id)
       expect(incident).toMatchObject({ startedAt: startsAt, resolvedAt: endsAt, durationMs: MINUTE })
-      const kinds = (await project.timeline(incident.id)).flatMap((entry) =>
-        entry.sequence === null ? [] : [entry.kind],
-      )
-      expect(kinds).toEqual(['opened', 'resolved'])
+      const timeline = await project.timeline(incident.id)
+      expect(timeline.flatMap(({ sequence, kind }) => (sequence === null ? [] : [kind]))).toEqual([
+        'opened',
+        'resolved',
+      ])
+      // Both are told of: the recovery where its alert is.
+      const told = timeline.filter(({ kind }) => kind === 'context').flatMap(({ eventIds }) => eventIds)
+      expect(told.toSorted()).toEqual((await project.events(incident.id)).map(({ id }) => id).toSorted())
     })
 
     test('an older, unseen episode is late and changes no state (T7)', async () => {

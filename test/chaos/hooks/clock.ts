@@ -1,11 +1,13 @@
 /**
- * Loaded into the product's process by `--import`: its clock is CHAOS_CLOCK_MS ahead of that of the machine, and jumps by
- * CHAOS_JUMP_MS more at each SIGUSR2. Timers and the clock that never goes back are left alone, as they are by a jump.
+ * Loaded into the product's process by `--import`: its clock is CHAOS_CLOCK_MS ahead of that of the machine. SIGUSR2 makes it
+ * jump by CHAOS_JUMP_MS, the next one back again. Timers and the clock that never goes back are left alone, as they are by a jump.
  */
 const RealDate = Date
 let aheadMs = Number(process.env.CHAOS_CLOCK_MS ?? 0)
+let jumpMs = Number(process.env.CHAOS_JUMP_MS ?? 0)
 process.on('SIGUSR2', () => {
-  aheadMs += Number(process.env.CHAOS_JUMP_MS ?? 0)
+  aheadMs += jumpMs
+  jumpMs = -jumpMs
 })
 
 class ShiftedDate extends RealDate {

@@ -1,0 +1,88 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import type { TocsinProcess } from '../support/tocsin-process.ts'
+import { until } from '../support/until.ts'
+import { audit } from './audit.ts'
+import type { Finding } from './fault.ts'
+import { type Ledger, openLedger } from './ledger.ts'
+import { findWrongAnswers, openPlace, type Place, resend, type Tally, underLoad } from './load.ts'
+import type { World } from './world.ts'
+
+/** A database that goes away under load and comes back while nobody restarts anything. */
+export interface Outage {
+  databaseUrl: string
+  /** Takes the database away; answers how to bring it back. */
+  begin(run: number): Promise<() => Promise<unknown>>
+  /** How long it is away. */
+  awayMs: (run: number) => number
+  /** The longest an answer may take. */
+  mostAnswerMs: number
+  /** Whether nobody may notice; else some requests have to be refused, or the test has seen nothing. */
+  isUnnoticed?: (run: number) => boolean
+  env?: Record<string, string>
+}
+
+const MOST_BACK_MS = 5_000
+
+/** Takes the database away so often, each time under load, and audits what is left. */
+export async function liveThroughOutages(world: World, runs: number, outage: Outage): Promise<Finding> {
+  const { databaseUrl, begin, awayMs, mostAnswerMs, isUnnoticed = () => false, env = {} } = outage
+  const tocsin = await world.start(databaseUrl, env)
+  const place = await openPlace(tocsin)
+  const ledger = await openLedger(world)
+  const wrong: string[] = []
+  const statuses: Record<string, number> = {}
+  let [backMs, slowestMs] = [0, 0]
+
+  for (let run = 0; run < runs; run++) {
+    const load = { place, ledger, random: world.random, addresses: [tocsin.address], perSecond: 100 }
+    const tally = await underLoad(load, async () => {
+      await wait(300)
+      const end = await begin(run)
+      await wait(awayMs(run))
+      await end()
+      const ended = performance.now()
+      await until('it takes alerts again', () => probe(tocsin, place, ledger, world), { withinMs: 60_000 })
+      backMs = Math.max(backMs, performance.now() - ended)
+    })
+    wrong.push(...findWrongAnswers(tally, false), ...(await resend({ ...load, address: tocsin.address })))
+    if (isUnnoticed(run) !== (refusalsOf(tally) === 0)) {
+      wrong.push(`${refusalsOf(tally)} of the requests of run ${run + 1} were refused`)
+    }
+    slowestMs = Math.max(slowestMs, tally.slowestMs)
+    for (const [status, count] of Object.entries(tally.statuses)) {
+      statuses[status] = (statuses[status] ?? 0) + count
+    }
+    if (run % 5 === 4) world.say(`${run + 1} outages of ${runs}`)
+  }
+  if (world.isTimed && backMs > MOST_BACK_MS)
+    wrong.push(`it took alerts again only after ${backMs.toFixed(0)} ms`)
+  if (world.isTimed && slowestMs > mostAnswerMs) wrong.push(`an answer took ${slowestMs.toFixed(0)} ms`)
+
+  if (tocsin.hasEnded()) wrong.push(`the process ended by itself: ${tocsin.stderr().slice(-500)}`)
+  const { code } = await tocsin.stop()
+  if (code !== 0) wrong.push(`a stop afterwards exits with ${code}`)
+  const found = await audit(databaseUrl, place.projectId, ledger)
+  wrong.push(...found.wrong)
+  const answers = Object.entries(statuses).map(([status, count]) => `${count} x ${status}`)
+  return {
+    figure:
+      `${runs} times: ${ledger.allAcknowledged().length} alerts, ${found.lost} lost, ${found.doubled} doubled; ` +
+      `answers ${answers.join(', ')}; slowest answer ${slowestMs.toFixed(0)} ms; ` +
+      `takes alerts again ${(backMs / 1000).toFixed(1)} s after the database is back at most`,
+    wrong,
+  }
+}
+
+function refusalsOf({ statuses }: Tally): number {
+  return statuses[503] ?? 0
+}
+
+/** Whether one more alert is taken. */
+async function probe(tocsin: TocsinProcess, place: Place, ledger: Ledger, world: World): Promise<boolean> {
+  const alert = ledger.next(world.random)
+  ledger.sent(alert)
+  const { url, headers, body } = place.request(alert, tocsin.address)
+  const { ok } = await fetch(url, { method: 'POST', headers, body })
+  if (ok) ledger.acknowledged(alert)
+  return ok
+}

@@ -1,0 +1,102 @@
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { startPostgres } from '../support/postgres-server.ts'
+import { until } from '../support/until.ts'
+import type { Fault } from './fault.ts'
+import { liveThroughOutages } from './outage.ts'
+import type { World } from './world.ts'
+
+/** The ways it goes away, in turns. */
+const WAYS = ['fast', 'immediate', 'killed', 'black hole', 'cut after COMMIT', 'cut before COMMIT'] as const
+const SIGNALS = { fast: 'SIGINT', immediate: 'SIGQUIT', killed: 'SIGKILL' } as const
+
+export const postgresAway: Fault = {
+  id: 'T5',
+  promise:
+    'while PostgreSQL is stopped, killed, unreachable or cut off during COMMIT, senders read 503 with Retry-After',
+  databases: ['postgres'],
+  runs: WAYS.length * 20,
+  async run(world, runs) {
+    // One of its own: others must not feel what becomes of it.
+    const server = await startPostgres()
+    world.afterwards(() => server.stop())
+    const link = await openLink(world, server.url)
+    return liveThroughOutages(world, runs, {
+      databaseUrl: link.url,
+      awayMs: () => (world.isTimed ? 1_000 + world.random.below(2_000) : 1_000),
+      // A statement that is sent into nothing ends after five seconds, and one more for the answer.
+      mostAnswerMs: 10_000,
+      begin: async (run) => {
+        // The short version has the two that are hardest.
+        const way = world.isTimed
+          ? WAYS[run % WAYS.length]!
+          : (['killed', 'cut after COMMIT'] as const)[run % 2]!
+        if (way === 'fast' || way === 'immediate' || way === 'killed') {
+          await server.end(SIGNALS[way])
+          return () => until('PostgreSQL starts', () => server.start().then(() => true), { withinMs: 60_000 })
+        }
+        link.become(way)
+        return async () => link.become('open')
+      },
+    })
+  },
+}
+
+/** What becomes of a connection, or of its next COMMIT; from then on the link is down until it is open again. */
+type LinkState = 'open' | 'black hole' | 'cut after COMMIT' | 'cut before COMMIT'
+
+/** A simple query, as PostgreSQL's protocol writes it. */
+const COMMIT = Buffer.from('Q\0\0\0\x0bcommit\0')
+
+/** A way to a server that can be broken. */
+async function openLink(
+  world: World,
+  serverUrl: string,
+): Promise<{ url: string; become(state: LinkState): void }> {
+  const target = new URL(serverUrl)
+  const sockets = new Set<Socket>()
+  let state: LinkState = 'open'
+  const cutAll = () => {
+    for (const socket of sockets) socket.destroy()
+  }
+  const proxy = createServer((client) => {
+    const server = connect(Number(target.port), target.hostname)
+    for (const socket of [client, server]) {
+      sockets.add(socket)
+      socket.on('error', () => {})
+      socket.on('close', () => {
+        sockets.delete(socket)
+        client.destroy()
+        server.destroy()
+      })
+    }
+    client.on('data', (bytes) => {
+      if (state === 'black hole') return
+      if (state !== 'open' && bytes.includes(COMMIT)) {
+        if (state === 'cut before COMMIT') return cutAll()
+        // The server carries it out, and nobody hears of it.
+        server.write(bytes, cutAll)
+        server.removeAllListeners('data')
+        return
+      }
+      server.write(bytes)
+    })
+    server.on('data', (bytes) => {
+      if (state !== 'black hole') client.write(bytes)
+    })
+  })
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+  world.afterwards(() => {
+    proxy.close()
+    cutAll()
+  })
+  const url = new URL(serverUrl)
+  url.port = String((proxy.address() as AddressInfo).port)
+  return {
+    url: url.href,
+    become: (next) => {
+      // What a hole has swallowed is gone for good, and so are the connections it came on.
+      if (state === 'black hole' && next === 'open') cutAll()
+      state = next
+    },
+  }
+}

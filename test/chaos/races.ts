@@ -1,0 +1,171 @@
+import type { ApiProject, ApiReceived, ApiSource } from '@tocsin/core'
+import { openSender } from '../support/sender.ts'
+import { openRows, type Rows } from './audit.ts'
+import type { Fault } from './fault.ts'
+
+/** First alerts of a group that come at the same moment. */
+const AT_ONCE = 8
+/** Rounds under way at a time. */
+const ROUNDS_AT_ONCE = 4
+
+/** What the requests of one round are, and what must have come of it. */
+interface Race {
+  bodies(round: string): object[]
+  /** How often each outcome must have been answered; absent where any order is right. */
+  outcomes?: Record<string, number>
+  events: number
+  firing: number | null
+}
+
+const FIRST_ALERTS: Race = {
+  bodies: (round) => each((n) => ({ id: `${round}-${n}`, title: `Alert ${n}`, labels: { round } })),
+  outcomes: { opened: 1, attached: AT_ONCE - 1 },
+  events: AT_ONCE,
+  firing: AT_ONCE,
+}
+
+const SAME_EVENT: Race = {
+  bodies: (round) => each(() => ({ id: round, title: 'The alert', labels: { round } })),
+  outcomes: { opened: 1, duplicate: AT_ONCE - 1 },
+  events: 1,
+  firing: 1,
+}
+
+/** The trigger happened before the recovery, whichever arrives first. */
+const TRIGGER_AGAINST_RESOLVE: Race = {
+  bodies: (round) => {
+    const alert = { id: round, title: 'The alert', labels: { round } }
+    const began = Date.now() - 60_000
+    return [
+      { ...alert, action: 'trigger', time: new Date(began).toISOString() },
+      { ...alert, action: 'resolve', time: new Date(began + 1000).toISOString() },
+    ]
+  },
+  events: 2,
+  firing: 0,
+}
+
+export const races: Fault = {
+  id: 'T7',
+  promise:
+    'processes that race over one incident open it once, tell all of it and end as the times of the sender say',
+  databases: ['sqlite', 'postgres'],
+  runs: 5_000,
+  async run(world, runs) {
+    const databaseUrl = await world.newDatabase()
+    const count = world.kind === 'sqlite' ? 2 : 4
+    const processes = [await world.start(databaseUrl)]
+    while (processes.length < count) processes.push(await world.start(databaseUrl))
+    const addresses = processes.map(({ address }) => address)
+    const db = await openRows(databaseUrl)
+    world.afterwards(() => db.close())
+
+    const fewer = Math.ceil((runs * 2) / 5)
+    const plan: [string, Race, number, number][] = [
+      ['first alerts, 2 processes', FIRST_ALERTS, Math.ceil(runs / 2), 2],
+      [`first alerts, ${count} processes`, FIRST_ALERTS, Math.floor(runs / 2), count],
+      ['trigger against resolve', TRIGGER_AGAINST_RESOLVE, fewer, count],
+      ['the same event', SAME_EVENT, fewer, count],
+    ]
+    const wrong: string[] = []
+    for (const [name, race, rounds, among] of plan) {
+      const { project } = await processes[0]!.api<{ project: ApiProject }>('POST', '/projects', { name })
+      const { source, secret } = await processes[0]!.api<{ source: ApiSource; secret: string }>(
+        'POST',
+        `/projects/${project.id}/sources`,
+        { adapter: 'generic', settings: { grouping: 'key', groupBy: ['round'] } },
+      )
+      const path = new URL(source.url).pathname
+      const found = await runRaces(
+        race,
+        rounds,
+        addresses.slice(0, among).map((address) => address + path),
+        secret,
+      )
+      wrong.push(
+        ...found.map((line) => `${name}: ${line}`),
+        ...(await judge(db, project.id, name, race, rounds)),
+      )
+      world.say(`${name}: ${rounds} rounds`)
+    }
+    return {
+      figure:
+        `${plan.map(([name, , rounds]) => `${name} ${rounds} rounds`).join('; ')}: ` +
+        `${wrong.length === 0 ? 'each is one incident with a complete timeline, 0 answers but 2xx' : 'see below'}`,
+      wrong,
+    }
+  },
+}
+
+/** Sends every body of a round at the same moment, to the processes in turns. */
+async function runRaces(race: Race, rounds: number, urls: string[], secret: string): Promise<string[]> {
+  const sender = openSender()
+  const headers = { 'content-type': 'application/json', 'x-webhook-secret': secret }
+  const wrong: string[] = []
+  let next = 0
+  const worker = async () => {
+    while (next < rounds) {
+      const round = next++
+      const answers = await Promise.all(
+        race
+          .bodies(`round-${round}`)
+          .map((body, n) =>
+            sender.post({ url: urls[(round + n) % urls.length]!, headers, body: JSON.stringify(body) }),
+          ),
+      )
+      const refused = answers.filter(({ status }) => status !== 200)
+      if (refused.length > 0) wrong.push(`round ${round}: ${refused[0]!.status} ${refused[0]!.body}`)
+      const outcomes = Object.groupBy(answers, ({ body }) => (JSON.parse(body) as ApiReceived).outcome)
+      for (const [outcome, times] of Object.entries(race.outcomes ?? {})) {
+        const had = outcomes[outcome as ApiReceived['outcome']]?.length ?? 0
+        if (had !== times) wrong.push(`round ${round}: "${outcome}" ${had} times instead of ${times}`)
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: ROUNDS_AT_ONCE }, worker))
+  sender.close()
+  return wrong
+}
+
+/** Reads what was stored: one incident per round, all its events told of, its end as the times say. */
+async function judge(
+  db: Rows,
+  projectId: string,
+  name: string,
+  race: Race,
+  rounds: number,
+): Promise<string[]> {
+  const incidents = await db.rows(
+    `select id, status, event_count,
+       firing_critical + firing_high + firing_medium + firing_low + firing_info as firing
+     from incident where project_id = '${projectId}'`,
+  )
+  const events = await db.rows(`select id, incident_id from event where project_id = '${projectId}'`)
+  const entries = await db.rows(
+    `select incident_id, kind, event_ids, sequence from timeline_entry where project_id = '${projectId}' order by id`,
+  )
+  const wrong: string[] = []
+  if (race.outcomes && incidents.length !== rounds) {
+    wrong.push(`${name}: ${incidents.length} incidents after ${rounds} rounds`)
+  }
+  if (events.length !== rounds * race.events)
+    wrong.push(`${name}: ${events.length} events after ${rounds} rounds`)
+  const open = incidents.filter(({ firing }) => Number(firing) !== race.firing)
+  if (open.length > 0)
+    wrong.push(`${name}: ${open.length} incidents do not have ${race.firing} alerts firing`)
+  // A recovery that came before its alert is told of where the alert is.
+  const told = new Set(entries.flatMap(({ event_ids }) => JSON.parse(event_ids as string) as string[]))
+  const silent = events.filter(({ id, incident_id }) => incident_id !== null && !told.has(id as string))
+  if (silent.length > 0) wrong.push(`${name}: no timeline tells of ${silent.length} events`)
+  for (const [incident, list] of Map.groupBy(entries, ({ incident_id }) => incident_id)) {
+    const sequence = list.flatMap((entry) => (entry.sequence === null ? [] : [Number(entry.sequence)]))
+    if (sequence.toSorted((a, b) => a - b).some((number, at) => number !== at + 1)) {
+      wrong.push(`${name}: transitions of ${incident} are numbered ${sequence}`)
+    }
+  }
+  return wrong
+}
+
+function each<T>(make: (n: number) => T): T[] {
+  return Array.from({ length: AT_ONCE }, (_, n) => make(n))
+}
