@@ -80,6 +80,19 @@ export interface ApiProjectPatch {
   ingestionEnabled?: boolean
 }
 
+export interface ApiMapping {
+  title?: string
+  description?: string
+  id?: string
+  action?: string
+  severity?: string
+  service?: string
+  labels?: string
+  drill?: string
+  /** Of grafana-irm. */
+  roomprefix?: string
+}
+
 export interface ApiSourceSettings {
   grouping: 'project' | 'signal' | 'key' | null
   groupBy: string[] | null
@@ -93,7 +106,8 @@ export interface ApiSourceSettings {
   timestampHeader: string | null
   repositories: string[]
   statusWords: Record<string, ApiEventKind>
-  mapping: Record<string, string> | null
+  /** By field: `json(path)` or the value itself. */
+  mapping: ApiMapping | null
   defaults: {
     severity: ApiSeverity | null
     services: string[]
@@ -108,12 +122,17 @@ export type ApiSourceSettingsInput = Partial<Omit<ApiSourceSettings, 'defaults'>
 }
 
 export interface ApiSourceHealth {
-  /** Share of accepted among all requests of this source, 0 to 1; null without requests. */
+  /** Share of accepted among the requests its credential vouched for, 0 to 1; null without any. The same counts below. */
   successRate24h: number | null
   successRate30d: number | null
   lastRequestAt: string | null
   lastSuccessAt: string | null
   lastErrors: { at: string; code: string; message: string; diagnosis: string | null; requestId: string }[]
+  /** Requests no credential vouched for, which count nowhere else: how many, of the fifty that are kept, and the last. */
+  strangers: {
+    last24h: number
+    last: { at: string; message: string; diagnosis: string | null; requestId: string }[]
+  }
   /** How many requests in a row, up to the last one, were accepted, and how many were refused: one of them is 0. */
   successStreak: number
   failureStreak: number
@@ -168,8 +187,8 @@ export interface ApiSourcePatch {
 
 export interface ApiPreviewInput {
   adapter: string
-  /** Fields by `json(path)` or as they are, as in `settings.mapping`; absent: that of the project's own source. */
-  mapping?: Record<string, string> | null
+  /** Absent: that of the project's own source. */
+  mapping?: ApiMapping | null
   /** A body as the tool sends it. */
   sample: unknown
 }
@@ -478,6 +497,12 @@ export interface ApiKey {
   projectId: string | null
   createdAt: string
   expiresAt: string | null
+}
+
+/** The key that is calling. */
+export interface ApiOwnKey extends Pick<ApiKey, 'id' | 'name' | 'scopes' | 'projectId'> {
+  /** Null where it opens all projects. */
+  projectName: string | null
 }
 
 export interface ApiKeyInput {

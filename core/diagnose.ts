@@ -13,16 +13,20 @@ import type { HookRequest } from './types.ts'
  */
 
 /** What is tried, at most: a stranger decides how often this runs. */
-const MOST_SOURCES = 10
-const MOST_CREDENTIALS = 3
+const MOST_TRIES = 200
+const MOST_HASHED_BYTES = 4 * 1024 * 1024
+/** Sources whose secret is looked for in other places and forms. */
+const MOST_READ = 20
 const MOST_HEADERS = 40
 const MOST_BYTES = 256 * 1024
 
 /** Where a request of a stranger was sent. */
 export interface StrangerContext {
   sources: readonly KnownSource[]
-  /** The source it asked for, by address; undefined where the project has none of that adapter. */
-  asked: KnownSource | undefined
+  /** Those the address leads to. */
+  candidates: readonly KnownSource[]
+  /** It asked for a source that is not there, at an address that has others. */
+  asksForUnknown?: boolean
   /** Name of the adapter in the address; null where the address names none. */
   adapter: string | null
   /** The token of a token address. */
@@ -32,33 +36,40 @@ export interface StrangerContext {
 }
 
 export interface Diagnosis {
-  /** The source whose owner should see it; undefined where there is none to tell. */
-  source: KnownSource | undefined
+  /** The source that is meant; null where the address has several and nothing tells which. */
+  source: KnownSource | null
   text: string | null
 }
 
-/** Why no credential vouches for a request. */
-export function diagnoseStranger(request: HookRequest, context: StrangerContext): Diagnosis {
-  const { asked, token } = context
-  const sources = context.sources.slice(0, MOST_SOURCES)
-  if (token !== null) return diagnoseToken(sources, asked, token, context.adapter)
+/** Why no credential vouches for a request; undefined where there is no owner to tell. */
+export function diagnoseStranger(request: HookRequest, context: StrangerContext): Diagnosis | undefined {
+  const { sources, candidates, token, adapter } = context
+  if (token !== null) return diagnoseToken(sources, token, adapter)
 
-  const mayBeSigned = context.isWhole && request.rawBody.length <= MOST_BYTES
-  const elsewhere = mayBeSigned ? ownerElsewhere(request, sources, asked) : undefined
-  if (!asked) {
-    if (!elsewhere) return { source: undefined, text: null }
-    return { source: elsewhere, text: wrongAddress(elsewhere, context.adapter) }
+  const repeated = repeatedHeader(request, candidates)
+  const vouches = boundedly(request, context.isWhole && repeated === null)
+  const meant =
+    holderOfPrevious(candidates, vouches) ??
+    (repeated === null ? holderOtherwise(request, candidates, vouches) : undefined)
+  if (meant) return meant
+
+  const elsewhere = ownerElsewhere(request, context, vouches)
+  const [first, ...others] = candidates
+  if (!first) {
+    if (elsewhere) return { source: elsewhere, text: wrongAddress(elsewhere, adapter) }
+    return context.asksForUnknown ? { source: null, text: UNKNOWN_SOURCE } : undefined
   }
   const text =
-    repeatedHeader(request, asked) ??
-    (mayBeSigned ? otherReading(request, asked) : null) ??
-    misplaced(request, asked) ??
-    (elsewhere ? wrongAddress(elsewhere, asked.adapter.slug) : null) ??
+    repeated ??
+    (elsewhere ? wrongAddress(elsewhere, first.adapter.slug) : null) ??
     apiKey(request) ??
-    foreignBody(request, asked.adapter) ??
-    nothingSent(request, asked)
-  return { source: asked, text }
+    foreignBody(request, first.adapter) ??
+    nothingSent(request, candidates)
+  return { source: others.length === 0 ? first : null, text }
 }
+
+const UNKNOWN_SOURCE =
+  'Its address asks with ?source= for a source that is not there. Paste the address of a source that is.'
 
 /** Why a request that a source vouched for was refused; null where the refusal says it all. */
 export function diagnoseRefusal(code: string, request: HookRequest, source: KnownSource): string | null {
@@ -67,43 +78,79 @@ export function diagnoseRefusal(code: string, request: HookRequest, source: Know
   return null
 }
 
-// ---- tokens ----
+// ---- whose credential it is ----
+
+/** Whether a secret of a source vouches for the request, perhaps changed. */
+type Vouches = (source: KnownSource, secret: string, reading?: Omit<Reading, 'says' | 'secret'>) => boolean
+
+/** Says no once too much was tried. */
+function boundedly(request: HookRequest, mayBeRight: boolean): Vouches {
+  const affordable = Math.floor(MOST_HASHED_BYTES / Math.max(1, request.rawBody.length))
+  let left = mayBeRight ? Math.min(MOST_TRIES, affordable) : 0
+  return (source, secret, reading = {}) => {
+    if (left <= 0) return false
+    left -= 1
+    return source.adapter.verify(reading.request ?? request, secret, reading.settings ?? source.settings)
+  }
+}
+
+function holderOfPrevious(candidates: readonly KnownSource[], vouches: Vouches): Diagnosis | undefined {
+  for (const source of candidates) {
+    const index = source.credentials.findIndex(({ secret }, at) => at > 0 && vouches(source, secret))
+    if (index < 0) continue
+    const did = isSigned(source) ? 'is signed with' : 'carries'
+    const text = `It ${did} the previous secret, rotated out at ${rotatedOutAt(source, index)}. Give the sender the current one.`
+    return { source, text }
+  }
+  return undefined
+}
 
 function diagnoseToken(
   sources: readonly KnownSource[],
-  asked: KnownSource | undefined,
   token: string,
   adapter: string | null,
-): Diagnosis {
-  const owner = sources.find(
-    (source) => source.address === 'token' && secretsOf(source).some((secret) => sameText(secret, token)),
-  )
-  if (!owner) return { source: asked, text: null }
-  const isOld = owner.credentials.slice(1).some(({ secret }) => sameText(secret, token))
-  if (isOld) {
-    return { source: owner, text: 'It came to the previous address of the source. Paste the current one.' }
+): Diagnosis | undefined {
+  for (const source of sources) {
+    if (source.address !== 'token') continue
+    const index = source.credentials.findIndex(({ secret }) => sameText(secret, token))
+    if (index < 0) continue
+    const text =
+      index === 0
+        ? wrongAddress(source, adapter)
+        : `It came to the previous address of the source, rotated out at ${rotatedOutAt(source, index)}. Paste the current one.`
+    return { source, text }
   }
-  return { source: owner, text: wrongAddress(owner, adapter) }
+  return undefined
+}
+
+/** When an older credential stopped to count. Without an overlap it is stored as if it had never begun to. */
+function rotatedOutAt({ credentials }: KnownSource, index: number): string {
+  const replacedAt = credentials[index - 1]?.createdAt ?? ''
+  const expiresAt = credentials[index]?.expiresAt ?? ''
+  return `${(expiresAt > replacedAt ? expiresAt : replacedAt).slice(0, 'YYYY-MM-DDTHH:MM:SS'.length)}Z`
+}
+
+/** Another source whose credential vouches for the request. */
+function ownerElsewhere(
+  request: HookRequest,
+  { sources, candidates }: StrangerContext,
+  vouches: Vouches,
+): KnownSource | undefined {
+  return sources.find(
+    (source) =>
+      source.address === 'project' &&
+      !candidates.includes(source) &&
+      source.credentials.some(
+        ({ secret, expiresAt }) =>
+          (expiresAt === null || expiresAt > request.receivedAt) && vouches(source, secret),
+      ),
+  )
 }
 
 function wrongAddress(owner: KnownSource, adapter: string | null): string {
   // A name that is none may be the secret itself, pasted one place too far.
   const place = adapter !== null && adapterBySlug(adapter) ? adapter : 'another source'
   return `Its credential is that of the source "${owner.name}" (${owner.adapter.slug}), but it came to an address of ${place}. Paste the address of that source.`
-}
-
-/** Another source whose credential vouches for the request. */
-function ownerElsewhere(
-  request: HookRequest,
-  sources: readonly KnownSource[],
-  asked: KnownSource | undefined,
-): KnownSource | undefined {
-  return sources.find(
-    (source) =>
-      source !== asked &&
-      source.address === 'project' &&
-      secretsOf(source).some((secret) => source.adapter.verify(request, secret, source.settings)),
-  )
 }
 
 // ---- the right secret, read otherwise ----
@@ -138,25 +185,28 @@ const SECRET_READINGS: Reading[] = [
   },
 ]
 
-function otherReading(request: HookRequest, source: KnownSource): string | null {
-  const [current, ...others] = secretsOf(source)
-  if (others.some((secret) => source.adapter.verify(request, secret, source.settings))) {
-    return 'It is signed with the previous secret, which is no longer valid. Give the sender the current one.'
+/** The source whose current secret vouches for the request once something is read otherwise. */
+function holderOtherwise(
+  request: HookRequest,
+  candidates: readonly KnownSource[],
+  vouches: Vouches,
+): Diagnosis | undefined {
+  const ofBody = bodyReadings(request)
+  for (const source of candidates.slice(0, MOST_READ)) {
+    const secret = source.credentials[0]?.secret
+    if (secret === undefined) continue
+    const match = [...SECRET_READINGS, ...ofBody, ...timeReadings(request, source)].find((reading) =>
+      vouches(source, reading.secret?.(secret) ?? secret, reading),
+    )
+    const text = match?.says ?? misplaced(request, source, secret)
+    if (text !== null) return { source, text }
   }
-  if (current === undefined) return null
-  const match = [...SECRET_READINGS, ...bodyReadings(request), ...timeReadings(request, source)].find(
-    (reading) =>
-      source.adapter.verify(
-        reading.request ?? request,
-        reading.secret?.(current) ?? current,
-        reading.settings ?? source.settings,
-      ),
-  )
-  return match?.says ?? null
+  return undefined
 }
 
 /** A proxy that reads JSON and writes it again changes what was signed. */
 function bodyReadings(request: HookRequest): Reading[] {
+  if (request.rawBody.length > MOST_BYTES) return []
   const text = request.rawBody.toString('utf8')
   const parsed = parsedBody(request)
   const withBody = (body: string): HookRequest => ({ ...request, rawBody: Buffer.from(body) })
@@ -210,18 +260,15 @@ function timeReadings(request: HookRequest, { settings }: KnownSource): Reading[
 
 // ---- the right credential in the wrong place ----
 
-function repeatedHeader(request: HookRequest, { adapter, settings }: KnownSource): string | null {
-  const name = adapter
-    .credentialHeaders(settings)
-    .find((header) => (request.headers.get(header.toLowerCase())?.length ?? 0) > 1)
+function repeatedHeader(request: HookRequest, candidates: readonly KnownSource[]): string | null {
+  const name = headersFor(candidates).find(
+    (header) => (request.headers.get(header.toLowerCase())?.length ?? 0) > 1,
+  )
   return name === undefined ? null : `The header ${name} came more than once. Send it once.`
 }
 
-function misplaced(request: HookRequest, source: KnownSource): string | null {
-  const wanted = source.adapter.credentialHeaders(source.settings).join(', ')
-  const [secret] = secretsOf(source)
-  if (secret === undefined) return null
-
+function misplaced(request: HookRequest, source: KnownSource, secret: string): string | null {
+  const wanted = headersFor([source]).join(', ')
   for (const [name, value] of [...request.query].slice(0, MOST_HEADERS)) {
     if (sameText(value, secret)) {
       return `The secret came in the query parameter "${shown(name)}"; this source takes it in ${wanted}. Addresses stand in logs: rotate the secret.`
@@ -237,15 +284,25 @@ function misplaced(request: HookRequest, source: KnownSource): string | null {
     const isHex = digest !== null && sameText(signature.toLowerCase(), digest)
     const isBase64 = digest !== null && sameText(signature, Buffer.from(digest, 'hex').toString('base64'))
     if (isHex || isBase64) {
-      return `A right signature came in the header ${name}${isBase64 ? ' as base64' : ''}; this source takes it in ${wanted}, as 64 lower-case hex digits alone.`
+      return `A right signature came in the header ${name}${isBase64 ? ' as base64' : ''}; this source takes it in ${wanted}, as ${signatureForm(request, source, secret)}.`
     }
   }
   return null
 }
 
+/** How the tool writes a right signature. */
+function signatureForm(request: HookRequest, { adapter, settings }: KnownSource, secret: string): string {
+  const value = `v1=${hmacSha256(request.rawBody, secret)}`
+  const headers = new Map(adapter.credentialHeaders(settings).map((name) => [name.toLowerCase(), [value]]))
+  return adapter.verify({ ...request, headers }, secret, settings)
+    ? 'v1= and 64 lower-case hex digits'
+    : '64 lower-case hex digits alone'
+}
+
 /** Whether the secret itself is no credential. */
 function isSigned({ adapter, settings }: KnownSource): boolean {
-  return !adapter.credentialHeaders(settings).some((name) => /authorization|secret/i.test(name))
+  const names = adapter.credentialHeaders(settings)
+  return names.length > 0 && !names.some((name) => /authorization|secret|key/i.test(name))
 }
 
 function apiKey(request: HookRequest): string | null {
@@ -255,10 +312,11 @@ function apiKey(request: HookRequest): string | null {
     : null
 }
 
-function nothingSent(request: HookRequest, { adapter, settings }: KnownSource): string | null {
-  const wanted = adapter.credentialHeaders(settings)
+function nothingSent(request: HookRequest, candidates: readonly KnownSource[]): string | null {
+  const wanted = headersFor(candidates)
   if (wanted.some((name) => request.headers.get(name.toLowerCase())?.some((value) => value !== '')))
     return null
+  if (wanted.length === 0) return null
   return `It carried no credential: none of the headers ${wanted.join(', ')} holds anything. Set one up in the sender.`
 }
 
@@ -312,9 +370,9 @@ function notInList({ ip, headers }: HookRequest, { settings: { cidrs } }: KnownS
 
 // ---- helpers ----
 
-/** Current first, then the one before. */
-function secretsOf(source: KnownSource): string[] {
-  return source.credentials.slice(0, MOST_CREDENTIALS).map(({ secret }) => secret)
+/** Headers in which any of these takes a credential. */
+function headersFor(sources: readonly KnownSource[]): string[] {
+  return [...new Set(sources.flatMap(({ adapter, settings }) => adapter.credentialHeaders(settings)))]
 }
 
 function headersOf(request: HookRequest): { name: string; value: string }[] {

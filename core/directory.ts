@@ -22,7 +22,13 @@ export interface KnownSource {
   effective: EffectivePolicy
   policy: MatchPolicy
   /** Newest first; an older one is valid until its overlap ends. */
-  credentials: { secret: string; expiresAt: string | null }[]
+  credentials: KnownCredential[]
+}
+
+export interface KnownCredential {
+  secret: string
+  createdAt: string
+  expiresAt: string | null
 }
 
 export interface KnownProject {
@@ -52,6 +58,7 @@ const sourcesOf = statement<
     settings: string
     credential_id: string
     sealed: string
+    created_at: string
     expires_at: string | null
   }
 >((db, p) =>
@@ -67,6 +74,7 @@ const sourcesOf = statement<
       'source.settings',
       'source_credential.id as credential_id',
       'source_credential.sealed',
+      'source_credential.created_at',
       'source_credential.expires_at',
     ])
     .where('source.project_id', '=', p('id'))
@@ -117,23 +125,23 @@ export class Directory {
     return known
   }
 
-  /** A project as the database has it now. */
+  /**
+   * A project as the database has it now. One that has not changed is asked for nothing but its row, which is what an
+   * unknown one costs: how long it takes does not tell which ones there are.
+   */
   async fresh(id: string): Promise<KnownProject | undefined> {
     const [row] = await this.#database.query(projectById, { id })
     if (!row) {
       this.#projects.delete(id)
       return undefined
     }
+    const known = this.#projects.get(id)
+    if (known?.configVersion === row.config_version) return known
     const project = await this.#read(row)
     this.#projects.set(id, project)
     const oldest = this.#projects.keys().next()
     if (this.#projects.size > MOST_PROJECTS && !oldest.done) this.#projects.delete(oldest.value)
     return project
-  }
-
-  /** Some project that is in memory; undefined where none is. */
-  anyKnown(): KnownProject | undefined {
-    return this.#projects.values().next().value
   }
 
   /** The projects that have a credential with this hash (see store/secrets.ts); perhaps from memory, unless `fresh`. */
@@ -164,6 +172,7 @@ export class Directory {
       if (!adapter) continue
       const credential = {
         secret: openSecret(this.#secretKey, found.sealed, `source_credential/${found.credential_id}/sealed`),
+        createdAt: found.created_at,
         expiresAt: found.expires_at,
       }
       const source = sources.get(found.id)

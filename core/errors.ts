@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'ingestion_disabled'
   | 'ip_not_allowed'
   | 'not_found'
+  | 'method_not_allowed'
   | 'conflict'
   | 'payload_too_large'
   | 'unsupported_media_type'

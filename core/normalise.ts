@@ -36,7 +36,7 @@ export function normalise(
     const signalKey = event.signalKey === null ? null : shorten(event.signalKey)
     const labels = { ...source.settings.defaults.labels, ...event.labels }
     const services = event.services.length > 0 ? event.services : source.settings.defaults.services
-    const moment = event.timeFrom === 'body' ? event.sourceTime : (event.firedAt ?? null)
+    const moment = event.timeFrom === 'body' ? event.sourceTime : (event.moment ?? event.firedAt ?? null)
     const tellsApart = event.eventId !== null || event.episode !== null || moment !== null
     const upsert = event.upsert === true
     const foundBy = looseRecovery

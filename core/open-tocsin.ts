@@ -183,9 +183,7 @@ function storable(value: unknown): unknown {
 
 function useCases(core: Core, caller: Caller): Tocsin {
   return {
-    me: async () => ({
-      key: { id: caller.keyId, name: caller.name, scopes: [...caller.scopes], projectId: caller.projectId },
-    }),
+    me: () => keys.ownKey(core, caller),
 
     createProject: (input) => projects.createProject(core, caller, input),
     listProjects: (page) => projects.listProjects(core, caller, page),
@@ -239,7 +237,8 @@ function useCases(core: Core, caller: Caller): Tocsin {
     getEndpoint: (project, endpoint) => endpoints.getEndpoint(core, caller, project, endpoint),
     updateEndpoint: (project, endpoint, patch) =>
       endpoints.updateEndpoint(core, caller, project, endpoint, patch),
-    deleteEndpoint: (project, endpoint) => endpoints.deleteEndpoint(core, caller, project, endpoint),
+    deleteEndpoint: (project, endpoint, query) =>
+      endpoints.deleteEndpoint(core, caller, project, endpoint, query),
     rotateEndpoint: (project, endpoint, input) =>
       endpoints.rotateEndpoint(core, caller, project, endpoint, input),
     testEndpoint: (project, endpoint) => endpoints.testEndpoint(core, caller, project, endpoint),

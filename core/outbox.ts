@@ -6,8 +6,15 @@ import type { Picture } from './matcher/picture.ts'
 import type { DecidedEvent, IncidentState, MatchContext, NewTimelineEntry } from './matcher/state.ts'
 import { incidentToApi, type LatestOccurrence } from './show-incident.ts'
 import { endpointsOfProjects } from './store/endpoint.ts'
-import { insertMessages, readLanes } from './store/message.ts'
-import { messagesFor, type OutboxEndpoint, type Transition, typeFor } from './store/outbox.ts'
+import { insertMessages, type Lanes, RETENTION_MS, readLanes } from './store/message.ts'
+import {
+  laneKey,
+  listensTo,
+  matchesLater,
+  messagesFor,
+  type OutboxEndpoint,
+  type Transition,
+} from './store/outbox.ts'
 import { all, isAnyOf, statement, together, type Work } from './store/statement.ts'
 import type { Monitor } from './types.ts'
 
@@ -66,7 +73,7 @@ export class Outbox {
     if (this.#noted.length === 0) return 0
     const endpoints = yield* endpointsFor(this.#noted, projects)
     const heard = this.#noted.filter((one) =>
-      endpoints.some((e) => e.projectId === one.projectId && typeFor(one.kind, e.filters.events)),
+      endpoints.some((e) => e.projectId === one.projectId && listensTo(one.kind, e.filters)),
     )
     if (heard.length === 0) return 0
 
@@ -87,34 +94,37 @@ export class Outbox {
       sources: members.filter((row) => row.incident_id === one.incidentId).map((row) => row.source_id),
     }))
     const bodies = new Map<string, string>()
-    const rows = messagesFor(withSources, endpoints).map(({ endpoint, transition, type, reopened }) => {
-      const key = `${type}/${transition.incidentId}/${transition.sequence}/${transition.kind}`
-      let body = bodies.get(key)
-      if (body === undefined) {
-        body = incidentBody({
+    const silent = silentLanes(heard, endpoints, lanes, context.now)
+    const rows = messagesFor(withSources, endpoints, silent).map(
+      ({ endpoint, transition, type, reopened }) => {
+        const key = `${type}/${transition.incidentId}/${transition.sequence}/${transition.kind}`
+        let body = bodies.get(key)
+        if (body === undefined) {
+          body = incidentBody({
+            type,
+            timestamp: context.now,
+            sequence: transition.sequence,
+            incident: incidentToApi(transition.incident, signals),
+            project: { id: transition.projectId, name: projects.get(transition.projectId)!.name },
+            monitor: transition.monitor,
+            regions: transition.regions,
+            reopened,
+          })
+          bodies.set(key, body)
+        }
+        return newMessage({
+          id: context.newId(),
+          project_id: transition.projectId,
+          endpoint_id: endpoint.id,
           type,
-          timestamp: context.now,
+          incident_id: transition.incidentId,
           sequence: transition.sequence,
-          incident: incidentToApi(transition.incident, signals),
-          project: { id: transition.projectId, name: projects.get(transition.projectId)!.name },
-          monitor: transition.monitor,
-          regions: transition.regions,
-          reopened,
+          body,
+          policy: endpoint.policy as RetryPolicyName,
+          now: context.now,
         })
-        bodies.set(key, body)
-      }
-      return newMessage({
-        id: context.newId(),
-        project_id: transition.projectId,
-        endpoint_id: endpoint.id,
-        type,
-        incident_id: transition.incidentId,
-        sequence: transition.sequence,
-        body,
-        policy: endpoint.policy as RetryPolicyName,
-        now: context.now,
-      })
-    })
+      },
+    )
     return yield* insertMessages(rows, lanes)
   }
 
@@ -122,7 +132,7 @@ export class Outbox {
   #mayBeHeard(projectId: string, kind: Transition['kind']): boolean {
     const project = this.#projects.get(projectId)
     if (!project || project.plan === 'free') return false
-    return project.endpoints?.some((endpoint) => typeFor(kind, endpoint.filters.events)) ?? true
+    return project.endpoints?.some((endpoint) => listensTo(kind, endpoint.filters)) ?? true
   }
 
   #take(entry: NewTimelineEntry, kind: Transition['kind'], sequence: number, isLast: boolean): void {
@@ -180,6 +190,27 @@ function* endpointsFor(
   const known = ids.flatMap((id) => projects.get(id)?.endpoints ?? [])
   const unknown = ids.filter((id) => projects.get(id)?.endpoints === undefined)
   return unknown.length === 0 ? known : [...known, ...(yield* endpointsOfProjects(unknown))]
+}
+
+/**
+ * Where nothing was sent before. Not for endpoints that came after the incident, nor once its messages may have been
+ * forgotten. Ids tell their time.
+ */
+function silentLanes(
+  noted: readonly NotedTransition[],
+  endpoints: readonly OutboxEndpoint[],
+  { waiting, ended }: Lanes,
+  now: string,
+): Set<string> {
+  const remembered = new Date(Date.parse(now) - RETENTION_MS).toISOString()
+  const lanes = noted
+    .filter(({ kind, incident }) => kind === 'updated' && incident.openedAt > remembered)
+    .flatMap(({ incidentId }) =>
+      endpoints
+        .filter(({ id, filters }) => id < incidentId && matchesLater(filters))
+        .map(({ id }) => laneKey(id, incidentId)),
+    )
+  return new Set(lanes.filter((lane) => !waiting.has(lane) && !ended.has(lane)))
 }
 
 /** All of them: of the signals only some are shown. */

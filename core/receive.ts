@@ -7,7 +7,7 @@ import { findHeaderFault, readBody } from './adapters/read-body.ts'
 import { readerOf } from './adapters/reader.ts'
 import { adapterBySlug } from './adapters/registry.ts'
 import { CONFIG_CHANGED, type Command, type ReceiveCommand, type ReceiveResult } from './commands.ts'
-import { diagnoseRefusal, diagnoseStranger } from './diagnose.ts'
+import { diagnoseRefusal, diagnoseStranger, type StrangerContext } from './diagnose.ts'
 import type { Directory, KnownProject, KnownSource } from './directory.ts'
 import { type ErrorCode, TocsinError } from './errors.ts'
 import { withoutSecrets } from './hide-secrets.ts'
@@ -15,6 +15,7 @@ import type { RequestDecision } from './matcher/decide-request.ts'
 import { hourlyLimit } from './matcher/limit.ts'
 import { RULES } from './matcher/rules.ts'
 import { normalise } from './normalise.ts'
+import { NO_SETTINGS } from './policy.ts'
 import { reference } from './reference.ts'
 import { hookRequestRow, type LoggedRequest, trimUnauthorized } from './store/hook-request.ts'
 import type { HookRequestTable } from './store/schema.ts'
@@ -28,6 +29,8 @@ import type { HookRequest, ParsedRequest } from './types.ts'
 
 /** How often a request is authenticated anew because the configuration changed meanwhile. */
 const MOST_TRIES = 5
+/** What is verified against where there is no secret, so that it takes the time of one. */
+const NO_SECRET = 'no secret of anybody, of the length of one'
 /** Rejections waiting to be logged; beyond that a flood of strangers is not worth the disk. */
 const MOST_STRANGERS = 100
 const MOST_STRANGER_BYTES = 8 * 1024 * 1024
@@ -40,6 +43,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   ingestion_disabled: 403,
   ip_not_allowed: 403,
   not_found: 404,
+  method_not_allowed: 405,
   payload_too_large: 413,
   unsupported_media_type: 415,
   rate_limited: 429,
@@ -129,8 +133,8 @@ export function createReceive({
     const lookUp = async (fresh: boolean) => {
       if (address.kind === 'token') return (await directory.projectsOf(hashToken(address.token), fresh))[0]
       const { projectId } = address
-      if (!isProjectId(projectId)) return undefined
-      return fresh ? directory.fresh(projectId.toLowerCase()) : directory.project(projectId.toLowerCase())
+      if (fresh) return projectNamed(projectId)
+      return isProjectId(projectId) ? directory.project(projectId.toLowerCase()) : undefined
     }
 
     const known = await lookUp(false)
@@ -139,24 +143,20 @@ export function createReceive({
       if (source) return { project: known, source }
       throw new TocsinError('conflict', 'The source of this request has been deleted; it cannot be replayed.')
     }
-    const found = known && (await vouchedFor(request, address, known))
-    if (known && found) return { project: known, source: found }
+    const remembered = vouchedFor(request, address, known)
+    if (known && remembered) return { project: known, source: remembered }
 
-    // A refusal is never made from memory: the credential may be new.
-    const project = known && (await lookUp(true))
-    const source = project && (await vouchedFor(request, address, project))
+    // A refusal is never made from memory: the credential may be new. From here on an unknown project costs what a known
+    // one does: how long a refusal takes must not tell which ones there are.
+    const project = known || address.kind === 'token' ? await lookUp(true) : undefined
+    const source = vouchedFor(request, address, project)
     if (project && source) return { project, source }
-    if (
-      project &&
-      address.kind === 'project' &&
-      address.adapter === 'generic' &&
-      (await isWritingKey(bearerOf(request), project))
-    ) {
-      return refuseWithoutSource(request, address, project, requestId)
+    const caller = address.adapter === 'generic' ? await writingCaller(bearerOf(request)) : undefined
+    if (project && caller && (caller.projectId === null || caller.projectId === project.id)) {
+      return onlySource(request, address, project, requestId)
     }
 
-    if (project) logStranger(request, address, project, requestId, refusal)
-    else await pretend(request, address)
+    if (project) logStranger(request, address, async () => project, requestId, refusal)
     // A signature cannot be checked over a body that was cut off; what refuses it is the same for everybody.
     throw withRequestId(refusal ?? unauthorized(), requestId)
   }
@@ -176,7 +176,7 @@ export function createReceive({
     const { dropIn } = adapter
     let given: string | undefined
     try {
-      given = dropIn.credential(request)
+      given = dropIn.credential(request) || undefined
     } catch (error) {
       if (error instanceof TocsinError) throw withRequestId(refusal ?? error, requestId)
       throw error
@@ -184,12 +184,13 @@ export function createReceive({
     const named = dropIn.projectId && namedProject(dropIn.projectId, request)
 
     const opened: { project: KnownProject; source: KnownSource }[] = []
+    let holders: KnownProject[] = []
     // A refusal is never made from memory: the credential may be new.
     for (const fresh of given === undefined ? [] : [false, true]) {
-      const projects = await directory.projectsOf(hashDropIn(adapter.slug, given!), fresh)
+      holders = await directory.projectsOf(hashDropIn(adapter.slug, given!), fresh)
       opened.splice(0)
-      for (const project of projects) {
-        const source = sourcesOfDropIn(project, address).find((candidate) =>
+      for (const project of holders) {
+        const source = sourcesAt(address, project).find((candidate) =>
           candidate.credentials.some((c) => isValidFor(request, c) && sameToken(c.secret, given!)),
         )
         if (source) opened.push({ project, source })
@@ -205,56 +206,42 @@ export function createReceive({
       await logRefusal(request, known.project, known.source, requestId, error, {})
       throw withRequestId(error, requestId)
     }
-    const asked =
-      named !== undefined && isProjectId(named) ? await directory.fresh(named.toLowerCase()) : undefined
-    if (dropIn.takesApiKey) {
-      const caller = given === undefined ? undefined : await writingCaller(given)
-      const projectId = caller?.projectId ?? asked?.id
-      if (caller && named !== undefined && projectId !== named.toLowerCase()) {
-        throw withRequestId(noSuchProject(named), requestId)
-      }
-      const project = caller && projectId !== undefined ? await directory.fresh(projectId) : undefined
-      const [only, ...others] = project ? sourcesOfDropIn(project, address) : []
-      if (project && only && others.length === 0) return { project, source: only }
-      if (project) return refuseWithoutSource(request, address, project, requestId)
+    const caller = dropIn.takesApiKey ? await writingCaller(given) : undefined
+    if (caller) {
+      const projectId = caller.projectId ?? named
       // A key of all projects, and a body that names none.
-      if (caller) throw withRequestId(refusal ?? noProjectNamed(), requestId)
+      if (projectId === undefined) throw withRequestId(refusal ?? noProjectNamed(), requestId)
+      const project = await projectNamed(projectId)
+      if (!project || (named !== undefined && project.id !== named.toLowerCase())) {
+        throw withRequestId(noSuchProject(named ?? projectId), requestId)
+      }
+      return onlySource(request, address, project, requestId)
     }
-    if (asked) logStranger(request, address, asked, requestId, refusal)
+    // The project that is named is looked up after the answer, whose time must not tell whether it is there.
+    const owner = async () => (named === undefined ? undefined : await projectNamed(named)) ?? holders[0]
+    if (named !== undefined || holders.length > 0) logStranger(request, address, owner, requestId, refusal)
     throw withRequestId(refusal ?? unauthorized(), requestId)
   }
 
-  /** The work a known project makes, on any other: how long a refusal takes must not tell which ones there are. */
-  async function pretend(request: HookRequest, address: ReceiveAddress): Promise<void> {
-    const decoy = directory.anyKnown()
-    if (!decoy) return
-    await vouchedFor(request, address, decoy)
-    const fresh = await directory.fresh(decoy.id)
-    if (fresh) await vouchedFor(request, address, fresh)
+  async function projectNamed(id: string): Promise<KnownProject | undefined> {
+    return isProjectId(id) ? directory.fresh(id.toLowerCase()) : undefined
   }
 
-  /** The first source whose credential verifies owns the request. */
-  async function vouchedFor(
+  /** The first source whose credential verifies owns the request. Where none can, one is pretended. */
+  function vouchedFor(
     request: HookRequest,
-    address: ReceiveAddress,
-    project: KnownProject,
-  ): Promise<KnownSource | undefined> {
-    if (address.kind === 'drop-in') return undefined
+    address: Exclude<ReceiveAddress, { kind: 'drop-in' }>,
+    project: KnownProject | undefined,
+  ): KnownSource | undefined {
+    const candidates = project ? sourcesAt(address, project) : []
     if (address.kind === 'token') {
-      return project.sources.find(
-        (source) =>
-          source.address === 'token' &&
-          (address.adapter === null || address.adapter === source.adapter.slug) &&
-          source.credentials.some((c) => isValidFor(request, c) && sameToken(c.secret, address.token)),
+      return candidates.find((source) =>
+        source.credentials.some((c) => isValidFor(request, c) && sameToken(c.secret, address.token)),
       )
     }
 
-    const candidates = project.sources.filter(
-      (source) =>
-        source.adapter.slug === address.adapter &&
-        (address.sourceId === null || source.id === address.sourceId),
-    )
-    const bySecret = candidates.find((source) => {
+    if (candidates.length === 0) adapterBySlug(address.adapter)?.verify(request, NO_SECRET, NO_SETTINGS)
+    return candidates.find((source) => {
       const repeated = source.adapter
         .credentialHeaders(source.settings)
         .some((name) => (request.headers.get(name.toLowerCase())?.length ?? 0) > 1)
@@ -265,44 +252,26 @@ export function createReceive({
         )
       )
     })
-    if (bySecret || address.adapter !== 'generic') return bySecret
-    return byApiKey(request, project, candidates)
-  }
-
-  /** `generic` also takes an API key with the scope `events:write` (design.md 5). */
-  async function byApiKey(
-    request: HookRequest,
-    project: KnownProject,
-    candidates: KnownSource[],
-  ): Promise<KnownSource | undefined> {
-    return candidates.length === 1 && (await isWritingKey(bearerOf(request), project))
-      ? candidates[0]
-      : undefined
-  }
-
-  async function isWritingKey(key: string | undefined, project: KnownProject): Promise<boolean> {
-    const caller = key === undefined ? undefined : await writingCaller(key)
-    return caller !== undefined && (caller.projectId === null || caller.projectId === project.id)
   }
 
   /** Who may send with an API key. */
-  async function writingCaller(key: string): Promise<Caller | undefined> {
-    const caller = await authenticateKey(key)
+  async function writingCaller(key: string | undefined): Promise<Caller | undefined> {
+    const caller = key === undefined ? undefined : await authenticateKey(key)
     return caller?.scopes.includes('events:write') || caller?.scopes.includes('admin') ? caller : undefined
   }
 
-  /** The key is right, but which source it means cannot be told. */
-  async function refuseWithoutSource(
+  /** The source an API key means: the only one there is, or the one the address asks for (design.md 5). */
+  async function onlySource(
     request: HookRequest,
     address: ReceiveAddress,
     project: KnownProject,
     requestId: string,
-  ): Promise<never> {
-    const isNamed = address.kind !== 'token' && address.sourceId !== null
-    const several = project.sources.filter((source) => source.adapter.slug === address.adapter).length > 1
+  ): Promise<{ project: KnownProject; source: KnownSource }> {
+    const [source, ...others] = sourcesAt(address, project)
+    if (source && others.length === 0) return { project, source }
     const error = new TocsinError(
       'invalid_request',
-      several && !isNamed
+      source
         ? `source: the project has several ${address.adapter} sources. Add ?source=<id>.`
         : `source: the project has no such ${address.adapter} source. Create one, or check ?source=.`,
     )
@@ -335,33 +304,27 @@ export function createReceive({
   async function storeStranger(
     request: HookRequest,
     address: ReceiveAddress,
-    project: KnownProject,
+    owner: () => Promise<KnownProject | undefined>,
     requestId: string,
     refusal: TocsinError | undefined,
   ): Promise<void> {
-    const named = project.sources.filter((source) =>
-      address.kind === 'token' ? source.address === 'token' : source.adapter.slug === address.adapter,
-    )
-    const { source, text } = diagnoseStranger(request, {
-      sources: project.sources,
-      asked: (address.kind !== 'token' && named.find((one) => one.id === address.sourceId)) || named[0],
-      adapter: address.adapter,
-      token: address.kind === 'token' ? address.token : null,
-      isWhole: refusal === undefined,
-    })
-    if (!source) return
+    const project = await owner()
+    const diagnosis =
+      project && diagnoseStranger(request, strangerAt(address, project, refusal === undefined))
+    if (!diagnosis) return
+    const { source, text } = diagnosis
     const row = hookRequestRow(withoutSecrets(request, secretsOf(project.sources)), {
       ...nothingLogged(requestId, project, source),
       status: refusal ? (STATUS[refusal.code] ?? 400) : 401,
       outcome: 'rejected',
       reason: 'unauthorized',
       message: refusal
-        ? `${refusal.message} Whether a credential of this source vouches for it could not be checked.`
-        : 'No credential of this source vouches for the request.',
+        ? `${refusal.message} Whether a credential vouches for it could not be checked.`
+        : 'No credential of a source at this address vouches for the request.',
       diagnosis: text,
       keep: 'nothing',
     })
-    await insertAlone(row, () => trimUnauthorized(source.id))
+    await insertAlone(row, () => trimUnauthorized(project.id, source?.id ?? null))
   }
 
   /** A request that changes nothing but the log and the health of its source. */
@@ -636,7 +599,9 @@ const SHORT_PATH = '/webhooks/'
 function findMisfit(request: HookRequest, adapter: Adapter): TocsinError | undefined {
   const { method } = request
   if (method !== 'POST' && !adapter.methods?.includes(method)) {
-    return new TocsinError('invalid_request', `${adapter.name} does not send by ${method}: send a POST.`)
+    return new TocsinError('method_not_allowed', `${adapter.name} does not send by ${method}: send a POST.`, {
+      details: { allow: ['POST', ...(adapter.methods ?? [])] },
+    })
   }
   return method === 'GET' ? undefined : findHeaderFault(request.headers, adapter.bodies)
 }
@@ -656,6 +621,16 @@ function readIfPossible(request: HookRequest, adapter: Adapter, fault: TocsinErr
   }
 }
 
+/** Where a stranger went, for its diagnosis. */
+function strangerAt(address: ReceiveAddress, project: KnownProject, isWhole: boolean): StrangerContext {
+  const { sources } = project
+  const { adapter } = address
+  if (address.kind === 'token') return { sources, candidates: [], adapter, token: address.token, isWhole }
+  const candidates = sourcesAt(address, project)
+  const others = candidates.length > 0 ? [] : sourcesAt({ ...address, sourceId: null }, project)
+  return { sources, candidates, asksForUnknown: others.length > 0, adapter, token: null, isWhole }
+}
+
 function isValidFor(request: HookRequest, { expiresAt }: { expiresAt: string | null }): boolean {
   return expiresAt === null || expiresAt > request.receivedAt
 }
@@ -669,15 +644,19 @@ function bearerOf(request: HookRequest): string | undefined {
   return more.length > 0 ? undefined : authorization?.match(/^bearer\s+(\S+)$/i)?.[1]
 }
 
-/** Sources that the fixed address of their adapter leads to; a token stands in an address of its own. */
-function sourcesOfDropIn(
-  project: KnownProject,
-  address: ReceiveAddress & { kind: 'drop-in' },
-): KnownSource[] {
-  return project.sources.filter(
+/** The sources of a project that an address leads to. */
+function sourcesAt(address: ReceiveAddress, { sources }: KnownProject): KnownSource[] {
+  if (address.kind === 'token') {
+    return sources.filter(
+      (source) =>
+        source.address === 'token' && (address.adapter === null || address.adapter === source.adapter.slug),
+    )
+  }
+  return sources.filter(
     (source) =>
       source.adapter.slug === address.adapter &&
-      source.address === 'project' &&
+      // Where a token stands in an address of its own, the fixed one is not for it.
+      (address.kind === 'project' || source.address === 'project') &&
       (address.sourceId === null || source.id === address.sourceId),
   )
 }

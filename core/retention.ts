@@ -1,6 +1,10 @@
+import { endpointsKeptUntil, removeEndpoint } from './store/endpoint.ts'
 import { forgetRequests } from './store/hook-request.ts'
+import { idBefore } from './store/id-before.ts'
 import { forgetCounts } from './store/source-health.ts'
+import { all, type Work } from './store/statement.ts'
 import type { Core } from './use-cases/core.ts'
+import { configChanged } from './use-cases/projects.ts'
 
 const KEPT_MS = 30 * 24 * 3_600_000
 /** Rows per transaction: few enough that webhooks hardly wait for it. */
@@ -8,13 +12,12 @@ const BATCH = 200
 /** Transactions per run, so that a stop need not wait for a long one. */
 const MOST_BATCHES = 50
 
-/** Deletes some of what the request log and the counters keep no longer, in small transactions. Answers how many requests went. */
+/** Deletes some of what is kept no longer, in small transactions: requests, counters, deleted endpoints. Answers how many requests went. */
 export async function forgetOld(core: Pick<Core, 'database' | 'writer' | 'now'>): Promise<number> {
   const before = core.now().getTime() - KEPT_MS
-  const projects = await core.database.read.selectFrom('project').select('id').execute()
   let forgotten = 0
   let batches = 0
-  for (const { id } of projects) {
+  for (const id of await projectsWithOld(core, before)) {
     for (let gone = BATCH; gone === BATCH && batches < MOST_BATCHES; forgotten += gone) {
       batches += 1
       gone = (await core.writer.submit({
@@ -24,5 +27,33 @@ export async function forgetOld(core: Pick<Core, 'database' | 'writer' | 'now'>)
     }
   }
   await core.writer.submit({ kind: 'work', run: () => forgetCounts(new Date(before).toISOString()) })
+  await core.writer.submit({ kind: 'work', run: () => forgetEndpoints(core.now().toISOString()) })
   return forgotten
+}
+
+/** Those with something to forget, the oldest first: whoever a run does not get to comes before others in the next. */
+async function projectsWithOld({ database }: Pick<Core, 'database'>, before: number): Promise<string[]> {
+  const rows = await database.read
+    .selectFrom('project')
+    .select((eb) => [
+      'project.id',
+      eb
+        .selectFrom('hook_request')
+        .select((e) => e.fn.min('hook_request.id').as('id'))
+        .whereRef('hook_request.project_id', '=', 'project.id')
+        .as('oldest'),
+    ])
+    .execute()
+  return rows
+    .filter(({ oldest }) => oldest !== null && oldest < idBefore(before))
+    .sort((a, b) => (a.oldest! < b.oldest! ? -1 : 1))
+    .map(({ id }) => id)
+}
+
+function* forgetEndpoints(now: string): Work<void> {
+  for (const { id, project_id } of yield* all(endpointsKeptUntil, { now })) {
+    // Nobody makes messages for it any more.
+    yield* configChanged(project_id)
+    yield* removeEndpoint(id)
+  }
 }

@@ -15,6 +15,7 @@ import type {
   ApiMessageQuery,
   ApiMetrics,
   ApiMetricsQuery,
+  ApiOwnKey,
   ApiPage,
   ApiPostmortem,
   ApiPostmortemInput,
@@ -50,7 +51,7 @@ import type { HookRequest, Plan } from './types.ts'
  * `not_found` for what does not exist or belongs to another project.
  */
 export interface Tocsin {
-  me(): Promise<{ key: { id: string; name: string; scopes: ApiScope[]; projectId: string | null } }>
+  me(): Promise<{ key: ApiOwnKey }>
 
   createProject(input: ApiProjectInput): Promise<{ project: ApiProject }>
   listProjects(page: ApiPage): Promise<{ projects: ApiProject[]; nextCursor: string | null }>
@@ -171,7 +172,8 @@ export interface Tocsin {
     endpoint: string,
     patch: ApiEndpointPatch,
   ): Promise<{ endpoint: ApiEndpoint; secret?: string }>
-  deleteEndpoint(project: string, endpoint: string): Promise<void>
+  /** Kept for some minutes, it comes back with what waited where an endpoint with its URL is created. */
+  deleteEndpoint(project: string, endpoint: string, query?: { keepMinutes?: number }): Promise<void>
   rotateEndpoint(
     project: string,
     endpoint: string,

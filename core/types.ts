@@ -43,6 +43,18 @@ export const OUTCOMES = [
 ] as const
 export type Outcome = (typeof OUTCOMES)[number]
 
+/** What parameters of the address and a source's mapping can say (design.md 5). */
+export type MappedField =
+  | 'title'
+  | 'description'
+  | 'id'
+  | 'action'
+  | 'severity'
+  | 'service'
+  | 'labels'
+  | 'drill'
+  | 'roomprefix'
+
 export type EventKind = 'fire' | 'refresh' | 'recover' | 'ack' | 'info'
 export type Grouping = 'project' | 'signal' | 'key'
 export type ResolveScope = 'signal' | 'incident'
@@ -78,7 +90,7 @@ export interface HookRequest {
   headers: ReadonlyMap<string, readonly string[]>
   rawBody: Buffer
   receivedAt: string
-  /** The sender's address, after trusted proxies; null where there was no connection (replay, test). */
+  /** The sender's address, after trusted proxies, or `unknown`; null where there was no connection (replay, test). */
   ip: string | null
 }
 
@@ -107,6 +119,8 @@ export interface AlertEvent {
   sourceTime: string | null
   /** A time in a header orders events, but is no part of an event's identity (D2). */
   timeFrom: 'body' | 'header' | null
+  /** Stands for the time in the event's identity where the body has none (D2); absent: our count of stretches does. */
+  moment?: string
   /** Start of the occurrence where it differs from the ordering time (Sentry's `event.datetime`). */
   firedAt?: string | null
   /** Id of this state change for deduplication (matching.md 1, "event id"). */
@@ -172,7 +186,7 @@ export interface SourceSettings {
   repositories: string[]
   /** The source's own status words, in addition to the built-in tables. */
   statusWords: Record<string, EventKind>
-  mapping: Record<string, string> | null
+  mapping: Partial<Record<MappedField, string>> | null
   defaults: { severity: Severity | null; services: string[]; labels: Labels; drill: boolean }
 }
 

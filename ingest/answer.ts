@@ -14,6 +14,7 @@ export const STATUS = {
   ingestion_disabled: 403,
   ip_not_allowed: 403,
   not_found: 404,
+  method_not_allowed: 405,
   conflict: 409,
   payload_too_large: 413,
   unsupported_media_type: 415,
@@ -21,8 +22,8 @@ export const STATUS = {
   unavailable: 503,
 } satisfies Record<ErrorCode, number>
 
-/** Codes of the edge itself. */
-const EDGE_STATUS = { method_not_allowed: 405, internal_error: 500 }
+/** Code of the edge itself. */
+const EDGE_STATUS = { internal_error: 500 }
 
 type Headers = Record<string, string | number>
 
@@ -64,9 +65,11 @@ export function answerError(res: ServerResponse, error: TocsinError, envelope?: 
     envelope,
     requestId: error.requestId,
     details: error.details,
-    ...(seconds !== undefined && {
-      headers: { 'Retry-After': Math.max(1, Math.ceil(seconds)) },
-    }),
+    headers: {
+      ...(seconds !== undefined && { 'Retry-After': Math.max(1, Math.ceil(seconds)) }),
+      // Core knows them where the address alone does not.
+      ...(Array.isArray(error.details?.allow) && { Allow: error.details.allow.join(', ') }),
+    },
   })
 }
 
@@ -78,7 +81,7 @@ export function answerMethodNotAllowed(
   envelope?: Envelope,
 ): void {
   const code = 'method_not_allowed'
-  answerFault(res, EDGE_STATUS[code], code, message, { envelope, headers: { Allow: allow.join(', ') } })
+  answerFault(res, STATUS[code], code, message, { envelope, headers: { Allow: allow.join(', ') } })
 }
 
 /** Answers a bug of ours on a path that receives nothing. */

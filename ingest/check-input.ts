@@ -82,10 +82,12 @@ function describe(issue: z.core.$ZodIssue, where: Where, schema: z.ZodObject): s
       const kind = where === 'body' ? 'field' : 'query parameter'
       const keys = issue.keys.slice(0, NAMED_KEYS).map((key) => `"${cut(key)}"`)
       const place = issue.path.length > 0 ? ` in ${field}` : ''
-      const known = issue.path.length > 0 ? [] : Object.keys(schema.shape)
+      const known = fieldsAt(schema, issue.path)
       const remedy = known.length > 0 ? `known are ${known.join(', ')}` : 'leave it out'
       return `Unknown ${kind} ${keys.join(', ')}${place}: ${remedy}.`
     }
+    case 'invalid_key':
+      return `${field} cannot have that name: choose another.`
     case 'invalid_type':
       return issue.message.endsWith('received undefined')
         ? `${field} is missing: it must be ${article(issue.expected)}.`
@@ -105,6 +107,17 @@ function describe(issue: z.core.$ZodIssue, where: Where, schema: z.ZodObject): s
     default:
       return `${field} is not valid.`
   }
+}
+
+/** The fields of the object at that place; none where the schema has alternatives. */
+function fieldsAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): string[] {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable)
+    return fieldsAt(schema.unwrap(), path)
+  if (!(schema instanceof z.ZodObject)) return []
+  const [name, ...rest] = path
+  if (name === undefined) return Object.keys(schema.shape)
+  const field = Object.hasOwn(schema.shape, name) ? schema.shape[String(name)] : undefined
+  return field ? fieldsAt(field, rest) : []
 }
 
 /** `settings.cidrs[0]`. */

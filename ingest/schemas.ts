@@ -15,6 +15,7 @@ import {
   type ApiMessageQuery,
   type ApiMetrics,
   type ApiMetricsQuery,
+  type ApiOwnKey,
   type ApiPage,
   type ApiPostmortem,
   type ApiPostmortemFacts,
@@ -152,6 +153,21 @@ const defaultsFields = {
   drill: z.boolean(),
 }
 
+const mapped = z.string().max(500).optional()
+const Mapping = z
+  .strictObject({
+    title: mapped,
+    description: mapped,
+    id: mapped,
+    action: mapped,
+    severity: mapped,
+    service: mapped,
+    labels: mapped,
+    drill: mapped,
+    roomprefix: mapped.describe('Of grafana-irm'),
+  })
+  .meta({ id: 'Mapping', description: 'By field: `json(path)` or the value itself' })
+
 const settingsFields = {
   grouping: Grouping.nullable(),
   groupBy: z.array(z.string().min(1).max(100)).max(20).nullable(),
@@ -165,7 +181,7 @@ const settingsFields = {
   timestampHeader: headerName.nullable(),
   repositories: z.array(z.string().min(1).max(200)).max(100),
   statusWords: z.record(z.string().min(1).max(100), EventKind),
-  mapping: z.record(z.string().min(1).max(100), z.string().max(500)).nullable(),
+  mapping: Mapping.nullable(),
 }
 
 const SourceSettings = z
@@ -197,7 +213,10 @@ export const Source = z
       })
       .describe('What holds after source, project and adapter have spoken'),
     health: z.object({
-      successRate24h: z.number().nullable().describe('Share of accepted requests, 0 to 1; by whole hours'),
+      successRate24h: z
+        .number()
+        .nullable()
+        .describe('Share of accepted among authenticated requests, 0 to 1; by whole hours'),
       successRate30d: z.number().nullable(),
       lastRequestAt: time.nullable(),
       lastSuccessAt: time.nullable(),
@@ -210,6 +229,19 @@ export const Source = z
           requestId: z.string(),
         }),
       ),
+      strangers: z
+        .object({
+          last24h: z.number().describe('At most the 50 that are kept'),
+          last: z.array(
+            z.object({
+              at: time,
+              message: z.string(),
+              diagnosis: z.string().nullable().describe('What may be wrong'),
+              requestId: z.string(),
+            }),
+          ),
+        })
+        .describe('Requests no credential vouched for; they count nowhere else'),
       successStreak: z.number().describe('Accepted in a row, up to the last request'),
       failureStreak: z.number().describe('Refused in a row, up to the last request'),
       opened30d: z.number().describe('Alerts that began to fire, without drills'),
@@ -563,6 +595,10 @@ export const Key = z
   })
   .meta({ id: 'Key' }) satisfies z.ZodType<ApiKey>
 
+export const OwnKey = Key.pick({ id: true, name: true, scopes: true, projectId: true })
+  .extend({ projectName: z.string().nullable().describe('Null where it opens all projects') })
+  .meta({ id: 'OwnKey' }) satisfies z.ZodType<ApiOwnKey>
+
 export const KeyInput = z.strictObject({
   name,
   scopes: z.array(Scope).min(1).max(SCOPES.length),
@@ -632,6 +668,17 @@ export const EndpointPatch = z.strictObject({
   preset: preset.optional(),
 }) satisfies z.ZodType<ApiEndpointPatch>
 
+export const EndpointDeletion = z.strictObject({
+  keepMinutes: z
+    .int()
+    .min(0)
+    .max(60)
+    .optional()
+    .describe(
+      'How long to go on collecting for it, 0 unless told. Created with the same URL by then, it is back with all that waited: for receivers that register anew at every change',
+    ),
+})
+
 export const EndpointRotateInput = z.strictObject({
   overlapMinutes: minutes.optional().describe('How long the old secret signs too; 1440 unless told'),
 })
@@ -685,7 +732,7 @@ export const Attempt = z
     responseStatus: z.number().nullable(),
     durationMs: z.number(),
     error: z.string().nullable(),
-    responseBody: z.string().nullable().describe('The first 4 KiB'),
+    responseBody: z.string().nullable().describe('The first 4 KiB; null for a test'),
   })
   .meta({ id: 'Attempt' }) satisfies z.ZodType<ApiAttempt>
 

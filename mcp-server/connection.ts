@@ -1,5 +1,5 @@
-import type { Caller, Log, Tocsin } from '@tocsin/core'
-import { httpTocsin } from './http-tocsin.ts'
+import { type Caller, type Log, type Tocsin, TocsinError } from '@tocsin/core'
+import { httpTocsin, ROUTES } from './http-tocsin.ts'
 
 /** A Tocsin to work on: one that runs elsewhere, or the database of this machine. */
 export interface Connection {
@@ -29,13 +29,33 @@ export async function connect(env: NodeJS.ProcessEnv, log: Log): Promise<Connect
   return {
     own: async () => {
       if (key === undefined) return tocsin.actingAs(LOCAL)
-      const own = await authenticate(key)
-      if (own) return own
-      throw new Error('TOCSIN_API_KEY holds a key that is unknown here or has expired.')
+      const own = async () => {
+        const tocsin = await authenticate(key)
+        if (tocsin) return tocsin
+        throw new TocsinError(
+          'unauthorized',
+          'TOCSIN_API_KEY holds a key that is unknown here or has expired.',
+        )
+      }
+      await own()
+      return asked(own)
     },
     authenticate,
     close: () => tocsin.close(),
   }
+}
+
+/** Asks for each call who may do it: over stdio a process outlives the key it was given. */
+function asked(own: () => Promise<Tocsin>): Tocsin {
+  return Object.fromEntries(
+    Object.keys(ROUTES).map((name) => [
+      name,
+      async (...given: unknown[]) => {
+        const useCase = (await own())[name as keyof Tocsin] as (...given: unknown[]) => Promise<unknown>
+        return useCase(...given)
+      },
+    ]),
+  ) as unknown as Tocsin
 }
 
 function overHttp(url: string, key: string | undefined): Connection {

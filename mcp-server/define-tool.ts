@@ -1,24 +1,24 @@
-import type { ApiScope, Tocsin } from '@tocsin/core'
+import type { ApiOwnKey, ApiScope, Tocsin } from '@tocsin/core'
 import { z } from 'zod'
+import { isObject } from './object-arguments.ts'
 import type { Presented, Presenter } from './present.ts'
 import { closest, quoted, ToolError } from './tool-error.ts'
-
-/** The key that calls, as it describes itself. */
-export type Key = Awaited<ReturnType<Tocsin['me']>>['key']
 
 /** What a call stands on. */
 export interface ToolContext {
   /** The use-cases as this key has them; what they answer holds no secret the key does not name. */
   tocsin: Tocsin
-  key: Key
+  key: ApiOwnKey
   now(): Date
   presenter: Presenter
+  /** Whether the key and the server offer this tool: advice names no other. */
+  offers(tool: string): boolean
   /** Tells the audit which project the call was about. */
   onProject(projectId: string): void
 }
 
-/** Whether a key has these scopes: advice names no tool that it has not. */
-export function mayUse({ scopes }: Key, ...needed: readonly ApiScope[]): boolean {
+/** Whether a key has these scopes. */
+export function mayUse({ scopes }: ApiOwnKey, ...needed: readonly ApiScope[]): boolean {
   return scopes.includes('admin') || needed.every((scope) => scopes.includes(scope))
 }
 
@@ -120,8 +120,7 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
     },
     input: config.input,
     output: config.output,
-    handler: async (args, context) =>
-      tool.handler(checkArguments(name, config.input, args === undefined ? {} : args), context),
+    handler: async (args, context) => tool.handler(checkArguments(name, config.input, args ?? {}), context),
   }
 }
 
@@ -147,7 +146,15 @@ function checkArguments<Input extends z.ZodObject>(
   schema: Input,
   args: unknown,
 ): z.output<Input> {
-  const tooLong = Object.entries(args ?? {}).find(
+  const known = Object.keys(schema.shape)
+  // How what is no object at all arrives here: see object-arguments.ts.
+  if (isObject(args) && 'arguments' in args && !isObject(args.arguments)) {
+    throw new ToolError(
+      'invalid_arguments',
+      `"arguments" must be an object such as {"${known[0]}": …}. Correct this and call ${tool} again.`,
+    )
+  }
+  const tooLong = Object.entries(args as object).find(
     ([, value]) => typeof value === 'string' && value.length > MOST_TEXT,
   )
   if (tooLong) {
@@ -158,10 +165,12 @@ function checkArguments<Input extends z.ZodObject>(
   }
   const result = schema.safeParse(args)
   if (result.success) return result.data
-  const known = Object.keys(schema.shape)
   const problems = result.error.issues.slice(0, 3).map((issue) => describe(issue, known))
   throw new ToolError('invalid_arguments', `${problems.join(' ')} Correct this and call ${tool} again.`)
 }
+
+/** What is counted where a length is wrong. */
+const LENGTHS: Partial<Record<string, string>> = { string: ' characters long', array: ' entries long' }
 
 function describe(issue: z.core.$ZodIssue, known: readonly string[]): string {
   const name = issue.path.length > 0 ? quoted(issue.path.join('.')) : 'The arguments'
@@ -179,9 +188,10 @@ function describe(issue: z.core.$ZodIssue, known: readonly string[]): string {
       return `${name} must be one of ${issue.values.join(', ')}.`
     case 'too_small':
       if (issue.origin === 'string') return `${name} is empty: give a text or leave it out.`
+      if (issue.origin === 'array') return `${name} is empty: give at least one or leave it out.`
       return `${name} must be at least ${issue.minimum}.`
     case 'too_big':
-      return `${name} must be at most ${issue.maximum}${issue.origin === 'string' ? ' characters long' : ''}.`
+      return `${name} must be at most ${issue.maximum}${LENGTHS[issue.origin] ?? ''}.`
     default:
       return `${name} ${issue.message}.`
   }

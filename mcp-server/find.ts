@@ -1,5 +1,5 @@
 import { type ApiSource, TocsinError } from '@tocsin/core'
-import { mayUse, type ToolContext } from './define-tool.ts'
+import type { ToolContext } from './define-tool.ts'
 import { closest, quoted, ToolError } from './tool-error.ts'
 
 const MOST_NAMED = 20
@@ -14,13 +14,9 @@ export async function findProject(context: ToolContext, given: string | undefine
 async function projectOf({ tocsin, key }: ToolContext, given: string | undefined): Promise<string> {
   if (key.projectId !== null) {
     if (given === undefined || given === key.projectId) return key.projectId
-    // What names the project is part of the sources' addresses, so only a key for those can know.
-    if (
-      mayUse(key, 'sources:read') &&
-      sameName((await tocsin.getIngestion(key.projectId)).ingestion.projectName, given)
-    ) {
-      return key.projectId
-    }
+    // Asked again: what this process was told at its start may have changed.
+    const { projectName } = (await tocsin.me()).key
+    if (projectName !== null && sameName(projectName, given)) return key.projectId
     throw new ToolError(
       'not_found',
       `No project ${quoted(given)} for this key: it opens only ${key.projectId}. Call again without project.`,
@@ -125,7 +121,7 @@ function sameName(name: string, given: string): boolean {
 
 /** Runs something about an incident; one that is not there is answered with those that are. */
 export async function withIncident<T>(
-  { tocsin, key }: ToolContext,
+  { tocsin, offers }: ToolContext,
   projectId: string,
   incident: string,
   run: () => Promise<T>,
@@ -134,7 +130,7 @@ export async function withIncident<T>(
     return await run()
   } catch (error) {
     if (!(error instanceof TocsinError) || error.code !== 'not_found') throw error
-    const canList = mayUse(key, 'incidents:read')
+    const canList = offers('list_incidents')
     const { incidents } = canList ? await tocsin.listIncidents(projectId, { limit: 50 }) : { incidents: [] }
     const references = incidents.map(({ reference }) => reference)
     const near = closest(incident, references)

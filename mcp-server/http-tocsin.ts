@@ -136,7 +136,7 @@ async function readJson(response: Response): Promise<unknown> {
 }
 
 interface Refusal {
-  error?: { code?: ErrorCode | 'internal_error' | 'method_not_allowed'; message?: string }
+  error?: { code?: ErrorCode | 'internal_error'; message?: string }
   requestId?: string
 }
 

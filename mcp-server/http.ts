@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Log, type Tocsin, TocsinError } from '@tocsin/core'
+import { withObjectArguments } from './object-arguments.ts'
 import { answer2025 } from './sdk-2025.ts'
 import {
   createHandler2026,
@@ -48,8 +49,12 @@ export function guardedHandler({ authenticate, hosts, readOnly, log }: McpOption
   const isOriginAllowed = originValidation([...LOOPBACK, ...hosts])
   const serve = toNodeHandler(
     {
-      fetch: async (request, given) => {
+      fetch: async (received, given) => {
         const surface = given?.authInfo?.extra?.surface as Surface
+        const request =
+          received.body === null
+            ? received
+            : new Request(received, { body: withObjectArguments(await received.text()) })
         return (await isLegacyRequest(request))
           ? eras.legacy(request, surface)
           : eras.modern(request, surface)

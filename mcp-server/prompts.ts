@@ -12,8 +12,11 @@ export interface Prompt {
 }
 
 interface PromptDefinition extends Prompt {
-  text(args: Record<string, string>): string
-  complete(argument: string, context: ToolContext): Promise<readonly string[]> | readonly string[]
+  /** Tools it cannot do without. */
+  needs: readonly string[]
+  text(args: Record<string, string>, offers: ToolContext['offers']): string
+  /** Values of its argument. */
+  complete(context: ToolContext): Promise<readonly string[]> | readonly string[]
 }
 
 const definitions: readonly PromptDefinition[] = [
@@ -22,10 +25,11 @@ const definitions: readonly PromptDefinition[] = [
     title: 'Triage active incidents',
     description: 'What is open, what matters most, what to do next',
     arguments: [],
-    text: () =>
+    needs: ['list_incidents', 'get_incident'],
+    text: (_args, offers) =>
       'Triage the active incidents. Call list_incidents, then get_incident for the one to three most severe. ' +
       'For each say in one or two sentences what fires since when, who has acknowledged it, what the evidence says ' +
-      '(cite event ids) and what to look at next. Say which you would acknowledge, and ask me before you change anything.',
+      `(cite event ids) and what to look at next. Say which you would acknowledge${offers('update_incident') ? ', and ask me before you change anything' : '; I do it myself'}.`,
     complete: () => [],
   },
   {
@@ -33,38 +37,47 @@ const definitions: readonly PromptDefinition[] = [
     title: 'Write a post-mortem',
     description: 'A post-mortem whose facts cite their evidence',
     arguments: [{ name: 'incidentId', description: 'Id, or reference such as INC-042', required: true }],
+    needs: ['draft_postmortem'],
     text: ({ incidentId }) =>
       `Write the post-mortem of incident ${incidentId}. Call draft_postmortem, keep every time, number and evidence id as they are, ` +
       'improve the prose, and put each gap to me as a question instead of guessing. Mark causes as hypotheses until I confirm them.',
-    complete: async (_argument, context) =>
-      (await recentIncidents(context)).map(({ reference }) => reference),
+    complete: async (context) => (await recentIncidents(context)).map(({ reference }) => reference),
   },
   {
     name: 'connect_source',
     title: 'Connect a monitoring tool',
     description: 'Set a webhook up, step by step, and prove that it works',
     arguments: [{ name: 'provider', description: 'The tool, such as grafana', required: true }],
-    text: ({ provider }) =>
-      `Connect ${provider} to Tocsin. Call get_webhook_url(source: "${provider}", format: "setup"). If it is not configured, ask me, then call ` +
-      `configure_webhook(source: "${provider}"). Give me the steps to click, and the command that shows the secret; never ask me to paste it here. ` +
-      'When I say it is done, have me run testCommand and check with list_incidents and get_webhook_url that it arrived.',
+    needs: ['get_webhook_url'],
+    text: ({ provider }, offers) =>
+      `Connect ${provider} to Tocsin. Call get_webhook_url(source: "${provider}", format: "setup"). If it is not configured, ` +
+      (offers('configure_webhook')
+        ? `ask me, then call configure_webhook(source: "${provider}"). Give me the steps to click, and the command that shows the secret; `
+        : 'tell me to make it over the API with a key of scope sources:write. Give me the steps to click; ') +
+      'never ask me to paste a secret here. When I say it is done, have me run testCommand and check with ' +
+      `${offers('list_incidents') ? 'list_incidents and ' : ''}get_webhook_url that it arrived.`,
     complete: () => adapterSlugs,
   },
 ]
 
-export const prompts: readonly Prompt[] = definitions.map(
-  ({ name, title, description, arguments: args }) => ({
-    name,
-    title,
-    description,
-    arguments: args,
-  }),
-)
+/** Those whose tools are offered. */
+export function listPrompts({ offers }: ToolContext): Prompt[] {
+  return definitions
+    .filter(({ needs }) => needs.every(offers))
+    .map(({ name, title, description, arguments: args }) => ({ name, title, description, arguments: args }))
+}
 
-/** Undefined where there is none. */
-export function getPrompt(name: string, args: Record<string, string>) {
+/** Undefined where there is none. Throws ToolError on wrong arguments and where its tools are not offered. */
+export function getPrompt(name: string, args: Record<string, string>, { offers }: ToolContext) {
   const prompt = definitions.find((candidate) => candidate.name === name)
   if (!prompt) return undefined
+  const missing = prompt.needs.filter((tool) => !offers(tool))
+  if (missing.length > 0) {
+    throw new ToolError(
+      'forbidden',
+      `The prompt ${name} needs ${missing.join(', ')}, which this key or server does not offer.`,
+    )
+  }
   for (const { name: argument } of prompt.arguments) {
     const value = args[argument]
     if (!value) throw new ToolError('invalid_arguments', `The prompt ${name} needs ${argument}.`)
@@ -74,7 +87,9 @@ export function getPrompt(name: string, args: Record<string, string>) {
   }
   return {
     description: prompt.description,
-    messages: [{ role: 'user' as const, content: { type: 'text' as const, text: prompt.text(args) } }],
+    messages: [
+      { role: 'user' as const, content: { type: 'text' as const, text: prompt.text(args, offers) } },
+    ],
   }
 }
 
@@ -84,5 +99,6 @@ export async function completePrompt(
   context: ToolContext,
 ): Promise<readonly string[]> {
   const prompt = definitions.find((candidate) => candidate.name === name)
-  return prompt?.complete(argument, context) ?? []
+  const has = prompt?.arguments.some((one) => one.name === argument)
+  return has ? prompt!.complete(context) : []
 }

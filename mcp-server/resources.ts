@@ -1,5 +1,5 @@
 import { type ApiIncident, TocsinError } from '@tocsin/core'
-import type { ToolContext } from './define-tool.ts'
+import { mayUse, type ToolContext } from './define-tool.ts'
 import { allProjects, allSources, findSource } from './find.ts'
 import { getIncident } from './tools/get-incident.ts'
 import { showIncident, strangeOfIncident } from './tools/incident.ts'
@@ -28,7 +28,7 @@ export interface ReadResource {
 const MARKDOWN = 'text/markdown'
 const MOST_LISTED = 50
 
-export const resourceTemplates: readonly ResourceTemplate[] = [
+const templates: readonly ResourceTemplate[] = [
   {
     uriTemplate: 'tocsin://incidents/{incidentId}',
     name: 'incident',
@@ -73,6 +73,11 @@ export const TEMPLATES: Record<string, readonly string[]> = {
   ],
 }
 
+/** Those that the key may read. */
+export function listResourceTemplates({ key }: ToolContext): ResourceTemplate[] {
+  return templates.filter(({ uriTemplate }) => mayUse(key, scopeOf(uriTemplate)))
+}
+
 /** The newest incidents. */
 export async function listResources(context: ToolContext): Promise<Resource[]> {
   return (await recentIncidents(context)).map(({ id, reference, status, severity, updatedAt }) => ({
@@ -100,7 +105,7 @@ export async function completeResource(
     return (await recentIncidents(context)).map(({ reference }) => reference)
   }
   if (uriTemplate.startsWith('tocsin://templates/') && variable === 'name') return Object.keys(TEMPLATES)
-  if (!uriTemplate.startsWith('tocsin://sources/') || !may(context, 'sources:read')) return []
+  if (!uriTemplate.startsWith('tocsin://sources/') || !mayUse(context.key, 'sources:read')) return []
   const sources = (await Promise.all((await projectsOf(context)).map((id) => allSources(context, id)))).flat()
   // Only what resolves: the tool where it means one source, else the id.
   const isUnique = (slug: string) =>
@@ -110,7 +115,7 @@ export async function completeResource(
 
 /** Of all projects the key opens, newest first; none where it may not read them. */
 export async function recentIncidents(context: ToolContext): Promise<ApiIncident[]> {
-  if (!may(context, 'incidents:read')) return []
+  if (!mayUse(context.key, 'incidents:read')) return []
   const pages = await Promise.all(
     (await projectsOf(context)).map((id) => context.tocsin.listIncidents(id, { limit: MOST_LISTED })),
   )
@@ -121,23 +126,34 @@ export async function recentIncidents(context: ToolContext): Promise<ApiIncident
 }
 
 async function textOf(uri: string, context: ToolContext): Promise<string | undefined> {
+  if (!mayUse(context.key, scopeOf(uri))) return undefined
   const template = /^tocsin:\/\/templates\/postmortem\/(\w{1,20})$/.exec(uri)?.[1]
   if (template !== undefined) {
     const headings = Object.hasOwn(TEMPLATES, template) ? TEMPLATES[template]! : undefined
     return headings?.map((heading) => `## ${heading}`).join('\n\n')
   }
 
-  const [, kind, name, timeline] =
-    /^tocsin:\/\/(incidents|sources)\/([\w-]{1,60})(\/timeline)?$/.exec(uri) ?? []
+  const [, kind, part = '', timeline] =
+    /^tocsin:\/\/(incidents|sources)\/([^/]{1,600})(\/timeline)?$/.exec(uri) ?? []
+  const name = kind === 'sources' ? decoded(part) : /^[\w-]{1,60}$/.exec(part)?.[0]
   if (kind === undefined || name === undefined) return undefined
   const read =
     kind === 'sources' ? (timeline ? undefined : readSource) : timeline ? readTimeline : readIncident
-  if (!read || !may(context, kind === 'sources' ? 'sources:read' : 'incidents:read')) return undefined
+  if (!read) return undefined
   for (const projectId of await projectsOf(context)) {
     const text = await read(projectId, name, context)
     if (text !== undefined) return text
   }
   return undefined
+}
+
+/** Undefined where it is no part of an address. */
+function decoded(part: string): string | undefined {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return undefined
+  }
 }
 
 type Read = (projectId: string, name: string, context: ToolContext) => Promise<string | undefined>
@@ -182,6 +198,7 @@ async function projectsOf(context: ToolContext): Promise<string[]> {
   return (await allProjects(context)).map(({ id }) => id)
 }
 
-function may({ key }: ToolContext, scope: 'incidents:read' | 'sources:read'): boolean {
-  return key.scopes.includes(scope) || key.scopes.includes('admin')
+/** Of the tools that answer the same, and for templates of those that write by them. */
+function scopeOf(uri: string): 'incidents:read' | 'sources:read' {
+  return uri.startsWith('tocsin://sources/') ? 'sources:read' : 'incidents:read'
 }

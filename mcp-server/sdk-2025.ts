@@ -14,7 +14,7 @@ import {
   McpError,
   ReadResourceRequestSchema,
 } from '@modelcontextprotocol/sdk/types.js'
-import { INSTRUCTIONS, SERVER_INFO, type Surface } from './surface.ts'
+import { SERVER_INFO, type Surface } from './surface.ts'
 import { ToolError } from './tool-error.ts'
 
 /** Code of a resource that is not there, before 2026-07-28 gave it another. */
@@ -22,7 +22,7 @@ const RESOURCE_NOT_FOUND = -32002
 
 /** Answers one request of a client that speaks a protocol up to 2025-11-25: stateless, one JSON body. */
 export async function answer2025(request: Request, surface: Surface): Promise<Response> {
-  const server = createServer(surface)
+  const server = await createServer(surface)
   const transport = new WebStandardStreamableHTTPServerTransport({ enableJsonResponse: true })
   try {
     await server.connect(transport)
@@ -38,15 +38,15 @@ export async function serve2025(
   input: Readable,
   output: Writable,
 ): Promise<() => Promise<void>> {
-  const server = createServer(surface)
+  const server = await createServer(surface)
   await server.connect(new StdioServerTransport(input, output))
   return () => server.close()
 }
 
-function createServer(surface: Surface): Server {
+async function createServer(surface: Surface): Promise<Server> {
   const server = new Server(SERVER_INFO, {
     capabilities: { tools: {}, resources: {}, prompts: {}, completions: {} },
-    instructions: INSTRUCTIONS,
+    instructions: await surface.instructions(),
   })
   server.setRequestHandler(ListToolsRequestSchema, () => surface.listTools())
   server.setRequestHandler(CallToolRequestSchema, ({ params }) =>

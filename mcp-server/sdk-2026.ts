@@ -8,7 +8,7 @@ import {
   Server,
 } from '@modelcontextprotocol/server'
 import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/stdio'
-import { INSTRUCTIONS, SERVER_INFO, type Surface } from './surface.ts'
+import { SERVER_INFO, type Surface } from './surface.ts'
 import { ToolError } from './tool-error.ts'
 
 export { hostHeaderValidation, originValidation, toNodeHandler } from '@modelcontextprotocol/node'
@@ -34,10 +34,10 @@ export function serve2026(surface: Surface, input: Readable, output: Writable): 
   return () => handle.close()
 }
 
-function createServer(surface: Surface): Server {
+async function createServer(surface: Surface): Promise<Server> {
   const server = new Server(SERVER_INFO, {
     capabilities: { tools: {}, resources: {}, prompts: {}, completions: {} },
-    instructions: INSTRUCTIONS,
+    instructions: await surface.instructions(),
   })
   server.setRequestHandler('tools/list', () => surface.listTools())
   server.setRequestHandler('tools/call', ({ params }) => surface.callTool(params.name, params.arguments))

@@ -1,5 +1,6 @@
 import { PassThrough, type Readable, type Writable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
+import { withObjectArguments } from './object-arguments.ts'
 import { serve2025 } from './sdk-2025.ts'
 import { serve2026 } from './sdk-2026.ts'
 import type { Surface } from './surface.ts'
@@ -28,23 +29,25 @@ export async function serveStdio(surface: Surface, input: Readable, output: Writ
   if (!greeting) return { finished: Promise.resolve(), stop: async () => {} }
 
   // Streams of our own: the SDKs stop at once when theirs end.
+  const read = new PassThrough()
   const asked = new PassThrough()
   const answers = new PassThrough()
-  const isAnswered = watch(asked, answers, output)
+  const isAnswered = watch(read, answers, output)
+  eachLine(read, (line) => asked.write(`${withObjectArguments(line)}\n`))
   const stop = greeting.isInitialize
     ? await serve2025(surface, asked, answers)
     : serve2026(surface, asked, answers)
-  asked.write(greeting.read)
-  input.pipe(asked, { end: false })
+  read.write(greeting.read)
+  input.pipe(read, { end: false })
   input.resume()
   return { finished: ended.then(isAnswered), stop }
 }
 
 /** Hands answers on, and tells when every request has its own, or has waited too long. */
-function watch(asked: Readable, answers: Readable, output: Writable): () => Promise<void> {
+function watch(read: Readable, answers: Readable, output: Writable): () => Promise<void> {
   const open = new Set<unknown>()
   let check = () => {}
-  eachLine(asked, (line) => {
+  eachLine(read, (line) => {
     const { id, method, params } = readMessage(line)
     if (method === 'notifications/cancelled') open.delete(params?.requestId)
     else if (method !== undefined && id !== undefined) open.add(id)

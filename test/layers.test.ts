@@ -40,7 +40,7 @@ const LAYERS: { who: string; may: string[]; notEvenTypes?: string[] }[] = [
   },
   {
     who: 'core/adapters/',
-    may: ['core/adapters/', 'core/types.ts', 'core/errors.ts', 'zod', 'node:crypto'],
+    may: ['core/adapters/', 'core/types.ts', 'core/errors.ts', 'zod', 'node:crypto', 'node:buffer'],
     notEvenTypes: ['core/store/', 'core/matcher/', 'core/use-cases/'],
   },
   {

@@ -1,7 +1,8 @@
 import { z } from 'zod'
-import type { AlertEvent, EventKind, SourceSettings } from '../types.ts'
+import type { AlertEvent, EventKind, ParsedRequest, SourceSettings } from '../types.ts'
 import type { Adapter } from './adapter.ts'
 import { cleanId, cleanText, cleanUrl, firstText, isObject, LIMITS, sha256 } from './clean.ts'
+import { deliveryOf } from './delivery.ts'
 import { anything, someDescription, someId, someName, someTime, someTitle, someWord } from './fields.ts'
 import { newEvent } from './new-event.ts'
 import { readTime } from './read-time.ts'
@@ -62,7 +63,7 @@ export const betterstack: Adapter = {
       resource.type === null || resource.type === 'incident'
         ? incidentEvents(word, comment, resource, settings)
         : [resourceEvent(word, resource, sha256(request.rawBody))]
-    return { events, delivery: null, group: null, filtered: null }
+    return { events, delivery: readDelivery(word, resource), group: null, filtered: null }
   },
 
   testRequest(kind, { id, at, secret }) {
@@ -118,6 +119,12 @@ function unwrap(body: unknown): { word: string | null; comment: unknown; resourc
     heartbeatId: relatedId(data, 'heartbeat') ?? attributes.heartbeat_id,
   })
   return { word: cleanText(envelope.event, LIMITS.word), comment: envelope.comment, resource }
+}
+
+/** What is told once in an incident. It can be reopened many times, by bodies that are the same. */
+function readDelivery(word: string | null, { id, ...times }: Resource): ParsedRequest['delivery'] {
+  if (id === null || !/^(started|acknowledged|resolved)$/i.test(word ?? '')) return null
+  return deliveryOf([id, word, times.started_at, times.acknowledged_at, times.resolved_at].join(' '))
 }
 
 function relatedId(data: Record<string, unknown>, name: string): string | null {

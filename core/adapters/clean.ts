@@ -12,6 +12,7 @@ export const LIMITS = {
   name: 500,
   url: 2_000,
   id: 500,
+  wholeId: 10_000,
   services: 50,
   metadataText: 2_000,
   metadataDepth: 6,
@@ -34,10 +35,12 @@ export function cleanText(value: unknown, limit: number): string | null {
 
 /** A sender's id, unchanged but for NULs. One too long to keep becomes its hash, so that two never meet by being cut. */
 export function cleanId(value: unknown): string | null {
-  const text = typeof value === 'string' ? plain(value) : scalarText(value)
-  if (text === null || text.trim() === '') return null
+  return idWithin(LIMITS.id, value)
+}
 
-  return text.length > LIMITS.id ? `sha256:${sha256(text)}` : text
+/** An id as its sender knows it, for showing: whole where `cleanId` has long made a hash of it. */
+export function wholeId(value: unknown): string | null {
+  return idWithin(LIMITS.wholeId, value)
 }
 
 /** The first of these that says something. */
@@ -131,6 +134,13 @@ function cleanValue(value: unknown, depth: number, budget: { members: number }):
   if (!Array.isArray(value)) return cleanMembers(value, depth + 1, budget)
 
   return value.map((item) => cleanValue(item, depth + 1, budget)).filter((item) => item !== undefined)
+}
+
+function idWithin(limit: number, value: unknown): string | null {
+  const text = typeof value === 'string' ? plain(value) : scalarText(value)
+  if (text === null || text.trim() === '') return null
+
+  return text.length > limit ? `sha256:${sha256(text)}` : text
 }
 
 function scalarText(value: unknown): string | null {

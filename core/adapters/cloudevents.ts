@@ -1,4 +1,6 @@
+import { isUtf8 } from 'node:buffer'
 import { z } from 'zod'
+import { TocsinError } from '../errors.ts'
 import type { AlertEvent, HookRequest, SourceSettings } from '../types.ts'
 import type { Adapter } from './adapter.ts'
 import {
@@ -11,6 +13,7 @@ import {
   firstText,
   isObject,
   LIMITS,
+  wholeId,
 } from './clean.ts'
 import { anything, someTime } from './fields.ts'
 import { newEvent } from './new-event.ts'
@@ -47,7 +50,7 @@ export const cloudevents: Adapter = {
   name: 'CloudEvents',
   defaults: { address: 'project', grouping: 'signal', reopenWindowMinutes: 5 },
   methods: ['OPTIONS'],
-  bodies: ['text'],
+  bodies: ['text', 'none'],
   marks: ['specversion'],
 
   credentialHeaders: () => ['authorization', 'x-webhook-secret'],
@@ -55,11 +58,15 @@ export const cloudevents: Adapter = {
   verify: (request, secret) =>
     hasBearer(request, secret) || hasSecretHeader(request, secret) || hasBasic(request, secret),
 
-  readBody: (request) => (request.headers.has('ce-specversion') ? binary(request) : readBody(request)),
+  readBody(request) {
+    const isStructured = /^application\/cloudevents/i.test(typeOf(request))
+    return request.headers.has('ce-specversion') && !isStructured ? binary(request) : readBody(request)
+  },
 
   parse(body, _request, settings) {
+    // A batch of none is valid: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md#4-json-batch-format
     const events = Array.isArray(body)
-      ? z.array(CloudEvent).min(1).max(MOST_EVENTS).parse(body)
+      ? z.array(CloudEvent).max(MOST_EVENTS).parse(body)
       : [CloudEvent.parse(body)]
     return {
       events: events.map((event) => toEvent(event, settings)),
@@ -94,6 +101,7 @@ export const cloudevents: Adapter = {
   setup: [
     'Give {url} to the sender as its HTTP sink, binary, structured or batched.',
     'Set the header `Authorization: Bearer <secret of this source>`.',
+    'Where the sender can only put a token into the address, make the source with `"address": "token"`: `access_token` is not read.',
     'Let the type end in a status word (`com.example.check.opened`, `….resolved`); other words can be added in the settings of this source.',
   ],
 }
@@ -108,9 +116,32 @@ function binary(request: HookRequest): unknown {
 
 function dataOf(request: HookRequest): unknown {
   if (request.rawBody.length === 0) return undefined
-  const type = request.headers.get('content-type')?.[0] ?? ''
-  return /^text\//i.test(type) ? request.rawBody.toString('utf8') : readJsonBody(request.rawBody)
+  return /^text\//i.test(typeOf(request)) ? request.rawBody.toString('utf8') : readJsonBody(request.rawBody)
 }
+
+function typeOf(request: HookRequest): string {
+  return request.headers.get('content-type')?.[0] ?? ''
+}
+
+/**
+ * The data of an event in JSON, also where it stands there as bytes in base64: JSON, or text by its type. No more comes
+ * out than the body holds. What cannot be read is left out, since the event says enough without.
+ */
+function dataIn({ data, data_base64: encoded, datacontenttype }: CloudEvent): unknown {
+  if (data !== undefined || typeof encoded !== 'string' || !BASE64.test(encoded)) return data
+  const type = cleanText(datacontenttype, LIMITS.word) ?? 'application/json'
+  const bytes = Buffer.from(encoded, 'base64')
+  if (/^text\//i.test(type)) return isUtf8(bytes) ? bytes.toString('utf8') : undefined
+  if (!/^[^;]*[/+]json *(;|$)/i.test(type)) return undefined
+  try {
+    return readJsonBody(bytes)
+  } catch (error) {
+    if (error instanceof TocsinError) return undefined
+    throw error
+  }
+}
+
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/
 
 /** Header values are percent-encoded where they are not plain ASCII. */
 function decoded(value: string): string {
@@ -127,7 +158,8 @@ function toEvent(event: CloudEvent, settings: SourceSettings): AlertEvent {
   const subject = cleanId(event.subject)
   const kindOfThing = cleanId(dot > 0 ? event.type.slice(0, dot) : event.type)
   const eventTime = readTime(event.time)
-  const data = isObject(event.data) ? event.data : {}
+  const content = dataIn(event)
+  const data = isObject(content) ? content : {}
   const severityWord = firstText(LIMITS.word, data.severity, data.priority, event.severity)
   const title = firstText(LIMITS.title, data.title, data.name, data.summary)
   return newEvent({
@@ -137,13 +169,15 @@ function toEvent(event: CloudEvent, settings: SourceSettings): AlertEvent {
     eventTime,
     sourceTime: event.time,
     timeFrom: eventTime === null ? null : 'body',
+    // Source and id are of one event only, so they tell it without a time, too.
+    ...(eventTime === null && { moment: 'once' }),
     eventId: `${event.source} ${event.id}`,
-    externalId: cleanId(event.id),
+    externalId: wholeId(event.id),
     title:
       title ??
       cleanText(subject === null ? event.type : `${event.type} ${subject}`, LIMITS.title) ??
       'CloudEvent',
-    description: firstText(LIMITS.description, data.description, data.message, event.data),
+    description: firstText(LIMITS.description, data.description, data.message, content),
     severity: readOwnSeverity(severityWord) ?? status.severity,
     sourceSeverity: severityWord,
     sourceStatus: cleanText(event.type, LIMITS.word),

@@ -1,7 +1,8 @@
 import { z } from 'zod'
-import type { AlertEvent, EventKind, Severity } from '../types.ts'
+import type { AlertEvent, EventKind, ParsedRequest, Severity } from '../types.ts'
 import type { Adapter } from './adapter.ts'
 import { cleanMetadata, cleanText, cleanUrl, firstText, LIMITS, titleKey } from './clean.ts'
+import { deliveryOf } from './delivery.ts'
 import { anything, someDescription, someId, someName, someTime, someTitle, someWord } from './fields.ts'
 import { newEvent } from './new-event.ts'
 import { readLabels } from './read-labels.ts'
@@ -78,7 +79,11 @@ export const datadog: Adapter = {
   verify: (request, secret) =>
     hasBasic(request, secret) || hasBearer(request, secret) || hasSecretHeader(request, secret),
 
-  parse: (body) => ({ events: [toEvent(Fields.parse(body))], delivery: null, group: null, filtered: null }),
+  parse(body) {
+    const fields = Fields.parse(body)
+    const event = toEvent(fields)
+    return { events: [event], delivery: readDelivery(fields, event), group: null, filtered: null }
+  },
 
   testRequest: (kind, { id, at, secret }) => ({
     headers: { 'content-type': 'application/json', 'x-webhook-secret': secret },
@@ -149,6 +154,18 @@ function toEvent(fields: Fields): AlertEvent {
       ...(fields.status !== null && { status: fields.status }),
     }),
   })
+}
+
+/** The id is new for each notification; but a template may put any id there, so only one of this cycle is a repeat. */
+function readDelivery(
+  { id, cycle_key }: Fields,
+  { sourceStatus, sourceTime }: AlertEvent,
+): ParsedRequest['delivery'] {
+  return deliveryOf(
+    id === null || cycle_key === null
+      ? null
+      : [id, cycle_key, sourceStatus ?? '', sourceTime ?? ''].join(' '),
+  )
 }
 
 function kindOf(transition: string | null, fields: Fields): EventKind {

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { AlertEvent, HookRequest, ParsedRequest, SourceSettings } from '../types.ts'
+import type { AlertEvent, HookRequest, MappedField, SourceSettings } from '../types.ts'
 import type { Adapter } from './adapter.ts'
 import {
   cleanId,
@@ -11,7 +11,9 @@ import {
   isObject,
   LIMITS,
   titleKey,
+  wholeId,
 } from './clean.ts'
+import { deliveryOf } from './delivery.ts'
 import { anything } from './fields.ts'
 import { newEvent } from './new-event.ts'
 import { readFlag, readParameter } from './parameters.ts'
@@ -27,8 +29,6 @@ import {
   STANDARD_HEADERS,
 } from './signatures.ts'
 import { readStatus } from './status-words.ts'
-
-const DELIVERY_WINDOW_MS = 72 * 60 * 60 * 1000
 
 /**
  * The members we read; everything else becomes metadata. The names are postmortem.so's and our own.
@@ -81,7 +81,9 @@ export const generic: Adapter = {
     const fields = withParameters(FIELDS.parse(body), request, settings)
     return {
       events: [toEvent(fields, settings)],
-      delivery: readDelivery(request),
+      delivery: deliveryOf(
+        cleanId(header(request, 'idempotency-key')) ?? cleanId(header(request, 'webhook-id')),
+      ),
       group: null,
       filtered: null,
     }
@@ -121,7 +123,7 @@ export const generic: Adapter = {
 function withParameters(fields: Fields, request: HookRequest, settings: SourceSettings): Fields {
   if (request.query.size === 0 && settings.mapping === null) return fields
 
-  const parameter = (name: string) => readParameter(name, fields, request, settings)
+  const parameter = (name: MappedField) => readParameter(name, fields, request, settings)
   return {
     ...fields,
     title: parameter('title') ?? fields.title,
@@ -153,7 +155,7 @@ function toEvent(fields: Fields, settings: SourceSettings): AlertEvent {
     timeFrom: eventTime === null ? null : 'body',
     // The id names the thing that is wrong, not this message: kind and stretch complete the identity.
     eventId: id,
-    externalId: id,
+    externalId: wholeId(fields.id) ?? wholeId(fields.event_id),
     title,
     description: firstText(LIMITS.description, fields.description, fields.message),
     severity: readOwnSeverity(severityWord) ?? status.severity,
@@ -188,11 +190,6 @@ function titleOfKnownAlert(kind: AlertEvent['kind'], id: string | null): string 
       input: undefined,
     },
   ])
-}
-
-function readDelivery(request: HookRequest): ParsedRequest['delivery'] {
-  const key = cleanId(header(request, 'idempotency-key')) ?? cleanId(header(request, 'webhook-id'))
-  return key === null ? null : { key, windowMs: DELIVERY_WINDOW_MS }
 }
 
 function readMonitor(value: unknown): AlertEvent['monitor'] {

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { TocsinError } from '../errors.ts'
 import type { AlertEvent, SourceSettings } from '../types.ts'
 import type { Adapter } from './adapter.ts'
-import { cleanId, cleanText, cleanUrl, isObject, LIMITS } from './clean.ts'
+import { cleanId, cleanText, cleanUrl, isObject, LIMITS, wholeId } from './clean.ts'
 import { newEvent } from './new-event.ts'
 import { isTime, readTime } from './read-time.ts'
 import { header, sameText } from './signatures.ts'
@@ -40,7 +40,9 @@ export const gitpulse: Adapter = {
       return { events: [event], delivery: null, group: null, filtered: null, echo: '' }
     }
     const event = toEvent(fields, settings)
-    return { events: [event], delivery: null, group: null, filtered: null, echo: event.externalId ?? '' }
+    const { incident_id: id } = fields
+    const echo = typeof id === 'string' ? id : (event.externalId ?? '')
+    return { events: [event], delivery: null, group: null, filtered: null, echo }
   },
 
   testRequest: (kind, { id, at, secret, projectId }) => ({
@@ -104,8 +106,8 @@ function toEvent(fields: Record<string, unknown>, settings: SourceSettings): Ale
     sourceTime,
     timeFrom: 'body',
     eventId: `${id} ${sourceTime} ${status.kind}`,
-    externalId: id,
-    title: name ?? cleanText(message, LIMITS.title) ?? id,
+    externalId: wholeId(fields.incident_id),
+    title: name ?? cleanText(message, LIMITS.title) ?? cleanText(fields.incident_id, LIMITS.title) ?? id,
     description: message,
     severity: status.severity,
     sourceStatus: status.sourceStatus,

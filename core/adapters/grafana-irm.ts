@@ -1,5 +1,15 @@
+import type { MappedField } from '../types.ts'
 import type { Adapter } from './adapter.ts'
-import { cleanId, cleanMetadata, cleanServices, cleanText, isObject, LIMITS, sha256 } from './clean.ts'
+import {
+  cleanId,
+  cleanMetadata,
+  cleanServices,
+  cleanText,
+  isObject,
+  LIMITS,
+  sha256,
+  wholeId,
+} from './clean.ts'
 import { newEvent } from './new-event.ts'
 import { readFlag, readParameter } from './parameters.ts'
 import { readJsonBody } from './read-body.ts'
@@ -29,8 +39,8 @@ export const grafanaIrm: Adapter = {
   readBody: ({ rawBody }) => (rawBody.length === 0 ? {} : readJsonBody(rawBody)),
 
   parse(body, request, settings, sourceName = 'an incoming webhook') {
-    const parameter = (name: string) => readParameter(name, body, request, settings)
-    const text = (name: string, limit: number) => cleanText(parameter(name), limit)
+    const parameter = (name: MappedField) => readParameter(name, body, request, settings)
+    const text = (name: MappedField, limit: number) => cleanText(parameter(name), limit)
     const id = cleanId(parameter('id'))
     const status = readStatus(parameter('action'), settings.statusWords)
     const severityWord = text('severity', LIMITS.word)
@@ -43,7 +53,7 @@ export const grafanaIrm: Adapter = {
       ...(body === undefined && { bodyNotRead: true }),
       ...(status.reopen && { reopen: true }),
       eventId: id,
-      externalId: id,
+      externalId: wholeId(parameter('id')),
       title: text('title', LIMITS.title) ?? `Incident declared by ${sourceName}`,
       description: text('description', LIMITS.description),
       severity: readOwnSeverity(severityWord) ?? status.severity,

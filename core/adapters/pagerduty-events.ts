@@ -71,6 +71,7 @@ export const pagerdutyEvents: Adapter = {
   slug: 'pagerduty-events',
   name: 'PagerDuty Events API v2',
   defaults: { address: 'project', grouping: 'signal', reopenWindowMinutes: 5 },
+  informs: ['change'],
   marks: ['event_action', 'routing_key'],
   path: '/v2/enqueue',
   dropIn: { credential: routingKey },

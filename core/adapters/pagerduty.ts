@@ -1,15 +1,14 @@
 import { z } from 'zod'
-import type { AlertEvent, EventKind, ParsedRequest, Severity } from '../types.ts'
+import type { AlertEvent, EventKind, Severity } from '../types.ts'
 import type { Adapter } from './adapter.ts'
 import { cleanId, cleanText, cleanUrl, isObject, LIMITS, sha256 } from './clean.ts'
+import { deliveryOf } from './delivery.ts'
 import { anything, someId, someList, someName, someObject, someTime, someTitle, someWord } from './fields.ts'
 import { newEvent } from './new-event.ts'
 import { readTime } from './read-time.ts'
 import { readSeverity } from './severity.ts'
 import { hasHmacSha256, header, hmacSha256 } from './signatures.ts'
 
-/** Deliveries are tried for up to 48 hours. */
-const DELIVERY_WINDOW_MS = 72 * 60 * 60 * 1000
 /** More messages than PagerDuty ever put into one body of version 2. */
 const MOST_MESSAGES = 100
 
@@ -58,6 +57,7 @@ export const pagerduty: Adapter = {
   slug: 'pagerduty',
   name: 'PagerDuty',
   defaults: { address: 'project', grouping: 'signal', reopenWindowMinutes: 5 },
+  informs: ['incident.*', 'service.*', 'pagey.*'],
   marks: ['event', 'messages'],
 
   credentialHeaders: () => ['x-pagerduty-signature'],
@@ -73,9 +73,11 @@ export const pagerduty: Adapter = {
       ),
 
   parse(body, request) {
-    const key = cleanId(header(request, 'x-webhook-id'))
-    const delivery: ParsedRequest['delivery'] = key === null ? null : { key, windowMs: DELIVERY_WINDOW_MS }
-    return { events: read(body, request.rawBody), delivery, group: null, filtered: null }
+    const events = read(body, request.rawBody)
+    // The id in the header is gone where a proxy drops what it does not know.
+    const ids = events.map(({ externalId }) => externalId)
+    const key = cleanId(header(request, 'x-webhook-id')) ?? (ids.includes(null) ? null : ids.join(' '))
+    return { events, delivery: deliveryOf(key), group: null, filtered: null }
   },
 
   testRequest(kind, { id, at, secret }) {

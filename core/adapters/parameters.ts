@@ -1,4 +1,4 @@
-import type { HookRequest, SourceSettings } from '../types.ts'
+import type { HookRequest, MappedField, SourceSettings } from '../types.ts'
 import { isObject } from './clean.ts'
 
 const MAX_LENGTH = 2_000
@@ -9,7 +9,7 @@ const JSON_PATH = /^json\(([^)]*)\)$/
  * any other text is the value itself. Undefined where neither names the field or the body has no such member.
  */
 export function readParameter(
-  name: string,
+  name: MappedField,
   body: unknown,
   request: HookRequest,
   settings: SourceSettings,
@@ -23,10 +23,10 @@ export function readParameter(
 
 /** Whether a value says yes. */
 export function readFlag(value: unknown): boolean {
-  return value === true || (typeof value === 'string' && value.trim().toLowerCase() === 'true')
+  return value === true || value === 1 || (typeof value === 'string' && /^(true|1)$/i.test(value.trim()))
 }
 
-function mapped(mapping: SourceSettings['mapping'], name: string): string | null {
+function mapped(mapping: SourceSettings['mapping'], name: MappedField): string | null {
   return mapping !== null && Object.hasOwn(mapping, name) ? (mapping[name] ?? null) : null
 }
 

@@ -22,6 +22,7 @@ export function findHeaderFault(
   }
 
   const contentType = headers.get('content-type') ?? []
+  if (contentType.length === 0 && bodies.includes('none') && !announcesBody(headers)) return undefined
   if (contentType.length !== 1 || !isTaken(contentType[0]!, bodies)) {
     return new TocsinError(
       'unsupported_media_type',
@@ -29,6 +30,10 @@ export function findHeaderFault(
     )
   }
   return undefined
+}
+
+function announcesBody(headers: ReadonlyMap<string, readonly string[]>): boolean {
+  return headers.has('transfer-encoding') || (headers.get('content-length') ?? ['0']).some((n) => n !== '0')
 }
 
 /** `application/json`, `…+json` or one of these kinds, with any parameters but a charset that is not UTF-8. */

@@ -2,14 +2,20 @@
 const EARLIEST = Date.UTC(2000, 0, 1)
 const LATEST = Date.UTC(10_000, 0, 1) - 1
 
-const DATE_TIME =
-  /^(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?(?: ?(Z|UTC|GMT|([+-])(\d\d):?(\d\d)?)(?: [A-Z0-9+-]+)?(?: m=\S+)?)?$/i
+const DATE = /(?<year>\d{4})(?<dash>-?)(?<month>\d\d)\k<dash>(?<day>\d\d)/.source
+const TIME =
+  /(?<hour>\d\d)(?:(?<colon>:?)(?<minute>\d\d)(?:\k<colon>(?<second>\d\d)(?:[.,](?<fraction>\d+))?)?)?/.source
+/** A zone, and what Go and Java put behind it. */
+const ZONE =
+  / ?(?:Z|UTC|GMT|(?<sign>[+\u2212-])(?<hours>\d\d):?(?<minutes>\d\d)?)(?: [A-Z0-9+-]+)?(?: m=\S+)?(?:\[[^\]]+\])?/
+    .source
+const DATE_TIME = new RegExp(`^${DATE}(?:[T ]${TIME}(?:${ZONE})?)?$`, 'i')
 const DIGITS = /^\d{9,19}(?:\.\d+)?$/
 
 /**
  * A moment as ISO UTC text with milliseconds, or null where it is none.
- * Reads RFC 3339, a date and time without zone (as UTC), Go's `2006-01-02 15:04:05.999 -0700 MST`, and
- * Unix time in seconds, milliseconds, microseconds or nanoseconds, as a number or as digits.
+ * Reads ISO 8601 with and without its dashes and colons (without zone as UTC, a date alone as its midnight; no weeks and
+ * no days of the year), Go's `2006-01-02 15:04:05.999 -0700 MST`, Java's `…+01:00[Europe/Paris]`, and Unix time in seconds, milliseconds, microseconds or nanoseconds, as a number or as digits.
  */
 export function readTime(value: unknown): string | null {
   if (typeof value === 'number') return fromEpoch(value)
@@ -28,17 +34,22 @@ export function isTime(text: string): boolean {
 
 /** Milliseconds since 1970. */
 function ofDateTime(text: string): number | null {
-  const parts = DATE_TIME.exec(text)
+  const parts = DATE_TIME.exec(text)?.groups
   if (!parts) return null
 
-  const [year, month, day] = [Number(parts[1]), Number(parts[2]), Number(parts[3])]
-  const [hour, minute, second] = [Number(parts[4]), Number(parts[5]), Number(parts[6] ?? 0)]
+  const [year, month, day] = [Number(parts.year), Number(parts.month), Number(parts.day)]
+  const [hour, minute, second] = [
+    Number(parts.hour ?? 0),
+    Number(parts.minute ?? 0),
+    Number(parts.second ?? 0),
+  ]
+  const milliseconds = Number((parts.fraction ?? '0').slice(0, 3).padEnd(3, '0'))
   if (month < 1 || month > 12 || day < 1 || day > daysIn(year, month)) return null
-  if (hour > 23 || minute > 59 || second > 60) return null
+  if (hour > 24 || minute > 59 || second > 60) return null
+  // The end of a day, in ISO 8601 of before 2019 and in Java.
+  if (hour === 24 && minute + second + milliseconds > 0) return null
 
-  const milliseconds = Number((parts[7] ?? '0').slice(0, 3).padEnd(3, '0'))
-  const local = Date.UTC(year, month - 1, day, hour, minute, second, milliseconds)
-  return local - offset(parts)
+  return Date.UTC(year, month - 1, day, hour, minute, second, milliseconds) - offset(parts)
 }
 
 function daysIn(year: number, month: number): number {
@@ -47,9 +58,9 @@ function daysIn(year: number, month: number): number {
 }
 
 /** Distance from UTC in milliseconds. */
-function offset(parts: RegExpExecArray): number {
-  const minutes = Number(parts[10] ?? 0) * 60 + Number(parts[11] ?? 0)
-  return (parts[9] === '-' ? -minutes : minutes) * 60_000
+function offset({ sign, hours = '0', minutes = '0' }: Partial<Record<string, string>>): number {
+  const distance = (Number(hours) * 60 + Number(minutes)) * 60_000
+  return sign === '+' ? distance : -distance
 }
 
 function fromEpoch(value: number): string | null {

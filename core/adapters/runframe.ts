@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Adapter } from './adapter.ts'
-import { cleanId, cleanMetadata, cleanServices, cleanText, LIMITS, titleKey } from './clean.ts'
+import { cleanId, cleanMetadata, cleanServices, cleanText, LIMITS, titleKey, wholeId } from './clean.ts'
 import { anything, someDescription, someTime, someWord } from './fields.ts'
 import { newEvent } from './new-event.ts'
 import { readTime } from './read-time.ts'
@@ -48,7 +48,7 @@ export const runframe: Adapter = {
       eventTime,
       sourceTime: fields.time,
       timeFrom: eventTime === null ? null : 'body',
-      externalId: id,
+      externalId: wholeId(fields.id) ?? wholeId(fields.event_id),
       eventId: id,
       title: fields.title,
       description: fields.description,

@@ -41,6 +41,7 @@ export const uptimeKuma: Adapter = {
   slug: 'uptime-kuma',
   name: 'Uptime Kuma',
   defaults: { address: 'token', grouping: 'project', reopenWindowMinutes: 5 },
+  informs: ['pending', 'maintenance'],
   methods: ['GET'],
   bodies: ['form', 'multipart', 'text'],
   marks: ['heartbeat', 'monitor', 'msg'],

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { AlertEvent, HookRequest } from '../types.ts'
 import type { Adapter } from './adapter.ts'
 import { cleanId, cleanMetadata, cleanText, cleanUrl, firstText, isObject, LIMITS, sha256 } from './clean.ts'
+import { deliveryOf } from './delivery.ts'
 import { newEvent } from './new-event.ts'
 import { readTime } from './read-time.ts'
 import { readSeverity } from './severity.ts'
@@ -10,6 +11,8 @@ import { header, hmacSha256, sameText } from './signatures.ts'
 import { readStatus } from './status-words.ts'
 
 const SIGNATURE_HEADER = 'x-uptimera-signature'
+
+const TOLD_ONCE = /^(incident\.)?(opened|acknowledged|resolved)$/i
 
 /**
  * Uptimera, after its public page alone, which names no field: so the usual names are looked for at the usual places.
@@ -92,7 +95,8 @@ export const uptimera: Adapter = {
           metadata: cleanMetadata(regions === undefined ? {} : { regions }),
         }),
       ],
-      delivery: null,
+      // Each of the three is told once in an incident, and again for up to 30 minutes where it was not taken.
+      delivery: deliveryOf(episode !== null && TOLD_ONCE.test(word ?? '') ? `${episode} ${word}` : null),
       group: null,
       filtered: null,
     }

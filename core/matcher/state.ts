@@ -139,7 +139,7 @@ export interface MatchEvent {
   /** Start of an occurrence it opens. */
   firedAt: string
   receivedAt: string
-  /** The sender's time in the body, as sent (D2). */
+  /** The sender's time in the body, as sent, or what stands in for it (D2). */
   moment: string | null
   eventId: string | null
   bodyHash: string

@@ -1,7 +1,7 @@
 import { type Selectable, sql } from 'kysely'
 import { type OutboxEndpoint, readFilters } from './outbox.ts'
 import type { EndpointSecretTable, EndpointTable } from './schema.ts'
-import { all, isAnyOf, statement, type Work } from './statement.ts'
+import { all, isAnyOf, run, statement, type Work } from './statement.ts'
 
 export type EndpointRow = Selectable<EndpointTable>
 export type EndpointSecretRow = Selectable<EndpointSecretTable>
@@ -9,8 +9,8 @@ export type EndpointSecretRow = Selectable<EndpointSecretTable>
 type ListeningRow = Pick<EndpointRow, 'id' | 'project_id' | 'policy' | 'filters'>
 
 /**
- * Endpoints that messages are made for: those that are on, and those that Tocsin switched off itself, whose messages
- * wait until somebody looks.
+ * Endpoints that messages are made for: those that are on, those that Tocsin switched off itself, whose messages wait
+ * until somebody looks, and those that may be had back.
  */
 export const listeningEndpoints = statement<{ ids: string[] }, ListeningRow>((db, p) =>
   db
@@ -21,6 +21,7 @@ export const listeningEndpoints = statement<{ ids: string[] }, ListeningRow>((db
       or([
         eb('enabled', '=', sql.lit(1)),
         eb('disabled_reason', 'in', [sql.lit('failed'), sql.lit('no_success')]),
+        eb('kept_until', 'is not', null).and('disabled_reason', 'is', null),
       ]),
     )
     .orderBy('id'),
@@ -49,9 +50,15 @@ export function* lockEndpoints(ids: string[]): Work<EndpointRow[]> {
 }
 
 export const endpointById = statement<{ projectId: string; id: string }, EndpointRow>((db, p) =>
-  db.selectFrom('endpoint').selectAll().where('project_id', '=', p('projectId')).where('id', '=', p('id')),
+  db
+    .selectFrom('endpoint')
+    .selectAll()
+    .where('project_id', '=', p('projectId'))
+    .where('id', '=', p('id'))
+    .where('kept_until', 'is', null),
 )
 
+/** Also one that is deleted and kept: it has its URL until it goes. */
 export const endpointByUrl = statement<{ projectId: string; url: string }, EndpointRow>((db, p) =>
   db.selectFrom('endpoint').selectAll().where('project_id', '=', p('projectId')).where('url', '=', p('url')),
 )
@@ -63,4 +70,43 @@ export const secretsOfEndpoints = statement<{ ids: string[]; now: string }, Endp
     .where(isAnyOf('endpoint_id', p.list('ids')))
     .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', p('now'))]))
     .orderBy('id', 'desc'),
+)
+
+const dropSecrets = statement<{ endpointId: string }, unknown>((db, p) =>
+  db.deleteFrom('endpoint_secret').where('endpoint_id', '=', p('endpointId')),
+)
+
+const dropAttempts = statement<{ endpointId: string }, unknown>((db, p) =>
+  db
+    .deleteFrom('attempt')
+    .where(
+      'message_id',
+      'in',
+      db.selectFrom('message').select('id').where('endpoint_id', '=', p('endpointId')),
+    ),
+)
+
+const dropMessages = statement<{ endpointId: string }, unknown>((db, p) =>
+  db.deleteFrom('message').where('endpoint_id', '=', p('endpointId')),
+)
+
+const dropEndpoint = statement<{ endpointId: string }, unknown>((db, p) =>
+  db.deleteFrom('endpoint').where('id', '=', p('endpointId')),
+)
+
+export function* removeSecrets(endpointId: string): Work<void> {
+  yield* run(dropSecrets, { endpointId })
+}
+
+/** With its messages and their log. */
+export function* removeEndpoint(endpointId: string): Work<void> {
+  yield* run(dropAttempts, { endpointId })
+  yield* run(dropMessages, { endpointId })
+  yield* run(dropSecrets, { endpointId })
+  yield* run(dropEndpoint, { endpointId })
+}
+
+/** Deleted ones whose time is over. */
+export const endpointsKeptUntil = statement<{ now: string }, { id: string; project_id: string }>((db, p) =>
+  db.selectFrom('endpoint').select(['id', 'project_id']).where('kept_until', '<=', p('now')),
 )

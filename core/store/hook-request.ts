@@ -103,9 +103,34 @@ const oldUnauthorized = statement<{ sourceId: string }, unknown>((db, p) =>
     ),
 )
 
-/** Keeps a source's last rejections of strangers only. */
-export function* trimUnauthorized(sourceId: string): Work<number> {
-  return yield* run(oldUnauthorized, { sourceId })
+const oldUnauthorizedOfNone = statement<{ projectId: string }, unknown>((db, p) =>
+  db
+    .deleteFrom('hook_request')
+    .where('source_id', 'is', null)
+    .where('project_id', '=', p('projectId'))
+    .where('outcome', '=', sql.lit('rejected'))
+    .where('reason', '=', 'unauthorized')
+    .where(
+      'id',
+      '<',
+      db
+        .selectFrom('hook_request')
+        .select('id')
+        .where('source_id', 'is', null)
+        .where('project_id', '=', p('projectId'))
+        .where('outcome', '=', sql.lit('rejected'))
+        .where('reason', '=', 'unauthorized')
+        .orderBy('id', 'desc')
+        .limit(sql.lit(1))
+        .offset(sql.lit(MOST_UNAUTHORIZED - 1)),
+    ),
+)
+
+/** Keeps the last rejections of strangers only: of a source, or of what a project has of no source it can tell. */
+export function* trimUnauthorized(projectId: string, sourceId: string | null): Work<number> {
+  return sourceId === null
+    ? yield* run(oldUnauthorizedOfNone, { projectId })
+    : yield* run(oldUnauthorized, { sourceId })
 }
 
 const oldOfProject = statement<{ projectId: string; before: string; most: number }, unknown>((db, p) =>
@@ -187,6 +212,7 @@ function keptHeaders(request: HookRequest): Record<string, string> {
 
 /** Strangers' addresses are kept to the network only. */
 function cutAddress(ip: string): string {
+  if (ip === 'unknown') return ip
   const v4 = ip.match(/^(?:::ffff:)?(\d+\.\d+\.\d+)\.\d+$/i)
   if (v4) return `${v4[1]}.0/24`
   const [head = '', tail] = ip.replace(/%.*$/, '').split('::')

@@ -1,5 +1,6 @@
 import { type Insertable, type Selectable, sql } from 'kysely'
 import { idBefore } from './id-before.ts'
+import { laneKey } from './outbox.ts'
 import type { MessageTable } from './schema.ts'
 import {
   all,
@@ -42,47 +43,49 @@ const pendingInLanes = statement<
     .forUpdate(),
 )
 
-/** Lanes whose newest ended message never arrived, each found by one look into the index. */
-export const brokenLanes = statement<
+/** How the newest ended message of each lane ended, each found by one look into the index. */
+export const endedLanes = statement<
   { endpoints: string[]; incidents: string[] },
-  { endpoint_id: string; incident_id: string }
+  { endpoint_id: string; incident_id: string; status: string | null }
 >(
-  (_db, p) => sql<{ endpoint_id: string; incident_id: string }>`
-    select endpoint.id as endpoint_id, incident.id as incident_id
+  (_db, p) => sql<{ endpoint_id: string; incident_id: string; status: string | null }>`
+    select endpoint.id as endpoint_id, incident.id as incident_id, (
+      select status from message
+      where endpoint_id = endpoint.id and incident_id = incident.id and status <> 'pending'
+      order by sequence desc, message.id desc limit 1
+    ) as status
     from endpoint join incident on incident.project_id = endpoint.project_id
-    where ${isAnyOf('endpoint.id', p.list('endpoints'))} and ${isAnyOf('incident.id', p.list('incidents'))}
-      and (
-        select status from message
-        where endpoint_id = endpoint.id and incident_id = incident.id and status <> 'pending'
-        order by sequence desc, message.id desc limit 1
-      ) = 'failed'`,
+    where ${isAnyOf('endpoint.id', p.list('endpoints'))} and ${isAnyOf('incident.id', p.list('incidents'))}`,
 )
 
 /** What is known of lanes that new messages go to, by `laneKey`. */
 export interface Lanes {
   /** With messages waiting; they keep waiting until the transaction ends. */
   waiting: ReadonlySet<string>
-  /** The last message of the lane failed for good. */
+  /** With messages that ended. */
+  ended: ReadonlySet<string>
+  /** The last of those failed for good. */
   broken: ReadonlySet<string>
 }
 
 /** For messages that are alone in no lane. */
-export const NO_LANES: Lanes = { waiting: new Set(), broken: new Set() }
+export const NO_LANES: Lanes = { waiting: new Set(), ended: new Set(), broken: new Set() }
 
 /** `known`: those of the incidents that may have had messages before. */
 export function* readLanes(endpoints: string[], incidents: string[], known: string[]): Work<Lanes> {
   const waiting = yield* all(pendingInLanes, { endpoints, incidents })
   // Looked at after the lock: a message that was just ending is seen in one of the two.
-  const broken = known.length === 0 ? [] : yield* all(brokenLanes, { endpoints, incidents: known })
-  return { waiting: new Set(waiting.map(keyOf)), broken: new Set(broken.map(keyOf)) }
+  const lanes = known.length === 0 ? [] : yield* all(endedLanes, { endpoints, incidents: known })
+  const ended = lanes.filter((lane) => lane.status !== null)
+  return {
+    waiting: new Set(waiting.map(keyOf)),
+    ended: new Set(ended.map(keyOf)),
+    broken: new Set(ended.filter((lane) => lane.status === 'failed').map(keyOf)),
+  }
 }
 
 function keyOf(lane: { endpoint_id: string; incident_id: string }): string {
   return laneKey(lane.endpoint_id, lane.incident_id)
-}
-
-export function laneKey(endpointId: string, incidentId: string): string {
-  return `${endpointId}/${incidentId}`
 }
 
 /** Puts in new messages, in the order of their lanes; answers how many. */
@@ -544,6 +547,8 @@ export function* replayMessages(
 
 // ---- forgetting ----
 
+/** How long messages and their attempts are kept. */
+export const RETENTION_MS = 30 * 24 * 3_600_000
 const FORGET_AT_ONCE = 500
 
 const oldMessages = statement<{ before: string }, unknown>((db, p) =>

@@ -53,7 +53,7 @@ export type TransitionKind = 'opened' | 'acknowledged' | 'resolved' | 'reopened'
 
 /**
  * One change of an incident. What filters look at only ever grows over its life, so that who heard of the opening
- * hears of the end.
+ * hears of the end, and who waited for a severity hears of the opening once it has come to that.
  */
 export interface Transition {
   projectId: string
@@ -74,23 +74,50 @@ export interface PlannedMessage<T extends Transition = Transition> {
   reopened: boolean
 }
 
-/** One message per transition for every endpoint that asked for it, in the order of the transitions. */
+/**
+ * One message per transition for every endpoint that asked for it, in the order of the transitions. `silent`: lanes
+ * in which nothing was sent yet, of incidents that may have come to match just now.
+ */
 export function messagesFor<T extends Transition>(
   transitions: readonly T[],
   endpoints: readonly OutboxEndpoint[],
+  silent: ReadonlySet<string> = new Set(),
 ): PlannedMessage<T>[] {
+  const told = new Set<string>()
   return transitions.flatMap((transition) =>
     endpoints.flatMap((endpoint) => {
-      const type = typeFor(transition.kind, endpoint.filters.events)
-      if (!type || endpoint.projectId !== transition.projectId) return []
-      if (!wants(endpoint.filters, transition)) return []
-      return [{ endpoint, transition, type, reopened: transition.kind === 'reopened' }]
+      const { filters } = endpoint
+      const { kind } = transition
+      if (endpoint.projectId !== transition.projectId || !wants(filters, transition)) return []
+      const lane = laneKey(endpoint.id, transition.incidentId)
+      const isFirst = kind === 'updated' && matchesLater(filters) && silent.has(lane) && !told.has(lane)
+      const type = typeFor(isFirst ? 'opened' : kind, filters.events)
+      if (!type) return []
+      told.add(lane)
+      return [{ endpoint, transition, type, reopened: kind === 'reopened' }]
     }),
   )
 }
 
+/** Of the messages of an endpoint about one incident. */
+export function laneKey(endpointId: string, incidentId: string): string {
+  return `${endpointId}/${incidentId}`
+}
+
+/** Whether an endpoint may be told of such a change. */
+export function listensTo(kind: TransitionKind, filters: EndpointFilters): boolean {
+  return typeFor(kind, filters.events) !== undefined || (kind === 'updated' && matchesLater(filters))
+}
+
+/** Whether an incident may come to match after its opening. */
+export function matchesLater({ events, severities, services, labels, sources }: EndpointFilters): boolean {
+  const isNarrow =
+    severities.length > 0 || services.length > 0 || sources.length > 0 || Object.keys(labels).length > 0
+  return isNarrow && events.includes('incident.opened')
+}
+
 /** Who did not ask for reopenings is told of one as an opening (matching.md O3). */
-export function typeFor(kind: TransitionKind, events: readonly MessageType[]): MessageType | undefined {
+function typeFor(kind: TransitionKind, events: readonly MessageType[]): MessageType | undefined {
   const type: MessageType = `incident.${kind}`
   if (events.includes(type)) return type
   return kind === 'reopened' && events.includes('incident.opened') ? 'incident.opened' : undefined

@@ -30,7 +30,7 @@ import {
   occurrencesAround,
 } from './occurrence.ts'
 import type { ProjectTable } from './schema.ts'
-import { signalRow, signalsByIds } from './signal.ts'
+import { signalRow, signalsByIds, signalUpdate } from './signal.ts'
 import { all, insertRows, isAnyOf, statement, together, updateRows, type Work } from './statement.ts'
 
 /** Loading what a batch touches and writing what it changed (performance.md, hot path). */
@@ -242,10 +242,10 @@ export function* savePicture(picture: Picture): Work<void> {
     updateRows('incident', moved.filter((incident) => !incident.acceptsNew).map(incidentPlace)),
     insertRows('incident', [...picture.newIncidents].map(incidentRow)),
     updateRows('incident', moved.filter((incident) => incident.acceptsNew).map(incidentPlace)),
-    updateRows('incident', incidents.map(incidentUpdate)),
+    ...sameColumns(incidents.map(incidentUpdate)).map((rows) => updateRows('incident', rows)),
 
     insertRows('signal', [...picture.newSignals].map(signalRow)),
-    updateRows('signal', [...changed.signals].map(signalRow)),
+    ...sameColumns([...changed.signals].map(signalUpdate)).map((rows) => updateRows('signal', rows)),
     insertRows('occurrence', [...picture.newOccurrences].map(occurrenceRow)),
     updateRows('occurrence', closed.map(occurrenceClosing)),
     updateRows('occurrence', rewritten.map(occurrenceRow)),
@@ -298,6 +298,11 @@ export function* savePicture(picture: Picture): Work<void> {
 
 function* allOrNone<T>(keys: string[], load: (keys: string[]) => Work<T[]>): Work<T[]> {
   return keys.length === 0 ? [] : yield* load(unique(keys))
+}
+
+/** Rows that name fewer columns apart from those that name more. */
+function sameColumns<T extends object>(rows: readonly T[]): T[][] {
+  return [...Map.groupBy(rows, (row) => Object.keys(row).length).values()]
 }
 
 function partition<T>(values: readonly T[], test: (value: T) => boolean): [T[], T[]] {

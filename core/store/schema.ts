@@ -328,8 +328,10 @@ export interface EndpointTable {
   url: string
   description: string | null
   enabled: number
-  /** Why it was switched off: by_hand, gone, failed, no_success; null while it is on. */
+  /** Why it was switched off: by_hand, gone, failed, no_success; null while it is on, and where it was deleted so. */
   disabled_reason: string | null
+  /** It is deleted, but until then whoever creates one with its URL gets it back; null: it is not deleted. */
+  kept_until: string | null
   policy: string
   /** Which transitions it asked for, as JSON (outbox.ts). */
   filters: string

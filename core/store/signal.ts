@@ -1,7 +1,7 @@
 import type { Insertable, Selectable } from 'kysely'
 import type { SignalState } from '../matcher/state.ts'
 import type { SignalTable } from './schema.ts'
-import { all, isAnyOf, statement, type Work } from './statement.ts'
+import { all, isAnyOf, isSameBut, only, statement, type Work } from './statement.ts'
 
 const byIds = statement<{ ids: string[] }, Selectable<SignalTable>>((db, p) =>
   db
@@ -13,6 +13,25 @@ const byIds = statement<{ ids: string[] }, Selectable<SignalTable>>((db, p) =>
 export function* signalsByIds(ids: string[]): Work<SignalState[]> {
   return ids.length === 0 ? [] : (yield* all(byIds, { ids })).map(fromRow)
 }
+
+/** What every event of a signal changes. */
+const MOVED = [
+  'counter',
+  'incident_id',
+  'last_body_hash',
+  'last_received_at',
+  'last_event_id',
+  'newest_at',
+] as const
+
+/** What has changed of a signal: seldom how it is called. */
+export function signalUpdate(signal: SignalState): Partial<Insertable<SignalTable>> {
+  const row = signalRow(signal)
+  const loaded = loadedRows.get(signal)
+  return loaded && isSameBut(MOVED, loaded, row) ? only(['id', ...MOVED], row) : row
+}
+
+const loadedRows = new WeakMap<SignalState, Selectable<SignalTable>>()
 
 export function signalRow(signal: SignalState): Insertable<SignalTable> {
   return {
@@ -36,7 +55,7 @@ export function signalRow(signal: SignalState): Insertable<SignalTable> {
 }
 
 function fromRow(row: Selectable<SignalTable>): SignalState {
-  return {
+  const signal: SignalState = {
     id: row.id,
     projectId: row.project_id,
     sourceId: row.source_id,
@@ -52,4 +71,6 @@ function fromRow(row: Selectable<SignalTable>): SignalState {
     lastEventId: row.last_event_id,
     newestAt: row.newest_at,
   }
+  loadedRows.set(signal, row)
+  return signal
 }

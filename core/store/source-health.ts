@@ -79,8 +79,9 @@ export function* countRequests(
   const hours = new Map<string, SourceHourTable>()
   const words: Work<number>[] = []
   const named = new Set<string>()
-  for (const { id, source_id: sourceId, received_at: at, status } of rows) {
-    if (sourceId == null) continue
+  for (const { id, source_id: sourceId, received_at: at, status, reason } of rows) {
+    // What anybody may send without a credential says nothing of how a source fares.
+    if (sourceId == null || reason === 'unauthorized') continue
     const { opened, recovered, unknownWords } = tallies.get(id) ?? NOTHING
     const hour = at.slice(0, 'YYYY-MM-DDTHH'.length)
     const known = hours.get(`${sourceId} ${hour}`)

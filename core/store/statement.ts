@@ -173,6 +173,23 @@ export function runWork<T>(work: Work<T>, execute: (step: Step) => unknown): T {
   return turn.value
 }
 
+/** Whether two rows differ in none but these columns. */
+export function isSameBut<R extends object>(
+  columns: readonly (keyof R)[],
+  before: R,
+  after: { readonly [K in keyof R]?: unknown },
+): boolean {
+  return Object.keys(after).every((name) => {
+    const column = name as keyof R
+    return before[column] === after[column] || columns.includes(column)
+  })
+}
+
+/** These columns of a row. */
+export function only<R extends object, C extends keyof R>(columns: readonly C[], row: R): Pick<R, C> {
+  return Object.fromEntries(columns.map((column) => [column, row[column]])) as Pick<R, C>
+}
+
 class Parameter {
   readonly name: string
   readonly list: boolean

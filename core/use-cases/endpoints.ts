@@ -21,6 +21,8 @@ import {
   endpointById,
   endpointByUrl,
   lockEndpoints,
+  removeEndpoint,
+  removeSecrets,
   secretsOfEndpoints,
 } from '../store/endpoint.ts'
 import { insertMessages, NO_LANES, replan } from '../store/message.ts'
@@ -51,7 +53,7 @@ const TAKEN_HEADERS =
 /** RFC 9110, 5.6.2. */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
-/** Idempotent by URL: the one that is there is answered, unchanged. */
+/** Idempotent by URL: the one that is there is answered, unchanged; one that is kept comes back, and what waited goes out. */
 export async function createEndpoint(
   core: Core,
   caller: Caller,
@@ -64,37 +66,62 @@ export async function createEndpoint(
   const url = await checkedUrl(core, input.url)
   const preset = input.preset && PRESETS[input.preset]
   const enabled = input.enabled ?? true
-  const row: EndpointRow = {
-    id: core.newId(),
-    project_id: projectId,
-    url,
+  const policy = input.policy ?? preset?.policy
+  const signature = input.signature === undefined ? preset?.signature : input.signature
+  const asked = {
     description: input.description ?? null,
     enabled: Number(enabled),
     disabled_reason: enabled ? null : 'by_hand',
-    policy: input.policy ?? preset?.policy ?? DEFAULT_POLICY,
     filters: JSON.stringify(changeFilters(NO_FILTERS, input)),
-    signature: signatureText(input.signature === undefined ? (preset?.signature ?? null) : input.signature),
-    created_at: core.now().toISOString(),
     ...FRESH,
-    last_success_at: null,
-    last_failure_at: null,
-    delivered: 0,
-    failed: 0,
-    attempts: 0,
+    kept_until: null,
   }
   const secret = checkedSecret(input.secret) ?? newSigningSecret(core.random)
-  const known = await change(core, function* () {
+  const { row, isNew } = await change(core, function* (context) {
     yield* configChanged(projectId)
-    const [before] = yield* all(endpointByUrl, { projectId, url })
-    if (before) return before
+    const known = yield* all(endpointByUrl, { projectId, url })
+    const [before] = yield* lockEndpoints(known.map(({ id }) => id))
+    if (before && before.kept_until === null) return { row: before, isNew: false }
     yield* checkSources(projectId, input.sources)
+    if (before && before.kept_until! > context.now) {
+      const row = {
+        ...before,
+        ...asked,
+        policy: policy ?? before.policy,
+        signature: signature === undefined ? before.signature : signatureText(signature),
+      }
+      yield* removeSecrets(row.id)
+      yield* insertRows('endpoint_secret', [newSecretRow(core, row, secret)])
+      yield* updateRows('endpoint', [row])
+      if (row.policy !== before.policy) {
+        yield* replan(row.id, (startedAt) => deadlineOf(policyOf(row), startedAt))
+      }
+      if (enabled) yield* run(sendWhatWaits, { endpoint: row.id, now: context.now })
+      core.onMessages()
+      return { row, isNew: true }
+    }
+    if (before) yield* removeEndpoint(before.id)
+    const row: EndpointRow = {
+      id: core.newId(),
+      project_id: projectId,
+      url,
+      ...asked,
+      policy: policy ?? DEFAULT_POLICY,
+      signature: signatureText(signature ?? null),
+      created_at: core.now().toISOString(),
+      last_success_at: null,
+      last_failure_at: null,
+      delivered: 0,
+      failed: 0,
+      attempts: 0,
+    }
     yield* insertRows('endpoint', [row])
     yield* insertRows('endpoint_secret', [newSecretRow(core, row, secret)])
-    return undefined
+    return { row, isNew: true }
   })
   core.directory.forget(projectId)
-  const [endpoint] = await show(core, caller, [known ?? row])
-  return { endpoint: endpoint!, secret: known ? null : secret }
+  const [endpoint] = await show(core, caller, [row])
+  return { endpoint: endpoint!, secret: isNew ? secret : null }
 }
 
 export async function listEndpoints(
@@ -110,6 +137,7 @@ export async function listEndpoints(
     .selectFrom('endpoint')
     .selectAll()
     .where('project_id', '=', projectId)
+    .where('kept_until', 'is', null)
     .orderBy('id', 'desc')
     .limit(limit + 1)
   if (after !== undefined) query = query.where('id', '<', after)
@@ -167,10 +195,13 @@ export async function updateEndpoint(
   const { row, movedHost } = await change(core, function* (context) {
     yield* configChanged(projectId)
     const before =
-      (yield* lockEndpoints([endpointId])).find((row) => row.project_id === projectId) ?? noEndpoint()
+      (yield* lockEndpoints([endpointId])).find(
+        (row) => row.project_id === projectId && row.kept_until === null,
+      ) ?? noEndpoint()
     if (url !== undefined && url !== before.url) {
       const [other] = yield* all(endpointByUrl, { projectId, url })
-      if (other)
+      if (other && other.kept_until !== null) yield* removeEndpoint(other.id)
+      else if (other)
         throw new TocsinError('conflict', 'url: another endpoint of this project has it. Change that one.')
     }
     yield* checkSources(projectId, patch.sources)
@@ -201,7 +232,7 @@ export async function updateEndpoint(
     const movedHost = new URL(after.url).host !== new URL(before.url).host
     if (movedHost) {
       // Whoever answers at the new host must not learn what the old one was signed with.
-      yield* run(dropSecrets, { endpointId: before.id })
+      yield* removeSecrets(before.id)
       yield* insertRows('endpoint_secret', [newSecretRow(core, before, fresh)])
     }
     yield* updateRows('endpoint', [after])
@@ -214,43 +245,27 @@ export async function updateEndpoint(
   return { endpoint: endpoint!, ...(movedHost && { secret: fresh }) }
 }
 
-const dropSecrets = statement<{ endpointId: string }, unknown>((db, p) =>
-  db.deleteFrom('endpoint_secret').where('endpoint_id', '=', p('endpointId')),
-)
-
-const dropAttempts = statement<{ endpointId: string }, unknown>((db, p) =>
-  db
-    .deleteFrom('attempt')
-    .where(
-      'message_id',
-      'in',
-      db.selectFrom('message').select('id').where('endpoint_id', '=', p('endpointId')),
-    ),
-)
-
-const dropMessages = statement<{ endpointId: string }, unknown>((db, p) =>
-  db.deleteFrom('message').where('endpoint_id', '=', p('endpointId')),
-)
-
-const dropEndpoint = statement<{ endpointId: string }, unknown>((db, p) =>
-  db.deleteFrom('endpoint').where('id', '=', p('endpointId')),
-)
-
-/** With its messages and their log. */
+/**
+ * With its messages and their log. Kept for a while, it is gone for everybody and is sent nothing, but what waits goes on
+ * waiting, and more with it, for whoever creates an endpoint with its URL.
+ */
 export async function deleteEndpoint(
   core: Core,
   caller: Caller,
   projectId: string,
   endpointId: string,
+  { keepMinutes = 0 }: { keepMinutes?: number } = {},
 ): Promise<void> {
   allow(caller, 'endpoints:write', projectId)
-  await change(core, function* () {
+  await change(core, function* (context) {
     yield* configChanged(projectId)
     if ((yield* all(endpointById, { projectId, id: endpointId })).length === 0) noEndpoint()
-    yield* run(dropAttempts, { endpointId })
-    yield* run(dropMessages, { endpointId })
-    yield* run(dropSecrets, { endpointId })
-    yield* run(dropEndpoint, { endpointId })
+    if (keepMinutes === 0) {
+      yield* removeEndpoint(endpointId)
+      return
+    }
+    const until = new Date(Date.parse(context.now) + keepMinutes * 60_000).toISOString()
+    yield* updateRows('endpoint', [{ id: endpointId, enabled: 0, kept_until: until }])
   })
   core.directory.forget(projectId)
 }

@@ -1,5 +1,5 @@
 import type { Selectable } from 'kysely'
-import type { ApiKey, ApiKeyInput, ApiPage, ApiScope } from '../api-types.ts'
+import type { ApiKey, ApiKeyInput, ApiOwnKey, ApiPage, ApiScope } from '../api-types.ts'
 import { TocsinError } from '../errors.ts'
 import type { ApiKeyTable } from '../store/schema.ts'
 import { hashToken, newSecret } from '../store/secrets.ts'
@@ -26,6 +26,13 @@ export async function authenticateKey(
     scopes: JSON.parse(row.scopes) as ApiScope[],
     projectId: row.project_id,
   }
+}
+
+/** The key that calls; it may know the name of its project, whatever its scopes. */
+export async function ownKey(core: Core, caller: Caller): Promise<{ key: ApiOwnKey }> {
+  const { keyId: id, name, scopes, projectId } = caller
+  const projectName = projectId === null ? null : (await projectRow(core, projectId)).name
+  return { key: { id, name, scopes: [...scopes], projectId, projectName } }
 }
 
 export async function createKey(

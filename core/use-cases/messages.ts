@@ -46,10 +46,12 @@ const messageById = statement<{ projectId: string; id: string }, MessageWithBody
   db
     .selectFrom('message')
     .innerJoin('message_body', 'message_body.id', 'message.body_id')
+    .innerJoin('endpoint', 'endpoint.id', 'message.endpoint_id')
     .selectAll('message')
     .select('body')
     .where('message.project_id', '=', p('projectId'))
-    .where('message.id', '=', p('id')),
+    .where('message.id', '=', p('id'))
+    .where('endpoint.kept_until', 'is', null),
 )
 
 const attemptsOfMessage = statement<{ id: string }, Selectable<AttemptTable>>((db, p) =>

@@ -5,6 +5,8 @@ import type { Core } from './core.ts'
 
 const DAY_MS = 24 * 3_600_000
 const MOST_ERRORS = 5
+/** Refusals looked at: the log keeps fifty of strangers, so the last errors are among these. */
+const MOST_REFUSALS = 100
 /** Refusals in a row, and alerts without one recovery, that are worth a word to the owner. */
 const WORRYING_REFUSALS = 3
 const WORRYING_OPENINGS = 3
@@ -14,7 +16,7 @@ type Hour = Selectable<SourceHourTable>
 /** How these sources fare, from what was counted while their requests were stored. */
 export async function healthOf(core: Core, ids: string[]): Promise<Map<string, ApiSourceHealth>> {
   const now = core.now().getTime()
-  const [hours, words, errors] = await Promise.all([
+  const [hours, words, refusals] = await Promise.all([
     core.database.read
       .selectFrom('source_hour')
       .selectAll()
@@ -30,7 +32,7 @@ export async function healthOf(core: Core, ids: string[]): Promise<Map<string, A
       .orderBy('last_at', 'desc')
       .orderBy('word')
       .execute(),
-    Promise.all(ids.map((id) => lastErrors(core, id))),
+    Promise.all(ids.map((id) => refusalsOf(core, id, now - DAY_MS))),
   ])
   const hoursOf = Map.groupBy(hours, (row) => row.source_id)
   const wordsOf = Map.groupBy(words, (row) => row.source_id)
@@ -42,7 +44,7 @@ export async function healthOf(core: Core, ids: string[]): Promise<Map<string, A
         lastAt: last_at,
       }))
       const counted = summed(hoursOf.get(id) ?? [], hourOf(now - DAY_MS))
-      const health = { ...counted, lastErrors: errors[i]!, unknownStatusWords }
+      const health = { ...counted, ...refusals[i]!, unknownStatusWords }
       return [id, { ...health, notes: notesOn(health) }]
     }),
   )
@@ -52,7 +54,7 @@ export async function healthOf(core: Core, ids: string[]): Promise<Map<string, A
 function summed(
   hours: readonly Hour[],
   dayAgo: string,
-): Omit<ApiSourceHealth, 'lastErrors' | 'unknownStatusWords' | 'notes'> {
+): Omit<ApiSourceHealth, 'lastErrors' | 'strangers' | 'unknownStatusWords' | 'notes'> {
   const streak = streakOf(hours)
   const sum = (column: 'opened' | 'recovered') => hours.reduce((total, row) => total + row[column], 0)
   return {
@@ -84,22 +86,35 @@ function streakOf(hours: readonly Hour[]): number {
   return streak
 }
 
-async function lastErrors(core: Core, sourceId: string): Promise<ApiSourceHealth['lastErrors']> {
+/** Strangers are told apart: what anybody may send must not cover what the source itself was refused. */
+async function refusalsOf(
+  core: Core,
+  sourceId: string,
+  dayAgo: number,
+): Promise<Pick<ApiSourceHealth, 'lastErrors' | 'strangers'>> {
   const rows = await core.database.read
     .selectFrom('hook_request')
     .select(['id', 'received_at', 'reason', 'message', 'diagnosis'])
     .where('source_id', '=', sourceId)
     .where('outcome', '=', sql.lit('rejected'))
     .orderBy('id', 'desc')
-    .limit(MOST_ERRORS)
+    .limit(MOST_REFUSALS)
     .execute()
-  return rows.map((row) => ({
+  const errors = rows.map((row) => ({
     at: row.received_at,
     code: row.reason ?? 'rejected',
     message: row.message ?? '',
     diagnosis: row.diagnosis,
     requestId: row.id,
   }))
+  const strangers = errors.filter(({ code }) => code === 'unauthorized')
+  return {
+    lastErrors: errors.filter(({ code }) => code !== 'unauthorized').slice(0, MOST_ERRORS),
+    strangers: {
+      last24h: strangers.filter(({ at }) => Date.parse(at) >= dayAgo).length,
+      last: strangers.slice(0, MOST_ERRORS).map(({ code: _, ...stranger }) => stranger),
+    },
+  }
 }
 
 function notesOn(health: Omit<ApiSourceHealth, 'notes'>): string[] {

@@ -489,14 +489,17 @@ const sourcesWithHash = statement<{ hash: string }, { source_id: string; project
   db.selectFrom('source_credential').select(['source_id', 'project_id']).where('lookup_hash', '=', p('hash')),
 )
 
-/** What alone says which source cannot be shared: a token by two sources, a drop-in credential by two projects. */
+/**
+ * What alone says which source cannot be shared: a token by two sources, a drop-in credential by two projects. Answers as
+ * to one of the wrong form, not that somebody else has it.
+ */
 function* refuseTakenToken(source: SourceRow, { lookup_hash }: CredentialRow): Work<void> {
   if (lookup_hash === null || !isAlone(adapterOf(source.adapter), source.address as AddressKind)) return
   const taken = yield* all(sourcesWithHash, { hash: lookup_hash })
   const isOwn = (other: (typeof taken)[number]) =>
     other.source_id === source.id || (source.address !== 'token' && other.project_id === source.project_id)
   if (taken.every(isOwn)) return
-  throw new TocsinError('conflict', 'secret: this token is in use. Leave it out to get a new one.')
+  throw unfitSecret()
 }
 
 function aad(credentialId: string): string {
@@ -530,10 +533,7 @@ function checkedSecret(
 ): string | undefined {
   if (secret === undefined) return undefined
   if (isAlone(adapter, address) && !/^[A-Za-z0-9_-]{20,200}$/.test(secret)) {
-    throw new TocsinError(
-      'invalid_request',
-      'secret: what alone tells the source needs 20 to 200 letters, digits, - or _. Leave it out to get one.',
-    )
+    throw unfitSecret()
   }
   if (secret.length < LEAST_SECRET || secret !== secret.trim()) {
     throw new TocsinError(
@@ -542,6 +542,13 @@ function checkedSecret(
     )
   }
   return secret
+}
+
+function unfitSecret(): TocsinError {
+  return new TocsinError(
+    'invalid_request',
+    'secret: what alone tells the source must be random, its own, and 20 to 200 letters, digits, - or _. Leave it out to get one.',
+  )
 }
 
 function checkedSettings(settings: SourceSettings): SourceSettings {

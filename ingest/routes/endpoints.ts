@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { defineRoute } from '../define-route.ts'
 import {
   Endpoint,
+  EndpointDeletion,
   EndpointInput,
   EndpointPatch,
   EndpointRotateInput,
@@ -73,8 +74,9 @@ export const endpointRoutes = [
     tag: 'Endpoints',
     summary: 'Delete an endpoint with its messages',
     scope: 'endpoints:write',
+    query: EndpointDeletion,
     status: 204,
-    run: (tocsin, { params }) => tocsin.deleteEndpoint(params.project, params.endpoint),
+    run: (tocsin, { params, query }) => tocsin.deleteEndpoint(params.project, params.endpoint, query),
   }),
   defineRoute({
     id: 'rotateEndpoint',

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { defineRoute } from '../define-route.ts'
-import { Key } from '../schemas.ts'
+import { OwnKey } from '../schemas.ts'
 
 export const meRoutes = [
   defineRoute({
@@ -11,7 +11,7 @@ export const meRoutes = [
     summary: 'Read the key that is calling',
     scope: null,
     status: 200,
-    answer: z.object({ key: Key.pick({ id: true, name: true, scopes: true, projectId: true }) }),
+    answer: z.object({ key: OwnKey }),
     run: (tocsin) => tocsin.me(),
   }),
 ]

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import {
   adapterBySlug,
   adapters,
@@ -28,6 +29,8 @@ export interface WebhookAddress {
 }
 
 const IRM_PATH = '/api/experimental/incoming-webhooks/grafana.incident.create'
+
+const BELOW_GRAFANA = /^\/[^?]*\/api\/plugins\/(?=[^/?]+\/resources\/api\/experimental\/incoming-webhooks\/)/
 
 export const webhookAddresses: readonly WebhookAddress[] = [
   {
@@ -107,6 +110,8 @@ export function webhookRoutes(tocsin: OpenedTocsin, log: Log, now: () => Date): 
   router.use((req: Request, _res: Response, next: NextFunction) => {
     // Grafana's page shows the address with a query that begins with `&` in place of a question mark.
     if (req.url.includes(`${IRM_PATH}&`)) req.url = req.url.replace(`${IRM_PATH}&`, `${IRM_PATH}?&`)
+    // A Grafana that is served below a path of its own has its plugins there, too.
+    if (req.url.includes(IRM_PATH)) req.url = req.url.replace(BELOW_GRAFANA, '/api/plugins/')
     next()
   })
 
@@ -185,7 +190,11 @@ export function methodsOf(tool: string | undefined): readonly string[] {
 
 const ALL_METHODS = [...new Set(adapters.flatMap(({ methods }) => methods ?? []))]
 
-/** The sender behind trusted proxies, an IPv4 address in its usual form even on a double-stack socket. */
-function senderIp(req: Request<WebhookParams>): string | null {
-  return req.ip?.replace(/^::ffff:(?=\d+\.)/i, '') ?? null
+/**
+ * The sender behind trusted proxies, an IPv4 address in its usual form even on a double-stack socket. `unknown`, which is
+ * in no list, where the connection is gone or what a proxy wrote is no address.
+ */
+function senderIp(req: Request<WebhookParams>): string {
+  const ip = req.ip?.replace(/^::ffff:(?=\d+\.)/i, '') ?? ''
+  return isIP(ip) === 0 ? 'unknown' : ip
 }

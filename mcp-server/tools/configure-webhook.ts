@@ -1,6 +1,6 @@
-import { type ApiReveal, type ApiSource, adapterSlugs } from '@tocsin/core'
+import { type ApiReveal, type ApiSource, adapterSlugs, TocsinError } from '@tocsin/core'
 import { z } from 'zod'
-import { defineTool, project, type ToolContext, untrusted, word } from '../define-tool.ts'
+import { defineTool, mayUse, project, type ToolContext, untrusted, word } from '../define-tool.ts'
 import { allSources, findProject, findSource, noSource } from '../find.ts'
 import { quoted, ToolError } from '../tool-error.ts'
 import { pageOfWebhooks, showAddress, showWebhook, strangeOfWebhooks, webhookEntry } from './webhook.ts'
@@ -72,7 +72,7 @@ export const configureWebhook = defineTool({
       )
     }
     if (input.source === undefined && input.provider === undefined) {
-      return configureProject(context, projectId, input)
+      return configureProject(context, projectId, ingestion.enabled, input)
     }
 
     const target = targetOf(input, sources)
@@ -208,7 +208,7 @@ function graceError(): ToolError {
 }
 
 /** Without a source: the switch of the whole project. */
-async function configureProject(context: ToolContext, projectId: string, input: Input) {
+async function configureProject(context: ToolContext, projectId: string, wasEnabled: boolean, input: Input) {
   if (
     input.enabled === undefined ||
     input.secretAction !== undefined ||
@@ -220,7 +220,17 @@ async function configureProject(context: ToolContext, projectId: string, input: 
       'source is missing: say which one. Only enabled works without it, for the whole project. get_webhook_url lists the sources.',
     )
   }
-  if (!input.dryRun) await context.tocsin.updateProject(projectId, { ingestionEnabled: input.enabled })
+  // Asked here, too: what a dry run promises has to be allowed.
+  if (!mayUse(context.key, 'admin')) {
+    throw new TocsinError(
+      'forbidden',
+      'The key lacks the scope admin, which a switch of the whole project needs.',
+    )
+  }
+  const isChange = input.enabled !== wasEnabled
+  if (isChange && !input.dryRun) {
+    await context.tocsin.updateProject(projectId, { ingestionEnabled: input.enabled })
+  }
   const [{ ingestion }, sources] = await Promise.all([
     context.tocsin.getIngestion(projectId),
     allSources(context, projectId),
@@ -229,12 +239,12 @@ async function configureProject(context: ToolContext, projectId: string, input: 
   const { webhooks, nextCursor } = pageOfWebhooks(context, rows, { projectId, format: 'summary' })
   const rest = nextCursor === null ? '' : ' Not every source is shown: get_webhook_url(cursor: …) goes on.'
   return context.presenter.present(
-    `${input.dryRun ? 'Would switch' : 'Switched'} receiving ${input.enabled ? 'on' : 'off'} for the whole project.${rest}`,
+    `${switched(isChange, input)} for the whole project.${rest}`,
     {
       projectId,
       receiving: ingestion.enabled,
       created: false,
-      changed: ['enabled'],
+      changed: isChange ? ['enabled'] : [],
       dryRun: input.dryRun || null,
       webhooks,
       nextCursor,
@@ -242,6 +252,12 @@ async function configureProject(context: ToolContext, projectId: string, input: 
     },
     strangeOfWebhooks,
   )
+}
+
+function switched(isChange: boolean, { enabled, dryRun }: Input): string {
+  const state = enabled ? 'on' : 'off'
+  if (!isChange) return `Nothing to change: receiving is ${state}`
+  return `${dryRun ? 'Would switch' : 'Switched'} receiving ${state}`
 }
 
 /** Over MCP a key has to name the scope; `admin` does not imply it. */

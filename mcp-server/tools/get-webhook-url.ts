@@ -1,4 +1,4 @@
-import type { ApiIngestion } from '@tocsin/core'
+import type { ApiIngestion, ApiOwnKey } from '@tocsin/core'
 import { z } from 'zod'
 import { cursor, defineTool, mayUse, project, untrusted, word } from '../define-tool.ts'
 import { allSources, findProject, findSource, noSource } from '../find.ts'
@@ -41,7 +41,8 @@ export const getWebhookUrl = defineTool({
       context.tocsin.getIngestion(projectId),
       allSources(context, projectId),
     ])
-    const canConfigure = mayUse(context.key, 'sources:write')
+    const next: NextStep = (how, who = ASK) =>
+      ingestion.inPlan ? ` ${context.offers('configure_webhook') ? how : who}` : ''
     const withSetup = format === 'setup'
     const present = (headline: string, webhooks: { url: string }[], nextCursor: string | null = null) =>
       context.presenter.present(
@@ -51,7 +52,7 @@ export const getWebhookUrl = defineTool({
           receiving: ingestion.enabled,
           webhooks,
           nextCursor,
-          hint: hintOf(ingestion, webhooks, canConfigure),
+          hint: hintOf(ingestion, webhooks, context.key, next),
         },
         strangeOfWebhooks,
       )
@@ -87,31 +88,39 @@ export const getWebhookUrl = defineTool({
       throw noSource(
         sources,
         given,
-        `Providers are ${slugs}. ${canConfigure ? 'Create a source with configure_webhook(source: …).' : ASK}`,
+        `Providers are ${slugs}.${next('Create a source with configure_webhook(source: …).')}`,
       )
     }
     return present(
-      `No source for ${address.adapter} yet. ${canConfigure ? `Create it with configure_webhook(source: "${address.adapter}"), then its requests are accepted.` : ASK}`,
+      `No source for ${address.adapter} yet.${next(`Create it with configure_webhook(source: "${address.adapter}"), then its requests are accepted.`)}`,
       [showAddress(address)],
     )
   },
 })
 
-const ASK = 'Ask the user: this key cannot change sources.'
+const ASK = 'Ask the user: a person can, over the API with a key of scope sources:write.'
+const ASK_ADMIN = 'Ask the user: a person can, over the API with a key of scope admin.'
+
+/** How it is done with configure_webhook, or by whom where that is not offered; nothing where the plan forbids it. */
+type NextStep = (how: string, who?: string) => string
 
 /** What stands in the way of sending there. */
-function hintOf(ingestion: ApiIngestion, webhooks: { url: string }[], canConfigure: boolean): string | null {
+function hintOf(
+  ingestion: ApiIngestion,
+  webhooks: { url: string }[],
+  key: ApiOwnKey,
+  next: NextStep,
+): string | null {
   const hints: string[] = []
   if (!ingestion.inPlan) hints.push(`The plan "${ingestion.plan}" has no webhooks; they need pro or team.`)
   else if (!ingestion.enabled) {
-    hints.push(
-      `Receiving is switched off for the project. ${canConfigure ? 'configure_webhook(enabled: true) switches it on.' : ASK}`,
-    )
+    const how = mayUse(key, 'admin') ? 'configure_webhook(enabled: true) switches it on.' : ASK_ADMIN
+    hints.push(`Receiving is switched off for the project.${next(how, ASK_ADMIN)}`)
   }
   if (webhooks.some(({ url }) => url.endsWith(MASKED))) {
-    hints.push(
-      `A masked address is itself the secret. ${canConfigure ? 'configure_webhook with secretAction "rotate" makes a new one for the user to reveal, and ends the old one.' : ASK}`,
-    )
+    const how =
+      'configure_webhook with secretAction "rotate" makes a new one for the user to reveal, and ends the old one.'
+    hints.push(`A masked address is itself the secret.${next(how)}`)
   }
   return hints.join(' ') || null
 }

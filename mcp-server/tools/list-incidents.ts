@@ -199,8 +199,10 @@ const UNITS: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_400_000, 
 function readTime(name: string, text: string, now: Date): string {
   const age = /^(\d{1,5})\s?([mhdw])$/i.exec(text.trim())
   if (age) return new Date(now.getTime() - Number(age[1]) * UNITS[age[2]!.toLowerCase()]!).toISOString()
-  const isTime = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$/.test(text)
-  const time = isTime ? Date.parse(text) : Number.NaN
+  const [, date = '', clock = 'T00:00', zone = 'Z'] =
+    /^(\d{4}-\d\d-\d\d)(T\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?(Z|[+-]\d\d:?\d\d)?$/.exec(text) ?? []
+  // Of 31 February, parsing makes a day of March.
+  const time = isDate(date) ? Date.parse(`${date}${clock}${zone}`) : Number.NaN
   if (!Number.isNaN(time)) return new Date(time).toISOString()
   throw new ToolError(
     'invalid_arguments',
@@ -208,11 +210,16 @@ function readTime(name: string, text: string, now: Date): string {
   )
 }
 
+function isDate(text: string): boolean {
+  const time = Date.parse(text)
+  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(text)
+}
+
 /** Which filter to give up, and how many match without it. */
 async function relaxing(
   { query }: Filters,
   projectId: string,
-  { tocsin, key }: ToolContext,
+  { tocsin, offers }: ToolContext,
 ): Promise<string> {
   const names = Object.keys(query) as (keyof ApiIncidentQuery)[]
   const without = await Promise.all(
@@ -223,6 +230,6 @@ async function relaxing(
     }),
   )
   return without.length === 0
-    ? `The project has no incident yet${mayUse(key, 'sources:read') ? '; get_webhook_url tells how to send one' : ''}.`
+    ? `The project has no incident yet${offers('get_webhook_url') ? '; get_webhook_url tells how to send one' : ''}.`
     : `Matching ${without.join(', ')}.${names.includes('status') ? ' status "all" includes resolved ones.' : ''}`
 }

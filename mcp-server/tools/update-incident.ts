@@ -55,8 +55,12 @@ export const updateIncident = defineTool({
       const warning = stillFiring
         ? ` ${stillFiring === 1 ? '1 signal still fires' : `${stillFiring} signals still fire`}: say so to the user.`
         : ''
+      const isTooLate = action === 'acknowledge' && incident.status === 'resolved'
+      const refusal = isTooLate
+        ? ' What is resolved is not acknowledged: ask the user whether action "reopen" is meant first.'
+        : ''
       return presenter.present(
-        `${incident.reference} is ${incident.status}.${warning}`,
+        `${incident.reference} is ${incident.status}.${warning}${refusal}`,
         { action, incident: showIncident(incident), stillFiring },
         strangeOfIncident('incident.'),
       )

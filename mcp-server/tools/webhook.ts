@@ -51,7 +51,8 @@ export function pageOfWebhooks<R extends Row>(
 /** One source, or an address nobody has made a source for. */
 export function showWebhook(ingestion: ApiIngestion, source: ApiSource, withSetup: boolean) {
   const enabled = source.enabled && ingestion.enabled
-  const [rejected] = source.health.lastErrors
+  const { lastErrors, strangers } = source.health
+  const rejected = lastErrors[0] ?? (strangers.last[0] && { ...strangers.last[0], code: 'unauthorized' })
   return {
     provider: source.adapter,
     sourceId: source.id,

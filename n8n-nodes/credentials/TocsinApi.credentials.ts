@@ -18,7 +18,7 @@ export class TocsinApi implements ICredentialType {
       default: '',
       required: true,
       placeholder: 'e.g. https://tocsin.example.com',
-      description: 'Where Tocsin answers, as its start prints it, without /api/v1',
+      description: 'Where Tocsin answers, as its start prints it',
     },
     {
       displayName: 'API Key',
@@ -33,6 +33,6 @@ export class TocsinApi implements ICredentialType {
 
   authenticate: IAuthenticateGeneric = {
     type: 'generic',
-    properties: { headers: { Authorization: '=Bearer {{$credentials.apiToken}}' } },
+    properties: { headers: { Authorization: '=Bearer {{$credentials.apiToken.trim()}}' } },
   }
 }

@@ -1,9 +1,9 @@
 /**
  * What the benchmark sends: whole HTTP requests, made once per signal, with a place for the time of each event.
  *
- * One alert per POST in Alertmanager's version 4 body, exactly 2,048 bytes. 200 signals take turns, and each request is
+ * One alert per POST in Alertmanager's version 4 body, exactly 2,048 bytes. Usually 200 signals take turns, and each request is
  * the next firing of its signal: a startsAt one millisecond on, so that it is an event of its own (matching.md T5) in
- * one of 200 open incidents, and its repeat is a duplicate. That is the dearest of the everyday cases: the old
+ * one of as many open incidents, and its repeat is a duplicate. That is the dearest of the everyday cases: the old
  * occurrence closes, a new one opens, and the incident gets a timeline entry.
  */
 export const SIGNALS = 200
@@ -21,10 +21,11 @@ export function requestFactory(
   target: Target,
   keepAlive: boolean,
   startMs: number,
+  signals = SIGNALS,
 ): (event: number) => Buffer {
-  const templates = Array.from({ length: SIGNALS }, (_, signal) => template(target, keepAlive, signal))
+  const templates = Array.from({ length: signals }, (_, signal) => template(target, keepAlive, signal))
   return (event) => {
-    const { bytes, timeAt } = templates[event % SIGNALS]!
+    const { bytes, timeAt } = templates[event % signals]!
     // A copy, since the one before may still be on its way out.
     const request = Buffer.from(bytes)
     request.write(new Date(startMs + event).toISOString(), timeAt, 'latin1')

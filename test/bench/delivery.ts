@@ -2,7 +2,7 @@ import { startTocsin } from '../support/tocsin-process.ts'
 import { openBacklog } from './backlog.ts'
 import type { BareOrder, BareReport } from './bare-pool.ts'
 import { type Helper, startHelper } from './helper.ts'
-import { ingestOutcome } from './ingest.ts'
+import { ingestOutcome, rateGate } from './ingest.ts'
 import { measureCase } from './measure-case.ts'
 import { cpuOf, median, peakMemoryOf, pin } from './measures.ts'
 import { table } from './report.ts'
@@ -24,11 +24,11 @@ const CASES: readonly DeliveryCase[] = [
 const INGEST_CASE = 'ingest beside a backlog'
 /** To the null store the same as without a backlog (`bench -- ingest`). */
 const INGEST_GATES = [
-  { case: INGEST_CASE, of: 'waiting', to: 'nullStore', atLeast: 0.4 },
-  { case: INGEST_CASE, of: 'draining', to: 'nullStore', atLeast: 0.4 },
-  { case: INGEST_CASE, of: 'waiting', to: 'product', atLeast: 0.8 },
-  { case: INGEST_CASE, of: 'draining', to: 'product', atLeast: 0.6 },
-] as const
+  rateGate(INGEST_CASE, 'waiting', 'nullStore', { atLeast: 0.4 }),
+  rateGate(INGEST_CASE, 'draining', 'nullStore', { atLeast: 0.4 }),
+  rateGate(INGEST_CASE, 'waiting', 'product', { atLeast: 0.8 }),
+  rateGate(INGEST_CASE, 'draining', 'product', { atLeast: 0.6 }),
+]
 
 export const DELIVERY_CASES = [...CASES.map(({ name }) => name), INGEST_CASE]
 
@@ -225,7 +225,7 @@ async function outcomeOf(
     pinned,
     bareRates: rates('bare'),
     faults,
-    gates: gate ? [{ case: name, of: 'product', to: 'bare', ratio, ...gate }] : [],
+    gates: gate ? [{ case: name, what: 'product / bare', value: ratio, ...gate }] : [],
     table: table([
       [name, 'msg/s', 'best', '/bare', 'CPU us', 'RSS MB', 'received', 'repeated', 'sink %'],
       ...lines,

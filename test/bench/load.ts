@@ -13,6 +13,8 @@ export interface SliceOrder {
   /** Number of the first event, and the time of event 0. */
   firstEvent: number
   startMs: number
+  /** How many take turns; absent: as the requests have it. */
+  signals?: number | undefined
 }
 
 export interface SliceReport {
@@ -37,7 +39,7 @@ const ANSWER_BYTES = 64 * 1024
 carryOut(runSlice)
 
 async function runSlice(order: SliceOrder): Promise<SliceReport> {
-  const makeRequest = requestFactory(order.target, order.keepAlive, order.startMs)
+  const makeRequest = requestFactory(order.target, order.keepAlive, order.startMs, order.signals)
   const report: SliceReport = {
     answered: 0,
     events: 0,

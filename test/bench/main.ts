@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- ingest|delivery [--rounds 7] [--case 'keep-alive c=64']… [--json file]`
+ * `npm run bench -- ingest|growth|delivery [--rounds 7] [--case 'keep-alive c=64']… [--json file]`
  *
  * Prints a table per case and, without --json, the figures as one line of JSON at the end. Exits with 1 when a gate is
  * missed, a case fails, or the machine was too restless for the figures to mean anything.
@@ -7,10 +7,12 @@
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { benchDelivery, DELIVERY_CASES } from './delivery.ts'
+import { benchGrowth, GROWTH_CASES } from './growth.ts'
 import { benchIngest, INGEST_CASES } from './ingest.ts'
 
 const SUITES = new Map([
   ['ingest', { bench: benchIngest, names: INGEST_CASES.map(({ name }): string => name) }],
+  ['growth', { bench: benchGrowth, names: GROWTH_CASES }],
   ['delivery', { bench: benchDelivery, names: DELIVERY_CASES }],
 ])
 

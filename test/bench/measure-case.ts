@@ -1,7 +1,7 @@
 import { type Helper, startHelper } from './helper.ts'
 import type { SliceOrder, SliceReport } from './load.ts'
-import { cpuOf, median, peakMemoryOf, percentile, pin, sizeOnDisk } from './measures.ts'
-import { VARIANTS, type Variant, type VariantName } from './variants.ts'
+import { cpuOf, median, peakMemoryOf, percentile, pin, settledSize } from './measures.ts'
+import { pastStart, VARIANTS, type Variant, type VariantName } from './variants.ts'
 
 export interface Case {
   name: string
@@ -9,6 +9,8 @@ export interface Case {
   keepAlive: boolean
   /** Every event goes out twice. */
   duplicates: boolean
+  /** Of the first round; absent: a few seconds. */
+  warmUpMs?: number
 }
 
 export interface Measured {
@@ -94,9 +96,8 @@ interface Running {
 function begin(variant: Variant): Running {
   return {
     variant,
-    // The past, so that no event is ahead of the clock however many there will be.
-    startMs: Date.now() - 6 * 60 * 60 * 1000,
-    emptySize: variant.store ? sizeOnDisk(variant.store.path) : 0,
+    startMs: variant.past?.startMs ?? pastStart(),
+    emptySize: variant.store ? settledSize(variant.store.path) : 0,
     sent: { requests: 0, events: 0 },
     failed: 0,
     timedOut: 0,
@@ -107,7 +108,7 @@ function begin(variant: Variant): Running {
 
 async function slice(
   running: Running,
-  { connections, keepAlive, duplicates }: Case,
+  { connections, keepAlive, duplicates, warmUpMs }: Case,
   generator: Helper<SliceOrder, SliceReport>,
   { isWarmUp }: { isWarmUp: boolean },
 ): Promise<void> {
@@ -119,9 +120,10 @@ async function slice(
     connections,
     keepAlive,
     duplicates,
-    durationMs: isWarmUp ? WARM_UP_MS : SLICE_MS,
-    firstEvent: sent.events,
+    durationMs: isWarmUp ? (warmUpMs ?? WARM_UP_MS) : SLICE_MS,
+    firstEvent: (variant.past?.sent ?? 0) + sent.events,
     startMs,
+    signals: variant.past?.signals,
   })
   const cpuAfter = cpuOf(variant.pid)
   await variant.afterSlice?.()
@@ -158,6 +160,8 @@ function measuredOf({ variant, emptySize, sent, failed, timedOut, slices, cpuUs 
   const latencies = slices.flatMap(({ latenciesUs }) => latenciesUs)
   const answered = slices.reduce((sum, report) => sum + report.answered, 0)
   const peak = peakMemoryOf(variant.pid)
+  const before = variant.past?.stored ?? 0
+  const stored = variant.store?.count()
   return {
     rates,
     median: median(rates),
@@ -168,11 +172,11 @@ function measuredOf({ variant, emptySize, sent, failed, timedOut, slices, cpuUs 
     eventsPerCommit: variant.eventsPerCommit ?? null,
     sentPerSecond: variant.sentPerSecond?.() ?? null,
     peakMb: peak === undefined ? null : peak / 2 ** 20,
-    bytesPerEvent: variant.store ? (sizeOnDisk(variant.store.path) - emptySize) / sent.events : null,
+    bytesPerEvent: variant.store ? (settledSize(variant.store.path) - emptySize) / sent.events : null,
     failed,
     timedOut,
     acknowledged: sent,
-    stored: variant.store?.count() ?? null,
+    stored: stored ? { requests: stored.requests - before, events: stored.events - before } : null,
     generatorBusy: median(slices.map(({ generatorBusy }) => generatorBusy)),
   }
 }

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { closeSync, fdatasyncSync, openSync, readFileSync, statSync, writeSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os'
 import { join } from 'node:path'
+import Sqlite from 'better-sqlite3'
 
 export function median(values: readonly number[]): number {
   return percentile(values, 0.5)
@@ -32,12 +33,15 @@ export function peakMemoryOf(pid: number): number | undefined {
   return kilobytes === undefined ? undefined : Number(kilobytes) * 1024
 }
 
-/** Bytes of a SQLite database with its log. */
-export function sizeOnDisk(path: string): number {
-  return ['', '-wal'].reduce(
-    (sum, suffix) => sum + (statSync(path + suffix, { throwIfNoEntry: false })?.size ?? 0),
-    0,
-  )
+/** Bytes of a SQLite database once its log, whose size does not grow with what is stored, has been taken in. */
+export function settledSize(path: string): number {
+  const db = new Sqlite(path)
+  try {
+    db.pragma('wal_checkpoint(TRUNCATE)')
+  } finally {
+    db.close()
+  }
+  return statSync(path).size
 }
 
 /** What one wait for this disk costs: 4 KiB appended and synced, 200 times. */

@@ -1,18 +1,19 @@
 /**
  * `npm run bench:refusals -- [--pairs 10000]`
  *
- * Whether the time of a refusal tells a stranger anything: interleaved pairs of requests to a real process, on one
- * connection, and the difference of their medians. Exits with 1 where one is 50 µs or more. The first pair compares a
- * request with itself, which shows what the machine adds of its own.
+ * Whether the time of a refusal tells a stranger anything: at every address interleaved pairs of requests to a real
+ * process, on one connection, and the difference of their medians. Exits with 1 where one is 50 µs or more. The first pair
+ * compares a request with itself, which shows what the machine adds of its own. 10,000 pairs take some minutes.
  */
 import { once } from 'node:events'
 import { Agent, request } from 'node:http'
 import { parseArgs } from 'node:util'
-import type { ApiProject } from '@tocsin/core'
+import type { ApiProject, ApiSource } from '@tocsin/core'
+import { type Knock, type KnockPair, knockPairs } from '../support/knocks.ts'
 import { startTocsin } from '../support/tocsin-process.ts'
 
 const MOST_US = 50
-const BODY = '{"title":"x"}'
+const ADAPTERS_AT_PROJECT = ['generic', 'sentry']
 
 const { values } = parseArgs({ options: { pairs: { type: 'string', default: '10000' } } })
 const pairs = Number(values.pairs)
@@ -24,32 +25,33 @@ if (!Number.isInteger(pairs) || pairs < 1) {
 const tocsin = await startTocsin()
 const agent = new Agent({ keepAlive: true, maxSockets: 1 })
 const { port } = new URL(tocsin.address)
-const { project } = await tocsin.api<{ project: ApiProject }>('POST', '/projects', { name: 'Guessed' })
-const { secret = '' } = await tocsin.createSource({ adapter: 'generic' }, project.id)
-const wrongAt = (at: number) => secret.slice(0, at) + (secret[at] === 'a' ? 'b' : 'a') + secret.slice(at + 1)
-const unknown = `${project.id.slice(0, -1)}${project.id.endsWith('0') ? '1' : '0'}`
-const sendTo = (id: string, credential: string) => () =>
-  refusedIn(`/api/v1/webhooks/${id}/generic`, credential)
-
-const cases: [name: string, one: () => Promise<number>, other: () => Promise<number>][] = [
-  ['the same twice', sendTo(unknown, secret), sendTo(unknown, secret)],
-  [
-    'first byte wrong / last byte wrong',
-    sendTo(project.id, wrongAt(0)),
-    sendTo(project.id, wrongAt(secret.length - 1)),
-  ],
-  ['project known / unknown', sendTo(project.id, wrongAt(0)), sendTo(unknown, wrongAt(0))],
-]
+const tokenOf = (url: string) => url.split('/').at(-1)!
+const pairsOfAddresses = await knockPairs(async (adapter, address) => {
+  const { project } = await tocsin.api<{ project: ApiProject }>('POST', '/projects', { name: 'Guessed' })
+  const { id, url, secret } = await tocsin.createSource({ adapter, address }, project.id)
+  const rotated = await tocsin.api<{ source: ApiSource; secret?: string }>(
+    'POST',
+    `/projects/${project.id}/sources/${id}/rotate`,
+    { overlapMinutes: 0 },
+  )
+  return {
+    projectId: project.id,
+    secret: rotated.secret ?? tokenOf(rotated.source.url),
+    rotatedOut: secret ?? tokenOf(url),
+  }
+}, ADAPTERS_AT_PROJECT)
+const [{ one: same }] = pairsOfAddresses as [KnockPair]
+const cases: KnockPair[] = [{ name: 'the same twice', one: same, other: same }, ...pairsOfAddresses]
 
 let passed = true
 try {
-  for (const [name, one, other] of cases) {
+  for (const { name, one, other } of cases) {
     const [ones, others]: [number[], number[]] = [[], []]
     for (let n = 0; n < pairs; n++) {
       // Which of the two goes first changes, so that what the one leaves behind meets both alike.
       const first = n % 2 === 0
       const [a, b] = first ? [one, other] : [other, one]
-      const [timeA, timeB] = [await a(), await b()]
+      const [timeA, timeB] = [await refusedIn(a), await refusedIn(b)]
       ones.push(first ? timeA : timeB)
       others.push(first ? timeB : timeA)
     }
@@ -66,8 +68,8 @@ try {
 console.log(passed ? `Every difference is below ${MOST_US} µs.` : `A difference reaches ${MOST_US} µs.`)
 process.exit(passed ? 0 : 1)
 
-/** Microseconds until the answer, which must be a 401. */
-async function refusedIn(path: string, credential: string): Promise<number> {
+/** Microseconds until the answer, which must be a refusal. */
+async function refusedIn({ path, headers, body }: Knock): Promise<number> {
   const startedAt = performance.now()
   const sent = request({
     host: '127.0.0.1',
@@ -75,16 +77,14 @@ async function refusedIn(path: string, credential: string): Promise<number> {
     path,
     method: 'POST',
     agent,
-    headers: {
-      'Content-Type': 'application/json',
-      'Content-Length': BODY.length,
-      'X-Webhook-Secret': credential,
-    },
+    headers: { 'content-type': 'application/json', ...headers, 'content-length': Buffer.byteLength(body) },
   })
-  sent.end(BODY)
+  sent.end(body)
   const [response] = await once(sent, 'response')
   const took = (performance.now() - startedAt) * 1000
-  if (response.statusCode !== 401) throw new Error(`Answered ${response.statusCode} instead of 401.`)
+  if (![400, 401, 404].includes(response.statusCode)) {
+    throw new Error(`Answered ${response.statusCode} instead of a refusal.`)
+  }
   response.resume()
   await once(response, 'end')
   return took

@@ -17,15 +17,15 @@ export interface Outcome {
   json: object
 }
 
-export interface Gate {
+export type Gate = Bound & {
   case: string
-  of: string
-  to: string
-  ratio: number
-  atLeast: number
-  /** What it should reach; missing it is no failure. */
-  target?: number
+  /** Such as `product / nullStore`. */
+  what: string
+  value: number
 }
+
+/** Where a figure has to lie, and where it should: missing the target is said, but no failure. */
+export type Bound = { atLeast: number; target?: number } | { atMost: number; target?: number }
 
 export interface SuiteResult {
   passed: boolean
@@ -77,12 +77,11 @@ export async function runSuite({
 
   const gates = outcomes
     .flatMap((outcome) => outcome.gates)
-    .map((gate) => ({ ...gate, passed: gate.ratio >= gate.atLeast }))
-  for (const { case: name, of, to, atLeast, target, ratio, passed } of gates) {
-    const aim = target === undefined ? '' : `, target ${target}`
-    print(
-      `${passed ? 'passed' : 'MISSED'}  ${name}: ${of} / ${to} ${ratio.toFixed(2)}, gate ${atLeast}${aim}`,
-    )
+    .map((gate) => ({ ...gate, passed: isWithin(gate), reached: isWithin(gate, gate.target) }))
+  for (const { case: name, what, value, target, passed, reached, ...gate } of gates) {
+    const bound = 'atLeast' in gate ? `at least ${gate.atLeast}` : `at most ${gate.atMost}`
+    const aim = target === undefined ? '' : `, target ${target}${reached ? '' : ' not reached'}`
+    print(`${passed ? 'passed' : 'MISSED'}  ${name}: ${what} ${Number(value.toPrecision(3))}, ${bound}${aim}`)
   }
   const faults = outcomes.flatMap((outcome) => outcome.faults)
   for (const fault of faults) print(`FAILED  ${fault}`)
@@ -109,6 +108,10 @@ export async function runSuite({
       invalid,
     },
   }
+}
+
+function isWithin(gate: Gate, bound?: number): boolean {
+  return 'atLeast' in gate ? gate.value >= (bound ?? gate.atLeast) : gate.value <= (bound ?? gate.atMost)
 }
 
 function versionsOf(packages: readonly string[]): Record<string, string> {

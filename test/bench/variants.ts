@@ -7,6 +7,7 @@ import { until } from '../support/until.ts'
 import type { Target } from './alert-request.ts'
 import { type Backlog, openBacklog } from './backlog.ts'
 import { type Helper, startHelper } from './helper.ts'
+import { makeHistory, OPEN_INCIDENTS } from './history.ts'
 import { pin } from './measures.ts'
 import type { SinkOrder, SinkReport } from './sink.ts'
 
@@ -22,6 +23,8 @@ export interface Variant {
   target: Target
   /** Where it keeps what it acknowledges; absent where it keeps nothing. */
   store?: { path: string; count(): { events: number; requests: number } }
+  /** What it holds before it is measured: events sent by the generator and others, and the time of event 0. */
+  past?: { sent: number; stored: number; startMs: number; signals: number }
   /** What it has to be about while it is measured. */
   beforeSlice?(): Promise<void>
   afterSlice?(): Promise<void>
@@ -40,9 +43,17 @@ export const VARIANTS = {
   product: { title: 'product, SQLite', start: startProduct },
   waiting: { title: 'product, outbox waits', start: startWaiting },
   draining: { title: 'product, outbox drains', start: startDraining },
+  after10k: { title: 'after 10k events', start: () => startWithHistory(10_000) },
+  after100k: { title: 'after 100k events', start: () => startWithHistory(100_000) },
+  after1M: { title: 'after 1M events', start: () => startWithHistory(1_000_000) },
 } satisfies Record<string, { title: string; start: () => Promise<Variant> }>
 
 export type VariantName = keyof typeof VARIANTS
+
+/** When event 0 is said to have been, one millisecond before the next: none is ahead of the clock, however many there will be. */
+export function pastStart(): number {
+  return Date.now() - 6 * 60 * 60 * 1000
+}
 
 function startBare(): Promise<Variant> {
   return startReference('bare-server.ts')
@@ -60,6 +71,25 @@ async function startTransaction(): Promise<Variant> {
 async function startProduct(): Promise<Variant> {
   const tocsin = await startTocsin()
   return { ...(await productOn(tocsin)), stop: () => tocsin.dispose() }
+}
+
+async function startWithHistory(events: number): Promise<Variant> {
+  const tocsin = await startTocsin()
+  const startMs = pastStart()
+  try {
+    const product = await productOn(tocsin)
+    const sent = await makeHistory(tocsin, product.target, { events, startMs })
+    const stored = product.store!.count().events
+    return {
+      ...product,
+      pid: tocsin.pid,
+      past: { sent, stored, startMs, signals: OPEN_INCIDENTS },
+      stop: () => tocsin.dispose(),
+    }
+  } catch (error) {
+    await tocsin.dispose()
+    throw error
+  }
 }
 
 /** A full outbox of which nothing may be sent now. */

@@ -1,12 +1,16 @@
 import { createHmac } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
+import type { ReceiveAddress } from '../../core/tocsin.ts'
+import type { HookRequest } from '../../core/types.ts'
 import { databaseKinds } from '../support/databases.ts'
 import { until } from '../support/until.ts'
 import {
+  hookRequest,
   MINUTE,
   notification,
   refusal,
   type Sending,
+  type TestProject,
   type TestSource,
   testTocsin,
 } from './open-test-tocsin.ts'
@@ -67,15 +71,20 @@ describe.each(databaseKinds)('a rejected request is diagnosed for the owner on %
     const project = await t.project()
     const source = await project.source('sentry')
     await t.admin.rotateSource(project.id, source.id, { overlapMinutes })
+    const end = t.clock.at(overlapMinutes * MINUTE).replace('.000', '')
     t.clock.pass(5 * MINUTE)
-    expect(await diagnosed(source, BODY, {})).toMatch(/signed with the previous secret/)
+    expect(await diagnosed(source, BODY, {})).toBe(
+      `It is signed with the previous secret, rotated out at ${end}. Give the sender the current one.`,
+    )
   })
 
   test('sent to the previous token', async () => {
     const project = await t.project()
     const source = await project.source('betterstack')
     await t.admin.rotateSource(project.id, source.id, {})
-    expect(await diagnosed(source, BODY, {})).toMatch(/previous address of the source/)
+    expect(await diagnosed(source, BODY, {})).toBe(
+      `It came to the previous address of the source, rotated out at ${t.clock.at().replace('.000', '')}. Paste the current one.`,
+    )
   })
 
   test('signed by a clock that is wrong', async () => {
@@ -153,6 +162,133 @@ describe.each(databaseKinds)('a rejected request is diagnosed for the owner on %
     expect((await project.requests()).at(-1)?.sourceId).toBe(grafana.id)
   })
 
+  test('the secret of another source that has been rotated out is nobody’s', async () => {
+    const project = await t.project()
+    const grafana = await project.source('grafana')
+    const sentryToo = await project.source('sentry')
+    await t.admin.rotateSource(project.id, grafana.id, { overlapMinutes: 0 })
+    const headers = { 'sentry-hook-signature': 'x', 'x-webhook-secret': grafana.secret }
+    expect(await diagnosed(sentryToo, BODY, { headers })).toBeNull()
+  })
+
+  test('PagerDuty’s signature without its version', async () => {
+    const source = await (await t.project()).source('pagerduty')
+    const headers = { 'x-webhook-secret': '', 'x-pagerduty-signature': hmac(source.secret, BODY) }
+    expect(await diagnosed(source, BODY, { headers })).toMatch(
+      /this source takes it in x-pagerduty-signature, as v1= and 64 lower-case hex digits/,
+    )
+  })
+
+  describe('where an address leads to several sources', () => {
+    /** Sends to what they share, and answers the rejections that are logged for it, the newest first. */
+    async function knock(project: TestProject, address: ReceiveAddress, sending: Partial<HookRequest>) {
+      const request = { ...hookRequest({ receivedAt: t.clock.at() }), ...sending }
+      const { requestId } = await refusal(t.tocsin.receive(request, address))
+      const logged = async () => (await project.requests()).find(({ id }) => id === requestId)
+      await until('the rejection is logged', async () => (await logged()) !== undefined)
+      const { sourceId, diagnosis } = (await logged())!
+      return { sourceId, diagnosis }
+    }
+    const headersOf = (headers: Record<string, string>) =>
+      new Map(Object.entries(headers).map(([name, value]) => [name, [value]]))
+    const at = (project: TestProject, adapter: string, sourceId: string | null = null): ReceiveAddress => ({
+      kind: 'project',
+      projectId: project.id,
+      adapter,
+      sourceId,
+    })
+
+    test('the one whose secret it was is meant, and no other', async () => {
+      const project = await t.project()
+      const sources = []
+      for (let n = 0; n < 12; n++) sources.push(await project.source('sentry', { name: `Sentry ${n}` }))
+      const last = sources.at(-1)!
+      const sentBy = (secret: string) => ({
+        rawBody: Buffer.from(BODY),
+        headers: headersOf({ 'sentry-hook-signature': hmac(secret, BODY) }),
+      })
+      expect(await knock(project, at(project, 'sentry'), sentBy(`${last.secret}\n`))).toMatchObject({
+        sourceId: last.id,
+        diagnosis: expect.stringMatching(/trailing newline/),
+      })
+      await t.admin.rotateSource(project.id, last.id, { overlapMinutes: 0 })
+      expect(await knock(project, at(project, 'sentry'), sentBy(last.secret))).toMatchObject({
+        sourceId: last.id,
+        diagnosis: expect.stringMatching(/previous secret/),
+      })
+      expect(await knock(project, at(project, 'sentry'), sentBy('nobody’s'))).toEqual({
+        sourceId: null,
+        diagnosis: null,
+      })
+    })
+
+    test('what holds for all of them is said, and none is blamed', async () => {
+      const project = await t.project()
+      await project.source('sentry')
+      const second = await project.source('sentry')
+      expect(await knock(project, at(project, 'sentry'), {})).toMatchObject({
+        sourceId: null,
+        diagnosis: expect.stringMatching(/carried no credential/),
+      })
+      expect(await knock(project, at(project, 'sentry', second.id), {})).toMatchObject({
+        sourceId: second.id,
+      })
+      expect(await knock(project, at(project, 'sentry', 'none'), {})).toMatchObject({
+        sourceId: null,
+        diagnosis: expect.stringMatching(/\?source= for a source that is not there/),
+      })
+    })
+
+    test('of fifty such rejections and more the last fifty are kept', async () => {
+      const project = await t.project()
+      const other = await t.project()
+      for (const one of [project, other]) for (let n = 0; n < 2; n++) await one.source('sentry')
+      await knock(other, at(other, 'sentry'), {})
+      for (let n = 0; n < 53; n++) await knock(project, at(project, 'sentry'), {})
+      expect([(await project.requests()).length, (await other.requests()).length]).toEqual([50, 1])
+    })
+
+    test('a token that was rotated out is told apart among more than ten', async () => {
+      const project = await t.project()
+      for (let n = 0; n < 11; n++) await project.source('betterstack')
+      const last = await project.source('betterstack')
+      await t.admin.rotateSource(project.id, last.id, {})
+      const address: ReceiveAddress = { kind: 'token', token: last.secret, adapter: 'betterstack' }
+      expect(await knock(project, address, {})).toMatchObject({
+        sourceId: last.id,
+        diagnosis: expect.stringMatching(/previous address/),
+      })
+    })
+
+    test.each<[string, (secret: string, projectId: string) => Partial<HookRequest>]>([
+      [
+        'pagerduty-events',
+        (secret) => ({
+          rawBody: Buffer.from(JSON.stringify({ routing_key: secret, event_action: 'trigger' })),
+        }),
+      ],
+      ['grafana-irm', (secret) => ({ headers: headersOf({ authorization: `Bearer ${secret}` }) })],
+      ['gitpulse', (secret) => ({ headers: headersOf({ 'x-api-key': secret }) })],
+      [
+        'gitpulse',
+        (secret, projectId) => ({
+          headers: headersOf({ 'x-api-key': secret }),
+          rawBody: Buffer.from(JSON.stringify({ project_uuid: projectId })),
+        }),
+      ],
+    ])('also at the one address of %s', async (adapter, sent) => {
+      const project = await t.project()
+      await project.source(adapter)
+      const second = await project.source(adapter)
+      await t.admin.rotateSource(project.id, second.id, { overlapMinutes: 0 })
+      const address: ReceiveAddress = { kind: 'drop-in', adapter, sourceId: null }
+      expect(await knock(project, address, sent(second.secret, project.id))).toEqual({
+        sourceId: second.id,
+        diagnosis: `It carries the previous secret, rotated out at ${t.clock.at().replace('.000', '')}. Give the sender the current one.`,
+      })
+    })
+  })
+
   test("another tool's body", async () => {
     const project = await t.project()
     const body = JSON.stringify({
@@ -172,6 +308,7 @@ describe.each(databaseKinds)('a rejected request is diagnosed for the owner on %
     expect(await diagnosed(source, BODY, { ip: '198.51.100.7' })).toBe(
       "The address 198.51.100.7 is in none of 192.0.2.0/24. Add it to settings.cidrs if it is the sender's.",
     )
+    expect(await diagnosed(source, BODY, { ip: 'unknown' })).toMatch(/^The address unknown is in none of/)
     const proxied = { ip: '10.0.0.1', headers: { 'x-forwarded-for': '192.0.2.1' } }
     expect(await diagnosed(source, BODY, proxied)).toMatch(/name it in TOCSIN_TRUST_PROXY/)
   })
@@ -180,6 +317,6 @@ describe.each(databaseKinds)('a rejected request is diagnosed for the owner on %
     const source = await (await t.project()).source()
     expect(await diagnosed(source, BODY, { secret: 'wrong-secret' })).toBeNull()
     const { health } = (await t.admin.getSource(source.project.id, source.id)).source
-    expect(health.lastErrors).toMatchObject([{ code: 'unauthorized', diagnosis: null }])
+    expect(health.strangers).toMatchObject({ last24h: 1, last: [{ diagnosis: null }] })
   })
 })

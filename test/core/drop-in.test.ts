@@ -185,8 +185,13 @@ describe.each(databaseKinds)('the address of a drop-in adapter on %s', (kind) =>
       const [one, two] = [await t.project(), await t.project()]
       const source = await one.source('pagerduty-events')
       await one.source('pagerduty-events', { secret: source.secret })
-      expect(await codeOf(two.source('pagerduty-events', { secret: source.secret }))).toMatch(/^conflict/)
-      expect(await codeOf(two.source('pagerduty-events', { secret: 'too-short' }))).toContain('20 to 200')
+      // What it answers does not say that somebody has it.
+      const unfit = await codeOf(two.source('pagerduty-events', { secret: 'too-short' }))
+      expect(unfit).toContain('20 to 200')
+      expect(await codeOf(two.source('pagerduty-events', { secret: source.secret }))).toBe(unfit)
+      const own = await two.source('pagerduty-events')
+      const rotated = t.admin.rotateSource(two.id, own.id, { secret: source.secret })
+      expect(await codeOf(rotated)).toBe(unfit)
     })
   })
 

@@ -1,5 +1,6 @@
 import Sqlite from 'better-sqlite3'
 import { expect, test } from 'vitest'
+import { trimUnauthorized } from '../../core/store/hook-request.ts'
 import { extendLeases, forgetBefore, releaseLeases } from '../../core/store/message.ts'
 import { HOUR, MINUTE, openPost, START } from './delivery/harness.ts'
 import { betterStack, notification, testTocsin } from './open-test-tocsin.ts'
@@ -71,6 +72,7 @@ test('whatever a batch asks of SQLite, an index answers', async () => {
     const [incident] = await project.incidents()
     await t.admin.resolveIncident(project.id, incident!.id, {})
     await t.admin.reopenIncident(project.id, incident!.id, {})
+    for (const id of [generic.id, null]) await t.database.transaction(() => trimUnauthorized(project.id, id))
     await t.due()
   })
 

@@ -131,6 +131,17 @@ describe.each(databaseKinds)('receiving on %s', (kind) => {
       expect(request.events).toEqual([event])
     })
 
+    test('a batch that holds no events is taken, and changes nothing', async () => {
+      const project = await t.project()
+      const source = await project.source('cloudevents')
+      const answer = await source.send([], {
+        headers: { 'content-type': 'application/cloudevents-batch+json' },
+      })
+      expect(answer).toMatchObject({ success: true, outcome: 'info', incident: null, events: [] })
+      expect(await project.incidents()).toEqual([])
+      expect(await project.requests()).toMatchObject([{ id: answer.requestId, status: 200, outcome: 'info' }])
+    })
+
     test('two alerts of Grafana in one delivery are one incident with one context entry', async () => {
       const project = await t.project()
       const source = await project.source('grafana')

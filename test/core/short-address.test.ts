@@ -63,8 +63,8 @@ describe.each(databaseKinds)('the short address on %s', (kind) => {
     const code = async (answer: Promise<unknown>) => (await refusal(answer)).code
     expect(await code(post(generic, 'title=x', form))).toBe('unsupported_media_type')
     expect(await code(post(generic, '{}', packed))).toBe('unsupported_media_type')
-    expect(await code(post(generic, 'title=x', {}, 'GET'))).toBe('invalid_request')
-    expect(await code(post(kuma, '{}', JSON_TYPE, 'PUT'))).toBe('invalid_request')
+    expect(await code(post(generic, 'title=x', {}, 'GET'))).toBe('method_not_allowed')
+    expect(await code(post(kuma, '{}', JSON_TYPE, 'PUT'))).toBe('method_not_allowed')
 
     const heartbeat = JSON.stringify({ monitorID: 1, status: 0, time: '2026-07-01 11:59:00' })
     const query = new URLSearchParams({ heartbeat, monitor: '{"id":1,"name":"Shop"}', msg: 'm' })
@@ -72,8 +72,8 @@ describe.each(databaseKinds)('the short address on %s', (kind) => {
     expect((await project.requests()).map(({ method, status }) => `${method} ${status}`)).toEqual([
       'POST 415',
       'POST 415',
-      'GET 400',
-      'PUT 400',
+      'GET 405',
+      'PUT 405',
       'GET 200',
     ])
   })

@@ -2,9 +2,27 @@ import { describe, expect, test } from 'vitest'
 import { type Command, createBatchRunner } from '../../core/commands.ts'
 import { createIds } from '../../core/ids.ts'
 import { forgetOld } from '../../core/retention.ts'
+import { hookRequestRow, type LoggedRequest } from '../../core/store/hook-request.ts'
+import { insertRows } from '../../core/store/statement.ts'
 import { createWriter } from '../../core/store/writer.ts'
 import { databaseKinds } from '../support/databases.ts'
-import { DAY, HOUR, MINUTE, refusal, testTocsin } from './open-test-tocsin.ts'
+import { DAY, HOUR, hookRequest, MINUTE, refusal, testTocsin } from './open-test-tocsin.ts'
+
+const LOGGED: Omit<LoggedRequest, 'id' | 'projectId'> = {
+  sourceId: null,
+  status: 200,
+  outcome: 'info',
+  reason: null,
+  message: null,
+  rule: null,
+  diagnosis: null,
+  deliveryKey: null,
+  incidentId: null,
+  slotAt: null,
+  slotKind: null,
+  drill: false,
+  keep: 'all',
+}
 
 describe.each(databaseKinds)('the health of a source on %s', (kind) => {
   const t = testTocsin(kind)
@@ -14,6 +32,27 @@ describe.each(databaseKinds)('the health of a source on %s', (kind) => {
     const source = await project.source(adapter)
     const health = async () => (await t.admin.getSource(project.id, source.id)).source.health
     return { project, source, health }
+  }
+
+  const newId = createIds(t.clock.now, (size) => Buffer.alloc(size, 1))
+
+  /** Forgets what is old, and notes what each transaction answers. */
+  function forgetting(answers: unknown[] = []) {
+    const context = () => ({ newId, now: t.clock.at() })
+    const { database } = t
+    const writer = createWriter<Command, unknown>({ database, runBatch: createBatchRunner(context) })
+    const watched: typeof writer = {
+      ...writer,
+      submit: async (command) => {
+        const answer = await writer.submit(command)
+        answers.push(answer)
+        return answer
+      },
+    }
+    return {
+      forget: () => forgetOld({ database, writer: watched, now: t.clock.now }),
+      close: () => writer.close(),
+    }
   }
 
   test('counts streaks over hours and batches', async () => {
@@ -73,10 +112,66 @@ describe.each(databaseKinds)('the health of a source on %s', (kind) => {
     await t.admin.deleteProject(project.id)
   })
 
+  test.each<[string, object]>([
+    [
+      'pagerduty',
+      { event: { event_type: 'incident.annotated', data: { type: 'incident_note', summary: 'n' } } },
+    ],
+    ['pagerduty', { event: { event_type: 'service.updated', data: { type: 'service', summary: 's' } } }],
+    ['pagerduty', { messages: [{ event: 'incident.delegate', incident: { id: 'P1' } }] }],
+    ['uptime-kuma', { heartbeat: { monitorID: 1, status: 2 }, monitor: { id: 1, name: 'Shop' }, msg: 'm' }],
+    ['uptime-kuma', { heartbeat: { monitorID: 1, status: 3 }, monitor: { id: 1, name: 'Shop' }, msg: 'm' }],
+  ])('what %s only tells is known to do so', async (adapter, body) => {
+    const project = await t.project()
+    const source = await project.source(adapter, { address: 'token' })
+    expect(await source.send(body)).toMatchObject({ success: true })
+    const { health } = (await t.admin.getSource(project.id, source.id)).source
+    expect(health).toMatchObject({ successStreak: 1, unknownStatusWords: [] })
+  })
+
+  test('a change event of the Events API is known to inform', async () => {
+    const project = await t.project()
+    const source = await project.source('pagerduty-events')
+    const request = hookRequest({
+      path: '/v2/change/enqueue',
+      receivedAt: t.clock.at(),
+      rawBody: Buffer.from(
+        JSON.stringify({ routing_key: source.secret, payload: { summary: 'Deployed', source: 'ci' } }),
+      ),
+    })
+    await t.tocsin.receive(request, { kind: 'drop-in', adapter: 'pagerduty-events', sourceId: null })
+    const { health } = (await t.admin.getSource(project.id, source.id)).source
+    expect(health).toMatchObject({ successStreak: 1, unknownStatusWords: [] })
+  })
+
   test('the test button is no alert', async () => {
     const { project, source, health } = await observed()
     expect(await t.admin.testSource(project.id, source.id)).toMatchObject({ success: true })
     expect(await health()).toMatchObject({ successStreak: 2, opened30d: 0, recovered30d: 0 })
+  })
+
+  test('strangers spoil nothing: they are counted apart', async () => {
+    const { source, health } = await observed()
+    await source.send({ title: 'A' })
+    const error = await refusal(source.send({ no: 'title' }))
+    await source.send({ title: 'B' })
+    const before = await health()
+    t.clock.pass(MINUTE)
+    for (let n = 0; n < 60; n++) await refusal(source.send({ title: 'C' }, { secret: 'guessed-secret' }))
+    await expect.poll(async () => (await health()).strangers.last24h).toBe(50)
+    expect(await health()).toEqual({
+      ...before,
+      lastErrors: [expect.objectContaining({ requestId: error.requestId })],
+      strangers: { last24h: 50, last: expect.any(Array) },
+      notes: [],
+    })
+    expect((await health()).strangers.last).toHaveLength(5)
+    expect((await health()).strangers.last[0]).toMatchObject({
+      at: t.clock.at(),
+      message: expect.stringMatching(/^No credential/),
+    })
+    t.clock.pass(DAY + MINUTE)
+    expect((await health()).strangers).toMatchObject({ last24h: 0, last: { length: 5 } })
   })
 
   test('each source has its own', async () => {
@@ -88,6 +183,29 @@ describe.each(databaseKinds)('the health of a source on %s', (kind) => {
     expect(Object.fromEntries(streaks)).toEqual({ [source.id]: 1, [other.id]: 0 })
   })
 
+  test('what is old is forgotten in small transactions, the oldest of all projects first', async () => {
+    const projects = await Promise.all(Array.from({ length: 60 }, () => t.project()))
+    const [first] = projects
+    const oldRequests = (projectId: string, count: number) =>
+      Array.from({ length: count }, () =>
+        hookRequestRow(hookRequest({ receivedAt: t.clock.at() }), { ...LOGGED, id: newId(), projectId }),
+      )
+    const rows = [...projects.map(({ id }) => oldRequests(id, 1)), oldRequests(first!.id, 450)].flat()
+    await t.database.transaction(() => insertRows('hook_request', rows))
+    t.clock.pass(30 * DAY + HOUR)
+    await first!.source().then((source) => source.send({ title: 'New' }))
+
+    const gone: unknown[] = []
+    const { forget, close } = forgetting(gone)
+    while ((await forget()) > 0) gone.push('next run')
+    await close()
+    const ofRuns = gone.filter((count) => typeof count === 'number')
+    expect(Math.max(...ofRuns)).toBe(200)
+    expect(ofRuns.reduce((sum, count) => sum + count, 0)).toBeGreaterThanOrEqual(510)
+    const left = (await t.tables()).get('hook_request')!.map((row) => row.project_id)
+    expect(left.filter((id) => projects.some((project) => project.id === id))).toEqual([first!.id])
+  })
+
   test('what is older than 30 days is forgotten, and nothing else', async () => {
     const { project, source } = await observed()
     for (let n = 0; n < 3; n++) await source.send({ id: `${n}`, title: 'Old', status: `old ${n}` })
@@ -95,13 +213,10 @@ describe.each(databaseKinds)('the health of a source on %s', (kind) => {
     await source.send({ id: 'new', title: 'New', status: 'new' })
     t.clock.pass(DAY + HOUR)
 
-    const newId = createIds(t.clock.now, (size) => Buffer.alloc(size, 1))
-    const context = () => ({ newId, now: t.clock.at() })
-    const { database } = t
-    const writer = createWriter<Command, unknown>({ database, runBatch: createBatchRunner(context) })
-    expect(await forgetOld({ database, writer, now: t.clock.now })).toBeGreaterThanOrEqual(3)
-    expect(await forgetOld({ database, writer, now: t.clock.now })).toBe(0)
-    await writer.close()
+    const { forget, close } = forgetting()
+    expect(await forget()).toBeGreaterThanOrEqual(3)
+    expect(await forget()).toBe(0)
+    await close()
     expect((await project.requests()).map(({ outcome }) => outcome)).toHaveLength(1)
     const ofSource = async (table: string) =>
       (await t.tables()).get(table)!.filter((row) => row.source_id === source.id)

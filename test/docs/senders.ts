@@ -62,7 +62,9 @@ function section(adapter: Adapter): string {
     }. Both can be set.`,
     ...(methods.length + bodies.length === 0
       ? []
-      : [`- Takes besides POST and JSON: ${[...methods, ...bodies].join(', ')}.`]),
+      : [
+          `- Takes besides POST and JSON: ${[...methods, ...bodies.map((kind) => (kind === 'none' ? 'no body' : kind))].join(', ')}.`,
+        ]),
   ]
   const steps = setup.map((step, i) => `${i + 1}. ${step.replaceAll('{url}', 'the `url` of the source')}`)
   return [`## ${titleOf(adapter)}`, facts.join('\n'), steps.join('\n')].join('\n\n')

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { adapterSlugs } from '@tocsin/core'
 import { scratchDir } from '../support/scratch.ts'
-import { fuzz, MOST_BLOCKING_MS } from './fuzz.ts'
+import { fuzz, MOST_GROWTH_BYTES, MOST_MS } from './fuzz.ts'
 
 /**
  * `npm run fuzz`: 100,000 spoiled bodies per adapter.
@@ -18,7 +18,7 @@ const { values } = parseArgs({
 
 console.log(`seed ${values.seed}, ${values.runs} runs each`)
 const dir = await scratchDir()
-const { reports, longestMs } = await fuzz({
+const { reports, longestMs, growthBytes } = await fuzz({
   databaseUrl: process.env.DATABASE_URL ?? `sqlite:${join(dir.path, 'tocsin.db')}`,
   adapters: values.adapter,
   runs: Number(values.runs),
@@ -30,4 +30,7 @@ for (const { adapter, requests, statuses, failures } of reports) {
   for (const failure of failures) console.log(JSON.stringify(failure))
 }
 console.log(`The process was busy for at most ${longestMs.toFixed(0)} ms at a stretch.`)
-if (longestMs > MOST_BLOCKING_MS || reports.some(({ failures }) => failures.length > 0)) process.exitCode = 1
+if (growthBytes !== null)
+  console.log(`It held ${(growthBytes / 1024 / 1024).toFixed(0)} MiB more at the end than after 20,000.`)
+const failed = reports.some(({ failures }) => failures.length > 0)
+if (failed || longestMs > MOST_MS || (growthBytes ?? 0) > MOST_GROWTH_BYTES) process.exitCode = 1

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import type { Random } from './random.ts'
+import type { Random } from '../support/random.ts'
 
 /**
  * A body that was right once, spoiled: 70 % in its structure, 20 % in its bytes, 10 % with what is known to hurt.

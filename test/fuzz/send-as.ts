@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
-import type { Random } from './random.ts'
+import type { Random } from '../support/random.ts'
 
 /** One request of a tool. */
 export interface Outgoing {

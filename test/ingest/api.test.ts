@@ -153,7 +153,7 @@ describe('a body', () => {
     [
       '/projects',
       { name: 'a', policy: { window: 1 } },
-      'Unknown field "window" in Field "policy": leave it out.',
+      'Unknown field "window" in Field "policy": known are grouping, groupBy, ',
     ],
     [
       '/projects',
@@ -173,6 +173,41 @@ describe('a body', () => {
       '/projects/p/sources',
       { adapter: 'generic', settings: { cidrs: ['10.0.0.0/99'] } },
       'Field "settings.cidrs[0]" must be an address or a network',
+    ],
+    [
+      '/projects/p/sources',
+      { adapter: 'generic', settings: { mapping: { titel: 'json(name)' } } },
+      'Unknown field "titel" in Field "settings.mapping": known are title, description, id, action, severity, ',
+    ],
+    [
+      '/projects/p/sources',
+      { adapter: 'generic', settings: JSON.parse('{"mapping":{"__proto__":"x"}}') },
+      'Field "settings.mapping.__proto__" cannot have that name',
+    ],
+    [
+      '/projects/p/sources',
+      { adapter: 'generic', settings: JSON.parse('{"statusWords":{"__proto__":"fire"}}') },
+      'Field "settings.statusWords.__proto__" cannot have that name',
+    ],
+    [
+      '/projects/p/sources',
+      { adapter: 'generic', settings: { statusWords: { '': 'fire' } } },
+      'Field "settings.statusWords." cannot have that name',
+    ],
+    [
+      '/projects/p/sources',
+      { adapter: 'generic', settings: { statusWords: { kaputt: 'open' } } },
+      'Field "settings.statusWords.kaputt" must be one of fire, refresh, recover, ack, info.',
+    ],
+    [
+      '/projects/p/sources/preview',
+      { adapter: 'generic', sample: {}, mapping: { constructor: 'x', name: 'json(name)' } },
+      'Unknown field "constructor", "name" in Field "mapping": known are title, ',
+    ],
+    [
+      '/projects/p/sources/preview',
+      { adapter: 'generic', sample: {}, mapping: JSON.parse('{"__proto__":"x"}') },
+      'Field "mapping.__proto__" cannot have that name',
     ],
     ['/projects/p/keys', { name: 'k', scopes: [] }, 'Field "scopes" needs at least 1 entry.'],
     ['/projects/p/keys', { name: 'k', scopes: ['root'] }, 'Field "scopes[0]" must be one of incidents:read'],

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { text } from 'node:stream/consumers'
-import { beforeEach, describe, expect, test } from 'vitest'
+import { sql } from 'kysely'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hmacSha256 } from '../../core/adapters/signatures.ts'
 import {
   type ApiScope,
@@ -11,10 +12,19 @@ import {
   SCOPES,
 } from '../../core/index.ts'
 import { readSettings } from '../../core/policy.ts'
+import { hashDropIn, sealSecret } from '../../core/store/secrets.ts'
+import { all, run, statement } from '../../core/store/statement.ts'
 import { operations } from '../../ingest/app.ts'
 import { webhookAddresses } from '../../ingest/routes/webhooks.ts'
-import { ADMIN_KEY, MINUTE, type TestProject, type TestSource, testTocsin } from '../core/open-test-tocsin.ts'
-import { type Served, serve } from './serve.ts'
+import {
+  ADMIN_KEY,
+  MINUTE,
+  SECRET_KEY,
+  type TestProject,
+  type TestSource,
+  testTocsin,
+} from '../core/open-test-tocsin.ts'
+import { listen, type Served, stop } from './serve.ts'
 
 /** Who gets in where: every way to authenticate, in every state it can be in. A new route or adapter finds its place here. */
 
@@ -29,6 +39,8 @@ interface Mode {
   /** The header's value. */
   credential?(secret: string, body: string, seconds: string): string
   timestampHeader?: string
+  /** Other than POST. */
+  method?: 'GET' | 'PUT'
 }
 
 const header = (name: string): Mode => ({
@@ -65,6 +77,11 @@ const at = (address: string, mode: Mode): Mode => ({
   name: `${mode.name} at ${address}`,
 })
 const SHORT_TOKEN: Mode = { name: 'short token', at: 'receiveAtShortToken', kind: 'token' }
+const by = (method: 'GET' | 'PUT', mode: Mode): Mode => ({
+  ...mode,
+  method,
+  name: `${mode.name} with ${method}`,
+})
 const GRAFANA_SIGNATURE = signature('x-grafana-alerting-signature')
 
 const MODES: Record<string, Mode[]> = {
@@ -82,8 +99,10 @@ const MODES: Record<string, Mode[]> = {
     BEARER,
     BASIC,
     TOKEN,
+    SHORT_TOKEN,
+    ...[GRAFANA_SIGNATURE, BEARER, TOKEN, SHORT_TOKEN].map((mode) => by('PUT', mode)),
   ],
-  alertmanager: [SECRET_HEADER, BEARER, BASIC, TOKEN],
+  alertmanager: [SECRET_HEADER, BEARER, BASIC, TOKEN, SHORT_TOKEN],
   betterstack: [SECRET_HEADER, BEARER, BASIC, TOKEN, SHORT_TOKEN],
   pagerduty: [
     {
@@ -101,7 +120,14 @@ const MODES: Record<string, Mode[]> = {
     SHORT_TOKEN,
   ],
   datadog: [SECRET_HEADER, BEARER, BASIC, TOKEN, SHORT_TOKEN],
-  'uptime-kuma': [SECRET_HEADER, BEARER, BASIC, TOKEN, SHORT_TOKEN],
+  'uptime-kuma': [
+    SECRET_HEADER,
+    BEARER,
+    BASIC,
+    TOKEN,
+    SHORT_TOKEN,
+    ...[SECRET_HEADER, TOKEN, SHORT_TOKEN].map((mode) => by('GET', mode)),
+  ],
   uptimera: [signature('x-uptimera-signature'), TOKEN, SHORT_TOKEN],
   runframe: [SECRET_HEADER, BEARER, TOKEN, SHORT_TOKEN],
   gitpulse: [
@@ -124,6 +150,7 @@ const MODES: Record<string, Mode[]> = {
 
 /** One request, to be bent before it is sent. */
 interface Draft {
+  method: string
   path: string
   headers: Record<string, string | string[]>
   body: string
@@ -191,6 +218,20 @@ const forwardedFor = (scene: Scene, addresses: string): Draft => {
   return { ...draft, headers: { ...draft.headers, 'x-forwarded-for': addresses } }
 }
 
+// No use-case leaves a source so, and it must not be open to everybody if something else does.
+const dropCredentials = statement<{ sourceId: string }, unknown>((db, p) =>
+  db.deleteFrom('source_credential').where('source_id', '=', p('sourceId')),
+)
+const credentialRow = statement<{ sourceId: string }, { id: string }>((db, p) =>
+  db.selectFrom('source_credential').select('id').where('source_id', '=', p('sourceId')),
+)
+const setCredential = statement<{ sourceId: string; sealed: string; hash: string }, unknown>((db, p) =>
+  db
+    .updateTable('source_credential')
+    .set({ sealed: p('sealed'), lookup_hash: p('hash') })
+    .where('source_id', '=', p('sourceId')),
+)
+
 const CELLS: Cell[] = [
   { state: 'right', expected: 200, run: (s) => s.send(s.draft()) },
   {
@@ -238,7 +279,11 @@ const CELLS: Cell[] = [
   },
   {
     state: "another project's",
-    in: (mode) => !isDropIn(mode) && mode.at !== 'receiveAtShortToken',
+    // No other tool has a method of its own in common with this one.
+    in: (mode) =>
+      !isDropIn(mode) &&
+      mode.at !== 'receiveAtShortToken' &&
+      (mode.kind !== 'token' || mode.method === undefined),
     expected: 401,
     run: async (s) => {
       const other = await sceneOf(s.source.adapter, s.mode)
@@ -248,8 +293,31 @@ const CELLS: Cell[] = [
     },
   },
   {
+    state: "another project's: what it opens is theirs alone",
+    in: ({ at, kind }) =>
+      kind !== 'key' && at !== 'receiveAtProject' && at !== 'receiveAtToken' && at !== 'receiveGitPulse',
+    expected: 200,
+    run: async (s) => {
+      const other = await sceneOf(s.source.adapter, s.mode)
+      const before = await everythingElse(s.project)
+      const answer = await s.send(s.draft({ secret: other.secret }))
+      expect(await everythingElse(s.project)).toBe(before)
+      expect(await other.project.requests()).toHaveLength(1)
+      return answer
+    },
+  },
+  {
+    state: "another project's, while the body names this one",
+    in: ({ at }) => at === 'receiveGitPulse',
+    expected: 404,
+    run: async (s) => {
+      const other = await sceneOf(s.source.adapter, s.mode)
+      return s.send(s.draft({ secret: other.secret }))
+    },
+  },
+  {
     state: "another source's",
-    in: (mode) => hasHeader(mode) && isOfSource(mode),
+    in: (mode) => mode.kind !== 'token' && isOfSource(mode),
     expected: 401,
     run: async (s) => {
       const other = await s.project.source(s.source.adapter, { settings: s.mode.settings ?? {} })
@@ -303,6 +371,32 @@ const CELLS: Cell[] = [
     run: async (s) => {
       const { source, secret } = await rotate(s, 0)
       return s.send(s.draft({ secret: secret ?? source.url.split('/').at(-1)! }))
+    },
+  },
+  {
+    state: 'right, but the source has lost its secret',
+    in: isOfSource,
+    expected: 401,
+    run: async (s) => {
+      await t.database.transaction(() => run(dropCredentials, { sourceId: s.source.id }))
+      await t.admin.updateProject(s.project.id, { name: 'changed' })
+      return s.send(s.draft())
+    },
+  },
+  {
+    state: 'empty, as the secret of the source',
+    in: (mode) => isOfSource(mode) && mode.kind !== 'token',
+    expected: 401,
+    run: async (s) => {
+      const sourceId = s.source.id
+      const hash = hashDropIn(s.source.adapter, '')
+      await t.database.transaction(function* () {
+        const [{ id }] = (yield* all(credentialRow, { sourceId })) as [{ id: string }]
+        const sealed = sealSecret(SECRET_KEY, '', `source_credential/${id}/sealed`)
+        yield* run(setCredential, { sourceId, sealed, hash })
+      })
+      await t.admin.updateProject(s.project.id, { name: 'changed' })
+      return s.send(s.draft({ secret: '' }))
     },
   },
   {
@@ -416,11 +510,12 @@ const CELLS: Cell[] = [
 let served: Served
 let behindProxy: Served
 
-beforeEach(async () => {
+beforeAll(async () => {
   const { tocsin, clock } = t
-  served = await serve({ tocsin, now: clock.now })
-  behindProxy = await serve({ tocsin, now: clock.now, config: { trustProxy: ['127.0.0.0/8'] } })
+  served = await listen({ tocsin, now: clock.now })
+  behindProxy = await listen({ tocsin, now: clock.now, config: { trustProxy: ['127.0.0.0/8'] } })
 })
+afterAll(() => [served, behindProxy].forEach(stop))
 
 async function sceneOf(adapter: string, mode: Mode): Promise<Scene> {
   const project = await t.project()
@@ -457,8 +552,10 @@ async function sceneOf(adapter: string, mode: Mode): Promise<Scene> {
       const used = options.secret ?? secret
       const sent = body.replaceAll(secret, used)
       const credential = mode.credential?.(used, sent, seconds)
+      const { method = 'POST' } = mode
       return {
-        path: withQuery(path, query ?? '')
+        method,
+        path: withQuery(path, method === 'GET' ? queryFor(sent) : (query ?? ''))
           .replace(/[?&]$/, '')
           .replace(':plugin', 'grafana-irm-app')
           .replace(':projectId', project.id)
@@ -470,7 +567,7 @@ async function sceneOf(adapter: string, mode: Mode): Promise<Scene> {
           ...(mode.timestampHeader && { [mode.timestampHeader]: seconds }),
           ...(mode.header && credential !== undefined && { [mode.header]: credential }),
         },
-        body: sent,
+        body: method === 'GET' ? '' : sent,
       }
     },
     send: (draft) => sendTo(served, draft),
@@ -478,8 +575,15 @@ async function sceneOf(adapter: string, mode: Mode): Promise<Scene> {
   }
 }
 
-async function sendTo({ port }: Served, { path, headers, body }: Draft): Promise<Answer> {
-  const sent = httpRequest({ host: '127.0.0.1', port, path, method: 'POST', headers, agent: false })
+/** What a body says, as the query of a GET. */
+function queryFor(body: string): string {
+  const members = Object.entries(JSON.parse(body) as Record<string, unknown>)
+  const text = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))
+  return new URLSearchParams(members.map(([name, value]): [string, string] => [name, text(value)])).toString()
+}
+
+async function sendTo({ port }: Served, { method, path, headers, body }: Draft): Promise<Answer> {
+  const sent = httpRequest({ host: '127.0.0.1', port, path, method, headers, agent: false })
   sent.end(body)
   const [response] = await once(sent, 'response')
   return {
@@ -492,14 +596,31 @@ async function sendTo({ port }: Served, { path, headers, body }: Draft): Promise
 /** What a refusal may change: the log, and how its source fares. */
 const MAY_CHANGE = ['hook_request', 'source_hour']
 
+/** How the rows of a project are found in each table that has some. */
+const tables: [name: string, whose: string][] = []
+beforeAll(async () => {
+  for (const { name, columns } of await t.database.read.introspection.getTables()) {
+    const whose = ['project_id', 'source_id'].find((wanted) =>
+      columns.some((column) => column.name === wanted),
+    )
+    if (name === 'project') tables.push([name, 'id'])
+    else if (whose && !MAY_CHANGE.includes(name)) tables.push([name, whose])
+  }
+})
+
 async function everythingElse(project: TestProject): Promise<string> {
-  const tables = [...(await t.tables())].filter(([name]) => !MAY_CHANGE.includes(name))
-  return JSON.stringify(
-    tables.map(([name, rows]) => [
-      name,
-      rows.filter((row) => row.project_id === project.id || row.id === project.id),
-    ]),
-  )
+  const found: unknown[] = []
+  for (const [name, whose] of tables) {
+    const those =
+      whose === 'source_id'
+        ? sql`(select id from source where project_id = ${project.id})`
+        : sql`(${project.id})`
+    const { rows } = await sql`select * from ${sql.table(name)} where ${sql.ref(whose)} in ${those}`.execute(
+      t.database.read,
+    )
+    found.push([name, rows])
+  }
+  return JSON.stringify(found)
 }
 
 describe('webhooks', () => {

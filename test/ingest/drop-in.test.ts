@@ -24,6 +24,8 @@ test.each([
   ['/v2/change/enqueue', { kind: 'drop-in', adapter: 'pagerduty-events' }],
   [IRM, { kind: 'drop-in', adapter: 'grafana-irm' }],
   [`/api/plugins/grafana-incident-app/resources${IRM}`, { kind: 'drop-in', adapter: 'grafana-irm' }],
+  [`/grafana/api/plugins/grafana-irm-app/resources${IRM}`, { kind: 'drop-in', adapter: 'grafana-irm' }],
+  [`/a/b/api/plugins/p/resources${IRM}?drill=1`, { kind: 'drop-in', adapter: 'grafana-irm' }],
 ])('%s is understood', async (path, address) => {
   const { tocsin } = await post(path)
   expect(tocsin.received[0]?.address).toMatchObject(address)
@@ -151,6 +153,19 @@ describe('methods and types', () => {
     expect((await fetch(`${url}/api/webhooks/uptime-kuma/t`, { method: 'HEAD' })).status).toBe(405)
   })
 
+  test('a method the tool behind a short address does not use is 405 in its shape, with those it does', async () => {
+    const error = new TocsinError('method_not_allowed', 'Send a POST.', {
+      details: { allow: ['POST', 'PUT'] },
+    })
+    const { url } = await serve({ tocsin: stubTocsin({ receive: () => Promise.reject(error) }) })
+    const response = await fetch(`${url}/webhooks/t`)
+    expect([response.status, response.headers.get('allow')]).toEqual([405, 'POST, PUT'])
+    expect(await response.json()).toEqual({
+      success: false,
+      error: { code: 'METHOD_NOT_ALLOWED', message: 'Send a POST.' },
+    })
+  })
+
   test('forms are taken where the tool sends them', async () => {
     const form = { 'Content-Type': 'application/x-www-form-urlencoded' }
     expect((await post('/api/webhooks/datadog/t', undefined, form)).status).toBe(200)
@@ -168,6 +183,15 @@ describe('methods and types', () => {
     expect(
       (await post('/api/webhooks/cloudevents/t', undefined, { 'Content-Type': 'application/xml' })).status,
     ).toBe(415)
+  })
+
+  test('an event of CloudEvents in headers needs no type where it has no data', async () => {
+    const tocsin = stubTocsin()
+    const { url } = await serve({ tocsin })
+    const send = (path: string, body = '') => fetch(url + path, { method: 'POST', body: Buffer.from(body) })
+    expect((await send('/api/webhooks/cloudevents/t')).status).toBe(200)
+    expect((await send('/api/webhooks/cloudevents/t', '{}')).status).toBe(415)
+    expect((await send('/api/webhooks/betterstack/t')).status).toBe(415)
   })
 
   test("Grafana IRM's takes anything; core declares with what can be read", async () => {

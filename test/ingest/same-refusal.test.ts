@@ -1,12 +1,16 @@
 import { randomUUID } from 'node:crypto'
-import { describe, expect, test } from 'vitest'
-import { adapterSlugs } from '../../core/index.ts'
-import { testTocsin } from '../core/open-test-tocsin.ts'
+import Sqlite from 'better-sqlite3'
+import { describe, expect, test, vi } from 'vitest'
+import { adapterBySlug, adapterSlugs } from '../../core/index.ts'
+import { type TestTocsin, testTocsin } from '../core/open-test-tocsin.ts'
+import { type Knock, type KnockPair, knockPairs } from '../support/knocks.ts'
 import { serve } from './serve.ts'
 
 /** What a stranger must not tell apart: whether a project, source or token exists, and how far a guess is right. */
 
 const t = testTocsin('sqlite')
+/** Stores nothing of strangers, so that what a refusal itself costs can be counted. */
+const patient = testTocsin('sqlite', { strangerDelayMs: 3_600_000 })
 
 interface Guess {
   what: string
@@ -15,10 +19,10 @@ interface Guess {
 }
 
 /** Everything of an answer but what is new in each. */
-async function answerTo(url: string, guess: Guess, body = '{"title":"x"}') {
+async function answerTo(url: string, guess: Omit<Guess, 'what'>, body = '{"title":"x"}') {
   const response = await fetch(url + guess.path, {
     method: 'POST',
-    headers: { 'Content-Type': 'application/json', ...guess.headers },
+    headers: { 'content-type': 'application/json', ...guess.headers },
     body,
   })
   const { requestId: _, ...told } = (await response.json()) as Record<string, unknown>
@@ -95,11 +99,61 @@ describe('a refusal is the same', () => {
     for (const answer of answers) expect(answer).toEqual(answers[0])
   })
 
-  test.each(adapterSlugs)('of %s for an unknown project and a wrong credential', async (adapter) => {
+  test('at every address, whatever it is that is wrong', async () => {
     const { url } = await serve({ tocsin: t.tocsin, now: t.clock.now })
-    const project = await t.project()
-    await project.source(adapter, { address: 'project' })
-    const at = (id: string) => ({ what: '', path: `/api/v1/webhooks/${id}/${adapter}` })
-    expect(await answerTo(url, at(project.id))).toEqual(await answerTo(url, at(randomUUID())))
+    for (const { name, one, other } of await pairsOf(t)) {
+      const [answer, otherAnswer] = [
+        await answerTo(url, one, one.body),
+        await answerTo(url, other, other.body),
+      ]
+      expect([name, answer.status]).toEqual([name, expect.toBeOneOf([400, 401, 404])])
+      expect([name, otherAnswer]).toEqual([name, answer])
+    }
+  })
+
+  test('and costs the same: as many questions to the database, as many checks of a credential', async () => {
+    const { url } = await serve({ tocsin: patient.tocsin, now: patient.clock.now })
+    for (const { name, one, other } of await pairsOf(patient)) {
+      const send = (knock: Knock) =>
+        fetch(url + knock.path, { method: 'POST', headers: knock.headers, body: knock.body })
+      // What is in memory once is asked for no more.
+      for (const knock of [one, other]) await send(knock)
+      const counted = []
+      for (const knock of [one, other]) counted.push(await costOf(() => send(knock)))
+      expect([name, counted[1]]).toEqual([name, counted[0]])
+    }
   })
 })
+
+function pairsOf(tocsin: TestTocsin): Promise<KnockPair[]> {
+  return knockPairs(async (adapter, address) => {
+    const project = await tocsin.project()
+    const source = await project.source(adapter, { address })
+    const rotated = await tocsin.admin.rotateSource(project.id, source.id, { overlapMinutes: 0 })
+    const secret = rotated.secret ?? rotated.source.url.split('/').at(-1)!
+    return { projectId: project.id, secret, rotatedOut: source.secret }
+  }, adapterSlugs)
+}
+
+async function costOf(act: () => Promise<unknown>): Promise<{ questions: number; checks: number }> {
+  const cost = { questions: 0, checks: 0 }
+  const database = new Sqlite(':memory:')
+  const statement = Object.getPrototypeOf(database.prepare('select 1')) as {
+    all: (...given: unknown[]) => unknown
+  }
+  database.close()
+  const { all } = statement
+  statement.all = function (...given) {
+    cost.questions += 1
+    return all.apply(this, given)
+  }
+  const spies = adapterSlugs.map((slug) => vi.spyOn(adapterBySlug(slug)!, 'verify'))
+  await act().finally(() => {
+    statement.all = all
+  })
+  for (const spy of spies) {
+    cost.checks += spy.mock.calls.length
+    spy.mockRestore()
+  }
+  return cost
+}

@@ -23,15 +23,25 @@ export interface ApiAnswer {
   body: any
 }
 
+type ServeOptions = Partial<AppOptions> & Pick<AppOptions, 'tocsin'>
+
 /** Serves an app until the test is over. */
-export async function serve(options: Partial<AppOptions> & Pick<AppOptions, 'tocsin'>): Promise<Served> {
+export async function serve(options: ServeOptions): Promise<Served> {
+  const served = await listen(options)
+  onTestFinished(() => stop(served))
+  return served
+}
+
+export function stop({ server }: Served): void {
+  server.close()
+  server.closeAllConnections()
+}
+
+/** Serves an app until it is stopped. */
+export async function listen(options: ServeOptions): Promise<Served> {
   const server = createServer(createApp({ config: { trustProxy: [] }, log: () => {}, ...options }))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  onTestFinished(() => {
-    server.close()
-    server.closeAllConnections()
-  })
 
   const { port } = server.address() as AddressInfo
   const url = `http://127.0.0.1:${port}`

@@ -152,12 +152,23 @@ const source: ApiSource = {
     lastErrors: [
       {
         at: AT,
-        code: 'unauthorized',
-        message: 'The secret is wrong.',
-        diagnosis: 'It ends in a newline.',
+        code: 'invalid_payload',
+        message: 'title is missing.',
+        diagnosis: 'It is the body of another tool.',
         requestId: 'request-1',
       },
     ],
+    strangers: {
+      last24h: 1,
+      last: [
+        {
+          at: AT,
+          message: 'The secret is wrong.',
+          diagnosis: 'It ends in a newline.',
+          requestId: 'request-2',
+        },
+      ],
+    },
     successStreak: 0,
     failureStreak: 1,
     opened30d: 1,
@@ -414,7 +425,9 @@ const postmortem: ApiPostmortem = {
 }
 
 const sampleUseCases: Tocsin = {
-  me: async () => ({ key: { id: 'key-1', name: 'A key', scopes: ['admin'], projectId: null } }),
+  me: async () => ({
+    key: { id: 'key-1', name: 'A key', scopes: ['admin'], projectId: null, projectName: null },
+  }),
   createProject: async () => ({ project }),
   listProjects: async () => ({ projects: [project], nextCursor: null }),
   getProject: async () => ({ project }),

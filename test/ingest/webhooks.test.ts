@@ -61,6 +61,20 @@ describe('an address', () => {
     // What the client itself wrote before our proxy's entry is not believed.
     expect(await ipWith(['127.0.0.0/8'])).toBe('198.51.100.7')
   })
+
+  test.each(['a host', '203.0.113.9:4711', '[2001:db8::1]'])(
+    'takes %s, which a proxy wrote, for no address',
+    async (written) => {
+      const tocsin = stubTocsin()
+      const { url } = await serve({ tocsin, config: { trustProxy: ['127.0.0.0/8'] } })
+      await fetch(url + PATH, {
+        method: 'POST',
+        headers: { ...JSON_TYPE, 'X-Forwarded-For': written },
+        body: '{}',
+      })
+      expect(tocsin.received[0]?.request.ip).toBe('unknown')
+    },
+  )
 })
 
 describe('an answer', () => {

@@ -54,7 +54,46 @@ describe.each(WAYS)('%s', (way) => {
     await resourcesAndPrompts(client, kind)
     expect(client.stderr()).not.toContain('"level":"error"')
   })
+
+  test.each(['v1', 'v2 pinned'] as const)('client %s is told what arguments have to be', async (kind) => {
+    const client = await connectClient(kind, target(way))
+    onTestFinished(() => client.close())
+    const ask = (tool: string, args: unknown) => client.callTool(tool, args as Record<string, unknown>)
+
+    for (const args of [[], [{ status: 'all' }], 'INC-001', '{"incidentId":"INC-001"}', 5, true]) {
+      const { isError, content } = await ask('get_incident', args)
+      expect([isError, content[0].text], JSON.stringify(args)).toEqual([
+        true,
+        '[invalid_arguments] "arguments" must be an object such as {"incidentId": …}. Correct this and call get_incident again.',
+      ])
+    }
+    expect((await ask('list_incidents', null)).structuredContent.total).toBe(1)
+    expect((await ask('get_incident', null)).content[0].text).toContain('"incidentId" is missing')
+    expect((await ask('list_incidents', 'all')).content[0].text).toContain('such as {"status": …}')
+  })
 })
+
+test.each(['stdio to the server', 'stdio on the database'] as const)(
+  '%s: a key that is deleted meanwhile opens nothing',
+  async (way) => {
+    const keys = `/projects/${tocsin.projectId}/keys`
+    const { key, secret } = await tocsin.api<{ key: { id: string }; secret: string }>('POST', keys, {
+      name: 'short-lived',
+      scopes: ['incidents:read'],
+    })
+    const place = target(way) as Extract<Target, { kind: 'stdio' }>
+    const client = await connectClient('v1', {
+      ...place,
+      env: { ...place.env, TOCSIN_API_KEY: secret },
+    })
+    onTestFinished(() => client.close())
+    const ask = () => client.callTool('list_incidents', { project: 'DEFAULT' })
+    expect((await ask()).structuredContent.total).toBe(1)
+    await tocsin.api('DELETE', `${keys}/${key.id}`)
+    const { isError, content } = await ask()
+    expect([isError, content[0].text]).toEqual([true, expect.stringMatching(/^\[unauthorized\].*unknown/)])
+  },
+)
 
 const BAD_CALLS: readonly [tool: string, args: Record<string, unknown>][] = [
   ['update_incident', { incidentId: 'INC-001', action: 'note', note: '' }],

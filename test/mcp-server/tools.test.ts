@@ -56,6 +56,19 @@ describe('list_incidents', () => {
     expect(empty.hint).toContain('without severity: 0')
   })
 
+  test('times are of the calendar, and UTC where they name no zone', async () => {
+    for (const since of ['2026-02-31', '2026-13-01', '2025-02-29T10:00:00Z', '2026-07-01T25:00']) {
+      expect(await callError(surface, 'list_incidents', { since }), since).toContain(`since is "${since}"`)
+    }
+    for (const [since, read] of [
+      ['2026-02-28', '2026-02-28T00:00:00.000Z'],
+      ['2024-02-29T10:00', '2024-02-29T10:00:00.000Z'],
+      ['2026-06-01T10:00:30+02:00', '2026-06-01T08:00:30.000Z'],
+    ]) {
+      expect((await call(surface, 'list_incidents', { since })).applied.since).toBe(read)
+    }
+  })
+
   test('a cursor goes on, and only with the same arguments', async () => {
     const first = await call(surface, 'list_incidents', { status: 'all', limit: 1 })
     const second = await call(surface, 'list_incidents', {
@@ -84,6 +97,12 @@ describe('list_incidents', () => {
     expect(await callError(surface, 'list_incidents', { limit: 1000 })).toContain(
       '"limit" must be at most 100',
     )
+    expect(await callError(surface, 'list_incidents', { ids: [] })).toContain(
+      '"ids" is empty: give at least one or leave it out.',
+    )
+    expect(
+      await callError(surface, 'list_incidents', { ids: Array.from({ length: 21 }, () => 'INC-1') }),
+    ).toContain('"ids" must be at most 20 entries long.')
     expect(await callError(surface, 'no_such_tool')).toMatch(/^\[unknown_tool\].*list_incidents/)
   })
 })
@@ -150,6 +169,7 @@ test('update_incident acknowledges, notes, resolves and reopens', async () => {
   expect((await update('note', { note: 'Looking.' })).entryId).toEqual(expect.any(String))
   const resolved = await update('resolve')
   expect([resolved.incident.status, resolved.stillFiring]).toEqual(['resolved', 1])
+  expect((await update('acknowledge')).text).toMatch(/^INC-001 is resolved\. .*not acknowledged.*"reopen"/)
   expect((await update('reopen')).incident.status).toBe('open')
   expect(await callError(surface, 'update_incident', { incidentId: 'INC-001', action: 'note' })).toContain(
     'note is missing',
@@ -273,6 +293,12 @@ describe('configure_webhook', () => {
     expect(await call(admin, 'configure_webhook', { enabled: false })).toMatchObject({ receiving: false })
     expect((await t.admin.getProject(project.id)).project.ingestionEnabled).toBe(false)
     expect((await call(admin, 'get_webhook_url')).hint).toContain('switched off')
+    const again = await call(admin, 'configure_webhook', { enabled: false })
+    expect([again.changed, again.text]).toEqual([undefined, expect.stringMatching(/^Nothing to change/)])
+    expect(
+      await callError(await surfaceOf(project, WORKER), 'configure_webhook', { enabled: true, dryRun: true }),
+    ).toMatch(/^\[forbidden\].*scope admin/)
+    expect((await call(admin, 'configure_webhook', { enabled: true, dryRun: true })).text).toMatch(/^Would/)
     expect(await callError(admin, 'configure_webhook', { secretAction: 'rotate' })).toContain(
       'source is missing',
     )
@@ -297,6 +323,21 @@ describe('projects', () => {
     expect(await callError(surface, 'list_incidents', { project: other.id })).toMatch(/^\[not_found\]/)
     const [incident] = await other.incidents()
     expect(await callError(surface, 'get_incident', { incidentId: incident!.id })).toMatch(/^\[not_found\]/)
+  })
+
+  test('a key of one knows its name, whatever its scopes', async () => {
+    const project = await projectWithIncidents()
+    await t.admin.updateProject(project.id, { name: 'Web Shop' })
+    const surface = await surfaceOf(project, ['incidents:read'])
+    for (const given of [project.id, 'Web Shop', ' web shop ']) {
+      expect((await call(surface, 'list_incidents', { project: given })).total).toBe(1)
+    }
+    expect(await callError(surface, 'list_incidents', { project: 'default' })).toBe(
+      `[not_found] No project "default" for this key: it opens only ${project.id}. Call again without project.`,
+    )
+    await t.admin.updateProject(project.id, { name: 'Shop' })
+    expect((await call(surface, 'list_incidents', { project: 'shop' })).total).toBe(1)
+    expect(await callError(surface, 'list_incidents', { project: 'Web Shop' })).toMatch(/^\[not_found\]/)
   })
 })
 
@@ -328,13 +369,28 @@ test('advice and errors: what is unknown is named, and only tools that the key h
   expect(await callError(worker, 'configure_webhook', { source: 'grafana', graceMinutes: 5 })).toMatch(
     /^\[invalid_arguments\] graceMinutes/,
   )
-  for (const args of [[], null]) {
-    const { content, isError } = await worker.callTool('list_incidents', args)
-    expect([isError, content[0]!.text]).toEqual([
-      true,
-      expect.stringMatching(/^\[invalid_arguments\] The arguments must be object/),
-    ])
+})
+
+test('a source is read by its name as an address holds it', async () => {
+  const project = await t.project()
+  const source = await project.source('grafana')
+  await t.admin.updateSource(project.id, source.id, { name: 'Büro & Web Shop' })
+  const surface = await surfaceOf(project, ['sources:read'])
+  const read = (name: string) => surface.readResource(`tocsin://sources/${name}`)
+  const contents = (await read(encodeURIComponent('büro & web shop')))?.contents
+  expect(contents?.[0]?.text).toContain(source.id)
+  for (const name of ['B%', '%2e%2e', 'grafana%2Ftimeline', '%00', '']) {
+    expect(await read(name), name).toBeUndefined()
   }
+})
+
+test('an argument that a prompt has not is completed by nothing', async () => {
+  const surface = await surfaceOf(await projectWithIncidents(), ['admin'])
+  const complete = async (name: string, argument: string) =>
+    (await surface.complete({ type: 'ref/prompt', name }, { name: argument, value: '' })).completion.values
+  expect(await complete('write_postmortem', 'incidentId')).toContain('INC-001')
+  expect(await complete('write_postmortem', 'provider')).toEqual([])
+  expect(await complete('connect_source', 'incidentId')).toEqual([])
 })
 
 test('a source is completed by what resolves', async () => {

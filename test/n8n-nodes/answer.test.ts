@@ -24,6 +24,8 @@ test('a success of Tocsin is no refusal, a page of someone else is', () => {
 
 test.each(ANSWERED_CODES)("%s: Tocsin's own sentence, and what to do", (code) => {
   const refusal = readRefusal(400, fault(code))!
+  expect(refusal.code).toBe(code)
+  expect(refusal.description).not.toBe(readRefusal(400, fault('some_new_code'))!.description)
   expect(refusal.message).toBe(`About ${code}.`)
   expect(refusal.description).toMatch(/^[A-Z].+\.$/)
 })

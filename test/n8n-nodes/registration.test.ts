@@ -34,6 +34,7 @@ test('registers the address with what the node asks for, and finds it again', as
     endpointId: tocsin.endpoints[0]!.id,
     projectId: PROJECT,
     secret: expect.stringMatching(/^whsec_/),
+    isTest: false,
   })
   expect(await isRegistered(node.context)).toBe(true)
 })
@@ -79,7 +80,7 @@ test('takes over an endpoint with its address: filters one by one, switched on, 
   expect(node.staticData).toMatchObject({ endpointId: endpoint.id, secret: expect.stringMatching(/^whsec_/) })
 })
 
-test('an endpoint that is gone is forgotten; nothing else is taken for that', async () => {
+test('an endpoint that is gone is not what is registered; nothing else is taken for that', async () => {
   const { tocsin, node } = await registered()
   const kept = { ...node.staticData }
   for (const answer of [
@@ -95,22 +96,43 @@ test('an endpoint that is gone is forgotten; nothing else is taken for that', as
   tocsin.instead = undefined
   tocsin.endpoints = []
   expect(await isRegistered(node.context)).toBe(false)
-  expect(node.staticData).toEqual({})
 })
 
-test('removes the endpoint; one that is gone, or never was, counts as removed', async () => {
+test('removes the endpoint, to be had back for ten minutes; one that is gone, or never was, counts as removed', async () => {
   const { tocsin, node, endpoint } = await registered()
-  node.staticData.taken = ['m1']
+  await unregister(node.context)
+  expect(tocsin.calls).toEqual([[`DELETE /projects/${PROJECT}/endpoints/${endpoint.id}?keepMinutes=10`]])
+  expect(tocsin.endpoints).toEqual([])
+  await unregister(node.context)
+  await unregister(fakeNode(tocsin).context)
+  expect(tocsin.calls).toHaveLength(2)
+})
+
+test('a save in n8n removes and registers: it is the same endpoint with the same secret', async () => {
+  const { tocsin, node, endpoint } = await registered()
+  node.staticData.taken = ['1795248000.m1']
   const before = { ...node.staticData }
   await unregister(node.context)
-  expect(tocsin.calls).toEqual([[`DELETE /projects/${PROJECT}/endpoints/${endpoint.id}`]])
-  expect(tocsin.endpoints).toEqual([])
-  expect(node.staticData).toEqual({ taken: ['m1'] })
+  // What comes right now is verified with what is stored.
+  expect(node.staticData).toEqual(before)
+  node.parameters.events = ['test']
+  node.mode = 'update'
+  expect(await isRegistered(node.context)).toBe(false)
+  await register(node.context)
+  expect(tocsin.endpoints).toMatchObject([{ id: endpoint.id, events: ['test'] }])
+  expect(node.staticData).toEqual(before)
+})
 
-  Object.assign(node.staticData, before)
+test('the address at which the editor listens is removed for good', async () => {
+  const tocsin = new FakeTocsin()
+  const node = fakeNode(tocsin, { options: { wait: true } })
+  node.mode = 'manual'
+  await register(node.context)
+  // The same, whatever n8n calls it.
+  node.mode = 'update'
   await unregister(node.context)
-  await unregister(node.context)
-  expect(tocsin.calls).toHaveLength(2)
+  expect(tocsin.calls.at(-1)).toEqual([`DELETE /projects/${PROJECT}/endpoints/${node.staticData.endpointId}`])
+  expect(tocsin.kept).toEqual([])
 })
 
 test('what someone switched off stays off over a restart, and is switched on by an activation', async () => {
@@ -131,7 +153,6 @@ test('in another project it starts anew, and leaves nothing in the old one', asy
   node.parameters.options = { project: 'other' }
   expect(await isRegistered(node.context)).toBe(false)
   expect(tocsin.endpoints).toEqual([])
-  expect(node.staticData).toEqual({})
 })
 
 test('a refusal reaches people in the words of Tocsin', async () => {

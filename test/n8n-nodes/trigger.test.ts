@@ -1,11 +1,17 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
+import { EventEmitter } from 'node:events'
 import type { ApiMessageType } from '@tocsin/core'
 import { Webhook } from 'standardwebhooks'
 import { describe, expect, test } from 'vitest'
 import { messageBody, messageExample } from '../../ingest/message-schema.ts'
+import { register, unregister } from '../../n8n-nodes/nodes/TocsinTrigger/registration.ts'
 import { TocsinTrigger } from '../../n8n-nodes/nodes/TocsinTrigger/TocsinTrigger.node.ts'
+import { FakeTocsin, fakeNode, URL_OF_NODE } from './fake-tocsin.ts'
 
 const secret = `whsec_${randomBytes(32).toString('base64')}`
+
+const START = Date.now()
+const registration = () => ({ secret, endpointId: randomUUID() as string })
 
 interface Delivery {
   type?: ApiMessageType
@@ -15,6 +21,9 @@ interface Delivery {
   options?: Record<string, unknown>
   events?: string[]
   withoutRawBody?: boolean
+  /** Seconds from now. */
+  at?: number
+  signedWith?: string
 }
 
 /** Delivers one message as Tocsin signs it. */
@@ -22,32 +31,36 @@ async function deliver({
   type = 'incident.opened',
   id = 'm1',
   headers = {},
-  staticData = { secret },
+  staticData = registration(),
   options = {},
   events = [type],
   withoutRawBody = false,
+  at: later = 0,
+  signedWith = secret,
 }: Delivery = {}) {
   const text = JSON.stringify(messageExample(type))
-  const at = new Date()
+  const at = new Date(START + later * 1000)
   const refused: { status?: number; body?: unknown } = {}
+  const response = Object.assign(new EventEmitter(), {
+    status(status: number) {
+      refused.status = status
+      return response
+    },
+    json(body: unknown) {
+      refused.body = body
+    },
+  })
   const context = {
     getWorkflowStaticData: () => staticData,
+    getNodeWebhookUrl: () => URL_OF_NODE,
     getRequestObject: () => ({ rawBody: withoutRawBody ? undefined : Buffer.from(text) }),
     getHeaderData: () => ({
       'webhook-id': id,
       'webhook-timestamp': `${Math.floor(at.getTime() / 1000)}`,
-      'webhook-signature': new Webhook(secret).sign(id, at, text),
+      'webhook-signature': new Webhook(signedWith).sign(id, at, text),
       ...headers,
     }),
-    getResponseObject: () => ({
-      status(status: number) {
-        refused.status = status
-        return this
-      },
-      json(body: unknown) {
-        refused.body = body
-      },
-    }),
+    getResponseObject: () => response,
     getNodeParameter: (name: string, fallback: unknown) =>
       name === 'events' ? events : (options[name.replace('options.', '')] ?? fallback),
     logger: { warn: () => {} },
@@ -56,10 +69,12 @@ async function deliver({
     context as unknown as ThisParameterType<TocsinTrigger['webhook']>,
   )
   return {
-    answer: result.webhookResponse,
+    /** What n8n asks for once the execution is stored. */
+    answer: () => result.webhookResponse,
     items: result.workflowData?.[0]?.map(({ json }) => json),
     refused,
-    staticData,
+    /** n8n answers something else. */
+    fail: () => response.emit('finish'),
   }
 }
 
@@ -72,7 +87,7 @@ describe.each([
 ] as const)('%s', (type) => {
   test('comes out in the shape of its published schema, with its id', async () => {
     const { items, answer } = await deliver({ type })
-    expect(answer).toEqual({ ok: true })
+    expect(answer()).toEqual({ ok: true })
     expect(items).toHaveLength(1)
     const { webhookId, ...message } = items![0]!
     expect(webhookId).toBe('m1')
@@ -117,22 +132,62 @@ test.each([
   expect(refused).toMatchObject({ status: 401, body: { ok: false } })
 })
 
-test('a repeat is answered and dropped; a marked replay starts again', async () => {
-  const staticData = { secret, taken: ['m1'] }
-  expect(await deliver({ staticData })).toMatchObject({ answer: { ok: true, repeat: true } })
-  expect((await deliver({ staticData })).items).toBeUndefined()
-  const replay = await deliver({ staticData, headers: { 'tocsin-replay': 'true' } })
-  expect(replay.items).toHaveLength(1)
+test('a repeat is answered and dropped; a replay starts again', async () => {
+  const staticData = registration()
+  expect((await deliver({ staticData })).answer()).toEqual({ ok: true })
+  const repeat = await deliver({ staticData })
+  expect(repeat.items).toBeUndefined()
+  expect(repeat.answer()).toEqual({ ok: true, repeat: true })
+  const replay = { 'tocsin-replay': 'true' }
+  // What was captured and marked, and then Tocsin's own.
+  expect((await deliver({ staticData, headers: replay })).items).toBeUndefined()
+  expect((await deliver({ staticData, headers: replay, at: 1 })).items).toHaveLength(1)
+  expect((await deliver({ staticData, headers: replay, at: 1 })).items).toBeUndefined()
+})
+
+test('of one message twice at once one starts; the other is asked to come again, also where the first fails', async () => {
+  const staticData = registration()
+  const [first, second] = await Promise.all([deliver({ staticData }), deliver({ staticData })])
+  expect(first.items).toHaveLength(1)
+  expect(second).toMatchObject({ items: undefined, refused: { status: 409, body: { ok: false } } })
+  first.fail()
+  const third = await deliver({ staticData })
+  expect(third.items).toHaveLength(1)
+  expect(third.answer()).toEqual({ ok: true })
+  third.fail()
+  expect((await deliver({ staticData })).answer()).toEqual({ ok: true, repeat: true })
 })
 
 test('a message is noted only when n8n asks for the answer: by then its execution is stored', async () => {
-  const staticData: Record<string, unknown> = { secret }
+  const staticData: Record<string, unknown> = registration()
   const delivered = await deliver({ staticData })
-  expect(delivered.answer).toEqual({ ok: true })
-  expect(staticData.taken).toEqual(['m1'])
+  expect(staticData.taken).toBeUndefined()
+  expect(delivered.answer()).toEqual({ ok: true })
+  expect(staticData.taken).toEqual([expect.stringMatching(/^\d+\.m1$/)])
 
-  const other = { secret }
-  const context = { events: ['incident.resolved'], staticData: other }
-  expect((await deliver(context)).answer).toEqual({ ok: true, ignored: true })
-  expect(other).toEqual({ secret })
+  const other = registration()
+  const ignored = await deliver({ events: ['incident.resolved'], staticData: other })
+  expect(ignored.answer()).toEqual({ ok: true, ignored: true })
+  expect(other).not.toHaveProperty('taken')
+})
+
+test('the editor gets its sample for a test that comes before n8n noted with what it listens; after that nothing', async () => {
+  const node = fakeNode(new FakeTocsin())
+  node.mode = 'manual'
+  await register(node.context)
+  const early: Delivery = {
+    type: 'test',
+    events: ['incident.opened'],
+    staticData: {},
+    signedWith: String(node.staticData.secret),
+  }
+  const { items } = await deliver(early)
+  const { project } = messageExample('test').data as { project: unknown }
+  expect(items).toMatchObject([
+    { webhookId: 'm1', type: 'incident.opened', data: { incident: { reference: 'INC-042' }, project } },
+  ])
+  expect((await deliver({ type: 'test', staticData: {} })).refused.status).toBe(401)
+
+  await unregister(node.context)
+  expect((await deliver(early)).refused.status).toBe(401)
 })

@@ -1,14 +1,16 @@
-import { mkdirSync, readFileSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Browser, chromium, type Page, selectors } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { inRepository } from '../support/child.ts'
 import { findProgram } from '../support/find-program.ts'
 import type { Workflow } from './n8n-process.ts'
-import { openWorld, type World } from './world.ts'
+import { openWorld, triggerAlone, type World } from './world.ts'
 
 /** `TOCSIN_PICTURES=n8n-nodes/pictures npm run test:n8n` renews the pictures of the README. */
 const PICTURES = process.env.TOCSIN_PICTURES
+const FOLDER = inRepository('n8n-nodes/workflows')
 const program = findProgram('chromium', 'On Debian: apt-get install chromium.')
 
 describe.skipIf(program === undefined)('the editor', () => {
@@ -37,9 +39,19 @@ describe.skipIf(program === undefined)('the editor', () => {
     await world?.close()
   })
 
+  test.each(readdirSync(FOLDER))('%s is imported as it is, and n8n knows all of it', async (file) => {
+    const workflow = JSON.parse(readFileSync(`${FOLDER}/${file}`, 'utf8')) as Workflow
+    const { id } = await world.n8n.rest<{ id: string }>('POST', '/workflows', workflow)
+    await page.goto(`${world.n8n.address}/workflow/${id}`)
+    for (const { name, type } of workflow.nodes) {
+      if (type.endsWith('.stickyNote')) continue
+      await page.locator(`[data-node-name="${name}"]`).first().waitFor()
+    }
+    expect(await page.getByText('not currently installed').count()).toBe(0)
+  })
+
   test('a ready workflow opens, with nothing that n8n does not know', async () => {
-    const file = inRepository('n8n-nodes/workflows/slack-acknowledge.json')
-    const workflow = JSON.parse(readFileSync(file, 'utf8')) as Workflow
+    const workflow = JSON.parse(readFileSync(`${FOLDER}/slack-acknowledge.json`, 'utf8')) as Workflow
     const slackApi = await world.n8n.createCredential('slackApi', { accessToken: 'xoxb-1' })
     for (const node of workflow.nodes) {
       if (node.type.startsWith('n8n-nodes-tocsin.')) node.credentials = { tocsinApi: world.credential }
@@ -72,6 +84,17 @@ describe.skipIf(program === undefined)('the editor', () => {
     await page.getByText('Incident Opened').first().waitFor()
     await page.getByText('INC-042').first().waitFor()
     await picture('trigger')
+  })
+
+  test('a fresh trigger shows the newest incident as soon as its step is executed', async () => {
+    const title = `Sample ${randomUUID()}`
+    await world.tocsin.api('POST', `/projects/${world.tocsin.projectId}/incidents`, { title })
+    const id = await world.n8n.createWorkflow(triggerAlone(world.credential))
+    await page.goto(`${world.n8n.address}/workflow/${id}`)
+    await page.locator('[data-node-name="Tocsin Trigger"]').first().dblclick()
+    expect(await page.getByText(title).count()).toBe(0)
+    await page.locator('#app-modals').getByRole('button', { name: 'Execute step' }).first().click()
+    await page.getByText(title).first().waitFor()
   })
 
   async function allIconsAreDrawn() {

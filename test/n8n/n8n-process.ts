@@ -105,6 +105,8 @@ export async function startN8n(options: {
   const nodes = join(home.path, '.n8n/nodes/node_modules/n8n-nodes-tocsin')
   await mkdir(nodes, { recursive: true })
   await cp(unpackedNodes(), nodes, { recursive: true })
+  const temporary = join(home.path, 'tmp')
+  await mkdir(temporary)
 
   const port = await freePort()
   const address = `http://127.0.0.1:${port}`
@@ -112,6 +114,8 @@ export async function startN8n(options: {
   const env = {
     PATH: process.env.PATH ?? '',
     HOME: home.path,
+    // It leaves folders behind there.
+    TMPDIR: temporary,
     N8N_USER_FOLDER: home.path,
     N8N_ENCRYPTION_KEY: randomBytes(24).toString('hex'),
     DB_TYPE: 'postgresdb',

@@ -5,7 +5,7 @@ import { messageBody } from '../../ingest/message-schema.ts'
 import { deliver, fromSentry } from '../demo/senders.ts'
 import type { SendingSource } from '../support/tocsin-process.ts'
 import { until } from '../support/until.ts'
-import type { Json } from './n8n-process.ts'
+import type { Json, Workflow } from './n8n-process.ts'
 import { openWorld, triggerAlone, type World } from './world.ts'
 
 let world: World
@@ -44,43 +44,24 @@ async function withTrigger(
   }
 }
 
+/** As the editor does: the workflow stays active. */
+async function save(workflowId: string, edit: (workflow: Workflow) => void) {
+  const { name, nodes, connections, settings } = await world.n8n.api<Workflow>(
+    'GET',
+    `/workflows/${workflowId}`,
+  )
+  const edited = {
+    name,
+    nodes,
+    connections,
+    settings: { saveDataSuccessExecution: settings!.saveDataSuccessExecution },
+  }
+  edit(edited)
+  await world.n8n.api('PUT', `/workflows/${workflowId}`, edited)
+}
+
 const items = async (workflowId: string, count: number): Promise<Json[]> =>
   (await world.executions(workflowId, count)).flatMap(({ output }) => output['Tocsin Trigger'] ?? [])
-
-describe('the credential test', () => {
-  const check = async (data: { baseUrl: string; apiToken: string }) => {
-    const credential = await world.n8n.createCredential('tocsinApi', data)
-    return world.n8n.rest('POST', '/credentials/test', {
-      credentials: { ...credential, type: 'tocsinApi', data },
-    })
-  }
-
-  test('is glad of a good key', async () => {
-    const apiToken = await world.createKey(['incidents:read'])
-    expect(await check({ baseUrl: world.tocsin.address, apiToken })).toMatchObject({ status: 'OK' })
-  })
-
-  test('names a wrong key, a wrong address and a missing scope', async () => {
-    const { address } = world.tocsin
-    expect(await check({ baseUrl: address, apiToken: 'wrong' })).toMatchObject({
-      status: 'Error',
-      message: expect.stringMatching(/key that is unknown or has expired.* Put in one that is valid\.$/),
-    })
-    const apiToken = await world.createKey(['events:write'])
-    expect(await check({ baseUrl: address, apiToken })).toMatchObject({
-      status: 'Error',
-      message: expect.stringContaining('lacks the scope incidents:read'),
-    })
-    expect(await check({ baseUrl: 'http://127.0.0.1:9', apiToken })).toMatchObject({
-      status: 'Error',
-      message: expect.stringMatching(/^Nothing answers at http:\/\/127\.0\.0\.1:9 .*Check the Base URL/),
-    })
-    expect(await check({ baseUrl: world.n8n.address, apiToken })).toMatchObject({
-      status: 'Error',
-      message: expect.stringContaining('Something other than Tocsin answers'),
-    })
-  })
-})
 
 test('a signed Sentry request opens, a person acknowledges, Sentry resolves: one execution each, with the right item', async () => {
   await withTrigger({}, async (workflow, endpoint) => {
@@ -181,6 +162,33 @@ describe('what may not start the workflow', () => {
     })
   })
 
+  test('the same message many times at once starts one execution; many at once are each remembered', async () => {
+    await withTrigger({}, async (workflow, endpoint) => {
+      const same = randomUUID()
+      const answers = await Promise.all(Array.from({ length: 10 }, () => post(endpoint, { id: same })))
+      expect(answers.filter(({ body }) => body === '{"ok":true}')).toHaveLength(1)
+      for (const { status, body } of answers) {
+        expect([200, 409]).toContain(status)
+        if (status === 200) expect(JSON.parse(body).ok).toBe(true)
+      }
+      const many = Array.from({ length: 10 }, () => randomUUID() as string)
+      await Promise.all(many.map((id) => post(endpoint, { id })))
+      const later = { at: Math.floor(Date.now() / 1000) + 1 }
+      for (const id of [same, ...many]) {
+        expect(await post(endpoint, { id, ...later })).toEqual({
+          status: 200,
+          body: '{"ok":true,"repeat":true}',
+        })
+      }
+      expect((await items(workflow, 11)).map(({ webhookId }) => webhookId).toSorted()).toEqual(
+        [same, ...many].toSorted(),
+      )
+      // A captured request, marked as a replay.
+      const marked = { id: same, ...later, headers: { 'tocsin-replay': 'true' } }
+      expect((await post(endpoint, marked)).body).toBe('{"ok":true,"repeat":true}')
+    })
+  })
+
   test('a replay that someone asked for in Tocsin starts it again', async () => {
     await withTrigger({}, async (workflow) => {
       await openIncident()
@@ -267,12 +275,8 @@ describe('what the trigger asks for', () => {
 
   test('an edited event list registers again', async () => {
     await withTrigger({ events: ['incident.opened'] }, async (workflow) => {
-      const edited = triggerAlone(world.credential, { events: ['incident.resolved'] })
-      const { nodes } = await world.n8n.api('GET', `/workflows/${workflow}`)
-      edited.nodes[0]!.webhookId = nodes[0].webhookId
-      await world.n8n.api('PUT', `/workflows/${workflow}`, {
-        ...edited,
-        settings: { saveDataSuccessExecution: 'all' },
+      await save(workflow, ({ nodes }) => {
+        nodes[0]!.parameters.events = ['incident.resolved']
       })
       await until('the endpoint has the new list', async () => {
         const [endpoint] = await world.endpoints()
@@ -311,7 +315,8 @@ describe('what the trigger asks for', () => {
   })
 
   test('the editor listens at an address of its own, registered and removed apart from the production one', async () => {
-    await withTrigger({ events: ['incident.opened'] }, async (workflow, production) => {
+    const wait = { events: ['incident.opened'], options: { wait: true } }
+    await withTrigger(wait, async (workflow, production) => {
       const listen = await world.n8n.rest('POST', `/workflows/${workflow}/run`, {
         triggerToStartFrom: { name: 'Tocsin Trigger' },
       })
@@ -329,6 +334,21 @@ describe('what the trigger asks for', () => {
       await until('only the production address is left', async () => (await world.endpoints()).length === 1)
       expect((await world.endpoints())[0]!.id).toBe(production.id)
     })
+  })
+
+  test('Execute Step gets a sample at once: the newest incident, signed and delivered by Tocsin', async () => {
+    const workflow = await world.n8n.createWorkflow(
+      triggerAlone(world.credential, { events: ['incident.opened', 'incident.resolved'] }),
+    )
+    const { id } = await openIncident({ severity: 'high' })
+    await world.n8n.rest('POST', `/workflows/${workflow}/run`, {
+      triggerToStartFrom: { name: 'Tocsin Trigger' },
+    })
+    const [{ webhookId, ...message }] = await items(workflow, 1)
+    expect(messageBody('incident.opened').parse(message)).toEqual(message)
+    expect(message.data).toMatchObject({ incident: { id, severity: 'high' } })
+    await until('nothing is registered', async () => (await world.endpoints()).length === 0)
+    await world.n8n.forget(workflow)
   })
 
   test('a key that may not create endpoints: the activation says which scope is missing', async () => {
@@ -394,6 +414,62 @@ describe('over time', () => {
         'incident.resolved',
       ])
       expect(await counters(endpoint)).toMatchObject({ pending: 0, delivered: 3, failed: 0 })
+    })
+  })
+
+  test('renamed, then edited and saved while messages wait: each of them starts an execution, in order', async () => {
+    await withTrigger({}, async (workflow, endpoint) => {
+      await world.n8n.stop()
+      const incident = await openIncident()
+      await change(incident, 'acknowledge')
+      await change(incident, 'resolve')
+      const other = await openIncident()
+      // The third attempt is five minutes away.
+      await until('Tocsin has tried twice', async () => (await counters(endpoint)).attempts >= 4, {
+        withinMs: 60_000,
+      })
+      await world.n8n.start()
+      await save(workflow, (edited) => {
+        edited.name = 'Another name'
+      })
+      expect(await counters(endpoint)).toMatchObject({ pending: 4, delivered: 0 })
+      await save(workflow, ({ nodes }) => {
+        nodes[0]!.parameters.options = { drills: true }
+      })
+
+      const heard = await items(workflow, 4)
+      const told = (one: ApiIncident) =>
+        heard.filter(({ data }) => data.incident.id === one.id).map(({ type }) => type)
+      expect(told(incident)).toEqual(['incident.opened', 'incident.acknowledged', 'incident.resolved'])
+      expect(told(other)).toEqual(['incident.opened'])
+      expect(await world.endpoints()).toMatchObject([
+        { id: endpoint.id, drills: true, secret: endpoint.secret },
+      ])
+      await until('all count as delivered', async () => (await counters(endpoint)).delivered === 4)
+
+      // What the old secret signed and what comes from now on is heard alike.
+      await change(other, 'resolve')
+      expect((await items(workflow, 5)).at(-1)).toMatchObject({ type: 'incident.resolved' })
+    })
+  })
+
+  test('an endpoint that someone deleted in Tocsin is there again once the workflow is activated again', async () => {
+    await withTrigger({}, async (workflow, endpoint) => {
+      await world.tocsin.api('DELETE', `${project()}/endpoints/${endpoint.id}`)
+      await world.n8n.api('POST', `/workflows/${workflow}/deactivate`)
+      expect((await world.activate(workflow)).url).toBe(endpoint.url)
+      await openIncident()
+      await items(workflow, 1)
+    })
+  })
+
+  test('deactivated and activated again within minutes, it hears what happened in between', async () => {
+    await withTrigger({}, async (workflow, endpoint) => {
+      await world.deactivate(workflow)
+      const { id } = await openIncident()
+      expect(await world.endpoints()).toEqual([])
+      expect((await world.activate(workflow)).id).toBe(endpoint.id)
+      expect((await items(workflow, 1)).map(({ data }) => data.incident.id)).toEqual([id])
     })
   })
 })

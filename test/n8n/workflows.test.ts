@@ -1,12 +1,14 @@
+import { randomUUID } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
-import type { ApiIncident, ApiTimelineEntry } from '@tocsin/core'
+import type { ApiIncident, ApiReceived, ApiTimelineEntry } from '@tocsin/core'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { inRepository } from '../support/child.ts'
 import { freshDatabase } from '../support/databases.ts'
+import { send } from '../support/tocsin-process.ts'
 import { until } from '../support/until.ts'
 import { openMailServer } from './mail-server.ts'
-import type { Credential, Json, Workflow } from './n8n-process.ts'
+import type { Credential, Execution, Json, Workflow } from './n8n-process.ts'
 import type { Answer, OutsideRequest } from './outside.ts'
 import { openWorld, type World } from './world.ts'
 
@@ -38,7 +40,32 @@ async function openIncident(more: object = {}): Promise<ApiIncident> {
   return (await world.tocsin.api<{ incident: ApiIncident }>('POST', `${project()}/incidents`, body)).incident
 }
 
-async function change(incident: ApiIncident, step: 'acknowledge' | 'resolve') {
+/** What a monitor reports: an incident that began twelve minutes ago, by its reference, and how it ends. */
+async function openMonitored(): Promise<{ reference: string; recover(): Promise<void> }> {
+  const source = await world.tocsin.createSource({
+    adapter: 'generic',
+    name: randomUUID(),
+    settings: { grouping: 'signal' },
+  })
+  const report = async (more: object) => {
+    const body = { title: 'Checkout is down', id: 'check-7', monitor: 'Checkout page', ...more }
+    return (await send<ApiReceived>(source, JSON.stringify(body))).body
+  }
+  const time = new Date(Date.now() - 12 * 60_000).toISOString()
+  const opened = await report({ severity: 'critical', service: 'checkout', time })
+  return {
+    reference: opened.incident!.reference,
+    recover: async () => void (await report({ action: 'resolve' })),
+  }
+}
+
+/** Sends a message of an execution again, as one that others have overtaken. */
+async function replay({ output }: Execution) {
+  const { webhookId } = output['Tocsin Trigger']![0]
+  await world.tocsin.api('POST', `${project()}/messages/${webhookId}/replay`, {})
+}
+
+async function change(incident: ApiIncident, step: 'acknowledge' | 'resolve' | 'reopen') {
   await world.tocsin.api('POST', `${project()}/incidents/${incident.id}/${step}`, {})
 }
 
@@ -124,23 +151,28 @@ test('Slack: the button of the message acknowledges, the end is told', async () 
   await until('it is acknowledged', async () => (await read(incident)).status === 'acknowledged')
 
   await change(incident, 'resolve')
-  await succeeded(workflow, 2)
+  const [opened] = await succeeded(workflow, 2)
   expect(JSON.stringify(asked()[1]!.body)).toContain(
-    `Resolved after 0 min: ${incident.reference} Checkout is down`,
+    `Resolved after less than 1 min: ${incident.reference} Checkout is down`,
   )
+  await replay(opened!)
+  await succeeded(workflow, 3)
+  expect(asked(), 'nobody is asked about what is over').toHaveLength(2)
 })
 
 test('GitHub: an issue with labels, and the duration as a comment', async () => {
+  let searches = 0
   const asked = play('api.github.com', ({ method, path }) => {
-    if (method === 'GET') return [{ number: 7 }]
+    // The end may overtake the beginning.
+    if (method === 'GET') return searches++ === 0 ? [] : [{ number: 7 }]
     return path.endsWith('/issues') ? { number: 7 } : { id: 1 }
   })
   const workflow = await activate('github-issue', {
     githubApi: { server: 'https://api.github.com', user: 'me', accessToken: 'ghp' },
   })
-  const incident = await openIncident()
+  const { reference, recover } = await openMonitored()
   await succeeded(workflow, 1)
-  await change(incident, 'resolve')
+  await recover()
   await succeeded(workflow, 2)
   const issues = '/repos/your-organisation/your-repository/issues'
   expect(asked().map(({ method, path, body }) => [method, path.split('?')[0], body])).toEqual([
@@ -148,70 +180,86 @@ test('GitHub: an issue with labels, and the duration as a comment', async () => 
       'POST',
       issues,
       {
-        title: `[${incident.reference}] Checkout is down`,
+        title: `[${reference}] Checkout is down`,
         body: expect.stringContaining('Severity critical'),
-        labels: ['checkout', 'critical', incident.reference],
+        labels: ['Checkout page', 'critical', reference],
         assignees: [],
       },
     ],
     ['GET', issues, expect.anything()],
-    ['POST', `${issues}/7/comments`, { body: 'Resolved after 0 min.' }],
+    ['GET', issues, expect.anything()],
+    ['POST', `${issues}/7/comments`, { body: 'Resolved after 12 min.' }],
   ])
-  expect(asked()[1]!.path).toContain(`labels=${incident.reference}`)
+  for (const { path } of asked().slice(1, 3)) expect(path).toContain(`labels=${reference}`)
 })
 
 test('Linear: an issue with labels, made where they are missing, and the duration as a comment', async () => {
+  const labels = [{ id: 'L-critical', name: 'critical' }]
+  let searches = 0
   const asked = play('api.linear.app', ({ body }) => {
-    const { query } = body as { query: string }
+    const { query, variables } = body as Json
     if (query.includes('issueLabels('))
-      return { data: { issueLabels: { nodes: [{ id: 'L-critical', name: 'critical' }] } } }
-    if (query.includes('issueLabelCreate'))
-      return { data: { l0: { issueLabel: { id: 'L-0' } }, l1: { issueLabel: { id: 'L-1' } } } }
+      return { data: { issueLabels: { nodes: labels.filter(({ name }) => variables.names.includes(name)) } } }
+    if (query.includes('issueLabelCreate')) {
+      // Another incident made the first of them at the same moment.
+      labels.push({ id: 'L-monitor', name: 'Checkout page' }, { id: 'L-ref', name: reference })
+      return { errors: [{ message: 'duplicate label name' }], data: null }
+    }
     if (query.includes('issueCreate')) return { data: { issueCreate: { issue: { id: 'I-1' } } } }
-    if (query.includes('issues(')) return { data: { issues: { nodes: [{ id: 'I-1' }] } } }
+    // The end may overtake the beginning.
+    if (query.includes('issues('))
+      return { data: { issues: { nodes: searches++ === 0 ? [] : [{ id: 'I-1' }] } } }
     return { data: { commentCreate: { success: true, comment: { id: 'C-1' } } } }
   })
   const workflow = await activate('linear-issue', { linearApi: { apiKey: 'lin' } })
-  const incident = await openIncident()
+  const { reference, recover } = await openMonitored()
   await succeeded(workflow, 1)
-  await change(incident, 'resolve')
+  await recover()
   await succeeded(workflow, 2)
   const bodies = asked().map(({ body }) => body as Json)
-  expect(bodies[0].variables).toEqual({ names: ['checkout', 'critical', incident.reference] })
+  expect(bodies[0].variables).toEqual({ names: ['Checkout page', 'critical', reference] })
   expect(bodies[1].query).toBe(
-    `mutation { l0: issueLabelCreate(input: { name: "checkout" }) { issueLabel { id } } l1: issueLabelCreate(input: { name: "${incident.reference}" }) { issueLabel { id } } }`,
+    `mutation { l0: issueLabelCreate(input: { name: "Checkout page" }) { issueLabel { id } } l1: issueLabelCreate(input: { name: "${reference}" }) { issueLabel { id } } }`,
   )
-  expect(bodies[2].variables.input).toMatchObject({
-    title: `[${incident.reference}] Checkout is down`,
-    labelIds: ['L-critical', 'L-0', 'L-1'],
+  expect(bodies[2]).toEqual(bodies[0])
+  expect(bodies[3].variables.input).toMatchObject({
+    title: `[${reference}] Checkout is down`,
+    description: expect.stringContaining('Severity critical'),
+    labelIds: ['L-critical', 'L-monitor', 'L-ref'],
   })
-  expect(bodies[3].variables).toEqual({ reference: incident.reference })
-  expect(JSON.stringify(bodies[4])).toContain('Resolved after 0 min.')
+  expect(bodies[4].variables).toEqual({ title: `[${reference}]` })
+  expect(bodies[5]).toEqual(bodies[4])
+  expect(JSON.stringify(bodies[6])).toContain('Resolved after 12 min.')
 })
 
 test('Jira: a ticket with labels, and the duration as a comment', async () => {
+  let searches = 0
   const asked = play('example.atlassian.net', ({ method, path }) => {
     if (path.endsWith('/issuetype')) return [{ id: '10001', name: 'Bug' }]
-    if (path.includes('search')) return { issues: [{ id: '1', key: 'OPS-1' }], total: 1 }
+    // The end may overtake the beginning.
+    if (path.includes('search'))
+      return searches++ === 0 ? { issues: [], total: 0 } : { issues: [{ id: '1', key: 'OPS-1' }], total: 1 }
     return method === 'POST' ? { id: '1', key: 'OPS-1' } : { id: '1', key: 'OPS-1', fields: {} }
   })
   const workflow = await activate('jira-ticket', {
     jiraSoftwareCloudApi: { email: 'me@example.com', apiToken: 'j', domain: 'https://example.atlassian.net' },
   })
-  const incident = await openIncident({ services: ['the checkout'] })
+  const { reference, recover } = await openMonitored()
   await succeeded(workflow, 1)
-  await change(incident, 'resolve')
+  await recover()
   await succeeded(workflow, 2)
   const created = asked().find(({ method, path }) => method === 'POST' && path.endsWith('/issue'))!
   expect((created.body as Json).fields).toMatchObject({
-    summary: `[${incident.reference}] Checkout is down`,
-    labels: ['the-checkout', 'critical', incident.reference],
+    summary: `[${reference}] Checkout is down`,
+    labels: ['Checkout-page', 'critical', reference],
     project: { id: '10000' },
   })
-  const searched = asked().find(({ path }) => path.includes('search'))!
-  expect(decodeURIComponent(searched.path) + JSON.stringify(searched.body)).toContain(incident.reference)
+  const searched = asked().filter(({ path }) => path.includes('search'))
+  expect(searched).toHaveLength(2)
+  for (const { path, body } of searched)
+    expect(decodeURIComponent(path) + JSON.stringify(body)).toContain(reference)
   const comment = asked().find(({ path }) => path.endsWith('/issue/OPS-1/comment'))!
-  expect(JSON.stringify(comment.body)).toContain('Resolved after 0 min.')
+  expect(JSON.stringify(comment.body)).toContain('Resolved after 12 min.')
 })
 
 test('e-mail: one for every step', async () => {
@@ -257,7 +305,9 @@ test('SQL: a row for every incident, kept up to date', async () => {
   const incident = await openIncident({ title: "Robert'); DROP TABLE incidents;--" })
   await succeeded(workflow, 1)
   await change(incident, 'resolve')
-  await succeeded(workflow, 2)
+  const [opened] = await succeeded(workflow, 2)
+  await replay(opened!)
+  await succeeded(workflow, 3)
 
   const client = new pg.Client({ connectionString: database.url })
   await client.connect()
@@ -270,16 +320,19 @@ test('SQL: a row for every incident, kept up to date', async () => {
       title: incident.title,
       status: 'resolved',
       severity: 'critical',
+      sequence: '2',
     },
   ])
 })
 
-test('status page: opened, moved on, ended, and no title of an alert on it', async () => {
+test('status page: opened, moved on, ended, opened again, and no title of an alert on it', async () => {
   const pages: Json[] = []
+  let searches = 0
   const asked = play('api.statuspage.io', ({ method, body }) => {
-    if (method === 'GET') return [{ id: 'other', name: '[INC-000] Older' }, ...pages]
-    if (method === 'POST') pages.push({ id: 'p1', name: (body as Json).incident.name })
-    return { id: 'p1' }
+    // What happened next may overtake the beginning.
+    if (method === 'GET') return searches++ === 0 ? [] : [{ id: 'other', name: '[INC-000] Older' }, ...pages]
+    if (method === 'POST') pages[0] = { id: `p${searches}`, name: (body as Json).incident.name }
+    return pages[0]
   })
   const workflow = await activate('status-page', {
     httpHeaderAuth: { name: 'Authorization', value: 'OAuth 1' },
@@ -287,9 +340,15 @@ test('status page: opened, moved on, ended, and no title of an alert on it', asy
   const incident = await openIncident()
   await succeeded(workflow, 1)
   await change(incident, 'acknowledge')
-  await succeeded(workflow, 2)
+  const [, acknowledged] = await succeeded(workflow, 2)
   await change(incident, 'resolve')
   await succeeded(workflow, 3)
+  await replay(acknowledged!)
+  await succeeded(workflow, 4)
+  await change(incident, 'reopen')
+  await succeeded(workflow, 5)
+  await change(incident, 'resolve')
+  await succeeded(workflow, 6)
   const base = '/v1/pages/YOUR-PAGE-ID/incidents'
   expect(
     asked()
@@ -305,8 +364,20 @@ test('status page: opened, moved on, ended, and no title of an alert on it', asy
         body: 'We are looking into it.',
       },
     ],
-    ['PATCH', `${base}/p1`, { status: 'identified', body: 'Someone is on it.' }],
-    ['PATCH', `${base}/p1`, { status: 'resolved', body: 'It is over.' }],
+    ['PATCH', `${base}/p0`, { status: 'identified', body: 'Someone is on it.' }],
+    ['PATCH', `${base}/p0`, { status: 'resolved', body: 'It is over.' }],
+    // The older message says what is so by now.
+    ['PATCH', `${base}/p0`, { status: 'resolved', body: 'It is over.' }],
+    [
+      'POST',
+      base,
+      {
+        name: `[${incident.reference}] Trouble with checkout`,
+        status: 'investigating',
+        body: 'It is back. We are looking into it.',
+      },
+    ],
+    ['PATCH', `${base}/p4`, { status: 'resolved', body: 'It is over.' }],
   ])
   expect(asked()[0]!.headers.authorization).toBe('OAuth 1')
 })

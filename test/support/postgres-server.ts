@@ -5,7 +5,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import pg from 'pg'
 import type { TestProject } from 'vitest/node'
-import { startChild } from './child.ts'
+import { type Child, startChild } from './child.ts'
 import { clearLeftoversOfWorkers } from './leftovers.ts'
 import { freePort, scratchDir } from './scratch.ts'
 import { until } from './until.ts'
@@ -44,6 +44,14 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
 export interface PostgresServer {
   url: string
+  /** Sends its first process a signal and waits for the end: SIGINT is "fast", SIGQUIT "immediate". */
+  end(signal: NodeJS.Signals): Promise<void>
+  /**
+   * Starts it again after such an end, and waits until it takes connections. Throws where it ends at once, as it does
+   * for a moment after SIGKILL, until its other processes have noticed.
+   */
+  start(): Promise<void>
+  /** Ends it for good and removes its data. */
   stop(): Promise<void>
 }
 
@@ -66,26 +74,30 @@ export async function startPostgres(programs?: string): Promise<PostgresServer> 
     const bin = programs ?? (await usableBinaries(home, user))
     const password = await initialise(home, bin, user)
     const port = await freePort()
-    const server = await startChild(
-      join(bin, 'postgres'),
-      ['-D', join(home, 'data'), '-p', `${port}`, '-c', 'listen_addresses=127.0.0.1', '-k', ''],
-      { cwd: home, env: { LC_ALL: 'C' }, user },
-    )
+    const url = `postgres://tocsin:${password}@127.0.0.1:${port}/postgres`
+    const args = ['-D', join(home, 'data'), '-p', `${port}`, '-c', 'listen_addresses=127.0.0.1', '-k', '']
+    let server: Child
+    const start = async () => {
+      server = await startChild(join(bin, 'postgres'), args, { cwd: home, env: { LC_ALL: 'C' }, user })
+      await until('PostgreSQL answers', () => server.exit() !== undefined || takesConnections(url))
+      if (server.exit()) throw new Error(`PostgreSQL did not start: ${lastLine(server.stderr())}`)
+    }
+    const end = async (signal: NodeJS.Signals) => {
+      await server.end(signal)
+    }
     const stop = async () => {
       // Fast shutdown: sessions that a failed test left open do not hold it up.
-      await server.end('SIGINT')
+      if (server.exit() === undefined) await end('SIGINT')
       remove()
     }
 
-    const url = `postgres://tocsin:${password}@127.0.0.1:${port}/postgres`
     try {
-      await until('PostgreSQL answers', () => server.exit() !== undefined || takesConnections(url))
-      if (server.exit()) throw new Error('It ended at once.')
+      await start()
     } catch (error) {
       await stop()
-      throw new Error(`PostgreSQL did not start: ${lastLine(server.stderr())}`, { cause: error })
+      throw error
     }
-    return { url, stop }
+    return { url, end, start, stop }
   } catch (error) {
     remove()
     throw error

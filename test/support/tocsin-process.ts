@@ -37,6 +37,8 @@ export interface TocsinProcess {
   /** What this start printed, and its log. */
   stdout(): string
   stderr(): string
+  /** Whether it has ended by itself, or was ended. */
+  hasEnded(): boolean
 
   /** Calls the API below /api/v1 as an administrator; throws on anything but a 2xx. */
   api<T>(method: string, path: string, body?: unknown): Promise<T>
@@ -107,6 +109,7 @@ export async function startTocsin(options: StartOptions = {}): Promise<TocsinPro
     dataDir,
     stdout: () => child.stdout(),
     stderr: () => child.stderr(),
+    hasEnded: () => child.exit() !== undefined,
     call,
     api,
     createSource: async (input, projectId = printed.projectId) => {

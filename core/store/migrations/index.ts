@@ -6,6 +6,8 @@ import { postmortem } from './0004-postmortem.ts'
 import { mcp } from './0005-mcp.ts'
 import { sources } from './0006-sources.ts'
 import { lanes } from './0007-lanes.ts'
+import { keptEndpoints } from './0008-kept-endpoints.ts'
+import { localIndexes } from './0009-local-indexes.ts'
 
 /** Every migration in order; a released one never changes. */
 export const migrations: Record<string, Migration> = {
@@ -16,4 +18,6 @@ export const migrations: Record<string, Migration> = {
   '0005-mcp': mcp,
   '0006-sources': sources,
   '0007-lanes': lanes,
+  '0008-kept-endpoints': keptEndpoints,
+  '0009-local-indexes': localIndexes,
 }

@@ -27,7 +27,8 @@ export class Tocsin implements INodeType {
     outputs: [NodeConnectionTypes.Main],
     credentials: [{ name: 'tocsinApi', required: true, testedBy: 'tocsinApiTest' }],
     requestDefaults: {
-      baseURL: '={{ $credentials.baseUrl.trim().replace(/\\/+$/, "") }}/api/v1',
+      // So that n8n knows the host; the whole address is made in requests.ts.
+      baseURL: '={{ $credentials.baseUrl }}',
       json: true,
       // What Tocsin says about a refusal is better than a status (requests.ts).
       ignoreHttpStatusErrors: true,

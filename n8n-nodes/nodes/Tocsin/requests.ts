@@ -11,7 +11,7 @@ import {
   NodeOperationError,
 } from 'n8n-workflow'
 import { simplifyIncident } from '../shared/simplify.ts'
-import { callTocsin, projectId, throwRefusal } from '../shared/transport.ts'
+import { apiUrl, callTocsin, projectId, throwRefusal } from '../shared/transport.ts'
 
 /** What the declarations of the operations hook into: the address before, the answer after a request. */
 
@@ -27,7 +27,7 @@ export const toAddress: INodeRequestSend = {
         .replace('{project}', project)
         .replace('{incident}', () => encodeURIComponent(chosen(this, 'incident', 'Choose an incident')))
         .replace('{source}', () => encodeURIComponent(chosen(this, 'source', 'Choose a source')))
-      return { ...options, url }
+      return { ...options, baseURL: await apiUrl(this), url }
     },
   ],
 }
@@ -37,7 +37,32 @@ export const toSource: INodeRequestSend = {
   preSend: [
     async function (this, options) {
       const project = await chosenProject(this)
-      return addressSource(this, options, `/projects/${encodeURIComponent(project)}/sources`)
+      const whole = { ...options, baseURL: await apiUrl(this) }
+      return addressSource(this, whole, `/projects/${encodeURIComponent(project)}/sources`)
+    },
+  ],
+}
+
+/**
+ * The Dedupe Key as a header, without blanks around it; none where the field is empty. Throws NodeOperationError where
+ * it cannot be one.
+ */
+export const withDedupeKey: INodeRequestSend = {
+  preSend: [
+    async function (this, options) {
+      const key = String(this.getNodeParameter('additionalFields.dedupeKey', '') ?? '').trim()
+      if (key === '') return options
+      if (/^[\x20-\x7e]{1,255}$/.test(key)) {
+        return { ...options, headers: { ...options.headers, 'Idempotency-Key': key } }
+      }
+      throw new NodeOperationError(
+        this.getNode(),
+        'Dedupe Key: it may hold up to 255 letters, digits and signs of ASCII',
+        {
+          description:
+            'An umlaut, an emoji or a line break cannot be sent in it. Use an ID, such as {{ $execution.id }}.',
+        },
+      )
     },
   ],
 }

@@ -11,8 +11,9 @@ import { tocsinApiTest } from '../shared/credential-test.ts'
 import { project, severities } from '../shared/fields.ts'
 import { searchProjects, sourceOptions } from '../shared/list-search.ts'
 import { simplifyMessage } from '../shared/simplify.ts'
-import { isRegistered, type Registration, register, unregister } from './registration.ts'
-import { isRepeat, noteTaken } from './repeats.ts'
+import { isRegistered, register, registrationFor, unregister } from './registration.ts'
+import { admit } from './repeats.ts'
+import { type Message, sampleFor } from './sample.ts'
 import { verify } from './verify.ts'
 
 export class TocsinTrigger implements INodeType {
@@ -24,7 +25,7 @@ export class TocsinTrigger implements INodeType {
     version: 1,
     subtitle: '={{ $parameter["events"].join(", ") }}',
     description: 'Starts the workflow when an incident opens, is acknowledged or is resolved in Tocsin',
-    eventTriggerDescription: 'Waiting for Tocsin: open an incident, or send a test from its endpoint',
+    eventTriggerDescription: 'Waiting for Tocsin',
     activationMessage: 'Tocsin now sends its incidents to this workflow.',
     defaults: { name: 'Tocsin Trigger' },
     inputs: [],
@@ -37,7 +38,7 @@ export class TocsinTrigger implements INodeType {
       header: 'Hear of incidents from Tocsin',
       executionsHelp: {
         inactive:
-          'While you build, click Execute Step: n8n registers its test address in Tocsin and listens until one message has come. Activate the workflow to have every message start it.',
+          'While you build, click Execute Step: n8n registers its test address in Tocsin, and Tocsin answers with the newest incident. With the option Wait for a Message it listens until something happens. Activate the workflow to have every message start it.',
         active:
           'The workflow is active: every message of Tocsin starts it. To try a change, click Execute Step: the test address is another one and is registered apart.',
       },
@@ -143,6 +144,14 @@ export class TocsinTrigger implements INodeType {
             description:
               'Only incidents of these sources. Choose from the list, or specify IDs using an <a href="https://docs.n8n.io/code/expressions/">expression</a>.',
           },
+          {
+            displayName: 'Wait for a Message',
+            name: 'wait',
+            type: 'boolean',
+            default: true,
+            description:
+              'Whether Execute Step waits until something happens in Tocsin. Otherwise it gets the newest incident at once, as a sample.',
+          },
         ],
       },
     ],
@@ -171,36 +180,48 @@ export class TocsinTrigger implements INodeType {
   }
 
   async webhook(this: IWebhookFunctions): Promise<IWebhookResponseData> {
-    const registration: Registration = this.getWorkflowStaticData('node')
+    const registration = await registrationFor(this)
     const { rawBody } = this.getRequestObject()
     const headers = this.getHeaderData()
-    const id = registration.secret && verify({ headers, rawBody }, registration.secret, Date.now())
-    if (!id) {
+    const response = this.getResponseObject()
+    const now = Date.now()
+    const signed = registration.secret && verify({ headers, rawBody }, registration.secret, now)
+    if (!signed) {
       if (!registration.secret)
         this.logger.warn('Tocsin Trigger: no secret is stored, so nothing can be verified')
       const message = 'The signature does not hold for this body, or the time is not within five minutes.'
-      this.getResponseObject().status(401).json({ ok: false, message })
+      response.status(401).json({ ok: false, message })
       return { noWebhookResponse: true }
     }
 
-    const taken = registration.taken ?? []
-    if (isRepeat(taken, id, headers['tocsin-replay'] === 'true')) {
-      return { webhookResponse: { ok: true, repeat: true } }
-    }
-
     // Of the bytes that were verified, whatever n8n made of them.
-    const message: IDataObject = { webhookId: id, ...JSON.parse(rawBody.toString('utf8')) }
+    const sent = JSON.parse(rawBody.toString('utf8')) as Message
+    const { sample } = registration
+    const message: IDataObject = {
+      webhookId: signed.id,
+      ...(sample && sent.type === 'test' ? sampleFor(sent, sample) : sent),
+    }
     const wanted = this.getNodeParameter('events', []) as string[]
     if (!wanted.includes(String(message.type))) return { webhookResponse: { ok: true, ignored: true } }
 
+    const arrival = { ...signed, isReplay: headers['tocsin-replay'] === 'true' }
+    const start = admit(registration.endpointId ?? '', registration.taken ?? [], arrival, now)
+    if (start === 'repeat') return { webhookResponse: { ok: true, repeat: true } }
+    if (start === 'busy') {
+      const message = 'The same message is just starting the workflow. Send it again, in case that fails.'
+      response.status(409).json({ ok: false, message })
+      return { noWebhookResponse: true }
+    }
+    // Of a start that failed n8n tells only the sender.
+    response.once('finish', start.failed)
+
     const simplify = this.getNodeParameter('options.simplify', false) as boolean
-    const noted = noteTaken(taken, id)
     return {
       workflowData: [[{ json: simplify ? simplifyMessage(message) : message }]],
       // n8n reads the answer when the execution is stored, and right then saves what changed in the static data. What
       // was changed before is not seen as a change (the execution makes its own copy), and would note what may yet fail.
       get webhookResponse() {
-        registration.taken = noted
+        registration.taken = start.done()
         return { ok: true }
       },
     }

@@ -1,13 +1,27 @@
-import type { IDataObject, IHookFunctions } from 'n8n-workflow'
+import { type IDataObject, type IHookFunctions, type IWebhookFunctions, sleep } from 'n8n-workflow'
 import { callIfThere, callTocsin, projectId } from '../shared/transport.ts'
 import { type Filters, readFilters } from './filters.ts'
+import { askForTest, findSample, type Message } from './sample.ts'
 
-/** What n8n keeps for this node: in its database while the workflow is active, in memory while a test listens. */
+/**
+ * How long Tocsin goes on collecting for an address that was removed. n8n has one word for "deactivated" and for "about
+ * to be registered again with what was just saved", and a workflow that cannot be activated may need a person.
+ */
+const KEPT_MINUTES = 10
+
+/**
+ * What n8n keeps for this node: in its database, or in memory while a test listens. It outlasts a removal: messages
+ * that were under way meanwhile, and a save that overtakes another, find the same secret.
+ */
 export interface Registration {
   endpointId?: string
   projectId?: string
   secret?: string
-  /** Messages taken lately (repeats.ts). */
+  /** The address of the editor, which listens once. */
+  isTest?: boolean
+  /** What the editor gets at the test that is on its way. */
+  sample?: Message
+  /** Requests taken lately (repeats.ts). */
   taken?: string[]
 }
 
@@ -18,19 +32,31 @@ interface Endpoint extends Filters {
   disabledReason: string | null
 }
 
+/** n8n notes what a hook registered for the editor within moments after the hook is through. */
+const NOTED_MS = 1000
+
+/** What the editor listens with, by its address. */
+const listening = new Map<string, Registration>()
+
+/** What messages are verified with. The test that a registration asked for may be here before n8n noted the registration. */
+export async function registrationFor(context: IWebhookFunctions): Promise<Registration> {
+  const noted: Registration = context.getWorkflowStaticData('node')
+  const early = noted.secret ? undefined : listening.get(context.getNodeWebhookUrl('default') ?? '')
+  if (!early) return noted
+  // To start now would have n8n clear away what it is still registering.
+  await sleep(NOTED_MS)
+  return early
+}
+
 /** Whether Tocsin's endpoint is there and is just what the node asks for. */
 export async function isRegistered(context: IHookFunctions): Promise<boolean> {
-  const registration = registrationOf(context)
-  const { endpointId, projectId, secret } = registration
+  const { endpointId, projectId, secret } = registrationOf(context)
   if (!endpointId || !projectId || !secret) return false
 
   const found = await callIfThere<{ endpoint: Endpoint }>(context, {
     path: endpointPath(projectId, endpointId),
   })
-  if (!found) {
-    forget(registration)
-    return false
-  }
+  if (!found) return false
   const { endpoint } = found
   if (projectId !== (await wantedProject(context)) || endpoint.url !== context.getNodeWebhookUrl('default')) {
     await unregister(context)
@@ -39,32 +65,50 @@ export async function isRegistered(context: IHookFunctions): Promise<boolean> {
   return isOn(endpoint, context.getActivationMode()) && sameFilters(endpoint, readFilters(context))
 }
 
-/** Creates the endpoint, or takes over the one that has our address: a crash may have kept n8n from noting it. */
+/**
+ * Creates the endpoint; one removed lately comes back with what waited. Takes over one that has our address: a crash
+ * may have kept n8n from noting it.
+ */
 export async function register(context: IHookFunctions): Promise<void> {
+  const registration = registrationOf(context)
+  const url = context.getNodeWebhookUrl('default') ?? ''
   const project = await wantedProject(context)
   const wanted = {
     ...readFilters(context),
     enabled: true,
     description: `n8n: ${context.getWorkflow().name ?? 'a workflow'}`.slice(0, 500),
   }
+  const isTest = context.getMode() === 'manual'
+  const wantsSample = isTest && !context.getNodeParameter('options.wait', false)
+  const sample = wantsSample && (await findSample(context, projectPath(project), wanted.events))
   const made = await callTocsin<{ endpoint: Endpoint; secret: string | null }>(context, {
     method: 'POST',
-    path: `/projects/${encodeURIComponent(project)}/endpoints`,
-    body: { ...wanted, url: context.getNodeWebhookUrl('default') },
+    path: `${projectPath(project)}/endpoints`,
+    body: {
+      ...wanted,
+      url,
+      ...(registration.secret && { secret: registration.secret }),
+    },
   })
   const path = endpointPath(project, made.endpoint.id)
   const secret = made.secret ?? (await takeOver(context, path, wanted))
-  Object.assign(registrationOf(context), { endpointId: made.endpoint.id, projectId: project, secret })
+  Object.assign(registration, { endpointId: made.endpoint.id, projectId: project, secret, isTest })
+  if (!wantsSample) return
+  if (sample) registration.sample = sample
+  listening.set(url, { ...registration })
+  await askForTest(context, path)
 }
 
 /** Removes the endpoint; one that is gone already counts as removed. */
 export async function unregister(context: IHookFunctions): Promise<void> {
-  const registration = registrationOf(context)
-  const { endpointId, projectId } = registration
-  if (endpointId && projectId) {
-    await callIfThere(context, { method: 'DELETE', path: endpointPath(projectId, endpointId) })
-  }
-  forget(registration)
+  const { endpointId, projectId, isTest } = registrationOf(context)
+  if (isTest) listening.delete(context.getNodeWebhookUrl('default') ?? '')
+  if (!endpointId || !projectId) return
+  await callIfThere(context, {
+    method: 'DELETE',
+    path: endpointPath(projectId, endpointId),
+    ...(!isTest && { qs: { keepMinutes: KEPT_MINUTES } }),
+  })
 }
 
 /** What was asked for last time goes, filter by filter; whoever knew the old secret knows nothing now. */
@@ -101,18 +145,15 @@ function wantedProject(context: IHookFunctions): Promise<string> {
   return projectId(context, chosen)
 }
 
+function projectPath(project: string): string {
+  return `/projects/${encodeURIComponent(project)}`
+}
+
 function endpointPath(project: string, endpoint: string): string {
-  return `/projects/${encodeURIComponent(project)}/endpoints/${encodeURIComponent(endpoint)}`
+  return `${projectPath(project)}/endpoints/${encodeURIComponent(endpoint)}`
 }
 
 /** What n8n keeps of this node; a change of it is stored when the hook is through. */
 function registrationOf(context: IHookFunctions): Registration {
   return context.getWorkflowStaticData('node')
-}
-
-/** Ids of messages taken stay: they are unique for ever. */
-function forget(registration: Registration): void {
-  delete registration.endpointId
-  delete registration.projectId
-  delete registration.secret
 }

@@ -12,8 +12,12 @@ export interface Signed {
   rawBody: Buffer | undefined
 }
 
-/** The message's id; undefined unless a signature holds for these very bytes, made with this secret, in the last five minutes. */
-export function verify({ headers, rawBody }: Signed, secret: string, nowMs: number): string | undefined {
+/** What was signed; undefined unless a signature holds for these very bytes, made with this secret, in the last five minutes. */
+export function verify(
+  { headers, rawBody }: Signed,
+  secret: string,
+  nowMs: number,
+): { id: string; timestamp: string } | undefined {
   const id = single(headers['webhook-id'])
   const timestamp = single(headers['webhook-timestamp'])
   const signatures = single(headers['webhook-signature'])
@@ -25,7 +29,7 @@ export function verify({ headers, rawBody }: Signed, secret: string, nowMs: numb
   const expected = createHmac('sha256', key).update(`${id}.${timestamp}.`).update(rawBody).digest()
   // While a secret is rotated there is a signature for each.
   const holds = signatures.split(' ').some((signature) => isSame(signature, expected))
-  return holds ? id : undefined
+  return holds ? { id, timestamp } : undefined
 }
 
 function single(header: string | string[] | undefined): string | undefined {

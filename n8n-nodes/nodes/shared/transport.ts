@@ -10,6 +10,7 @@ import {
   NodeOperationError,
 } from 'n8n-workflow'
 import { readRefusal } from './answer.ts'
+import { readCredential } from './credential.ts'
 
 export type TocsinContext = IHookFunctions | ILoadOptionsFunctions | IExecuteSingleFunctions
 
@@ -23,9 +24,13 @@ interface Call {
   body?: IDataObject
 }
 
-/** The base of the API, whether or not the address was pasted with a slash at its end. */
-export function apiUrl(baseUrl: string): string {
-  return `${baseUrl.trim().replace(/\/+$/, '')}/api/v1`
+/** The address of the API. Throws NodeOperationError where a field of the credential cannot be right. */
+export async function apiUrl(context: TocsinContext): Promise<string> {
+  const access = readCredential(await context.getCredentials('tocsinApi'))
+  if ('apiUrl' in access) return access.apiUrl
+  throw new NodeOperationError(context.getNode(), access.fault, {
+    description: 'Open the credential of the node and change the field.',
+  })
 }
 
 /** Calls the API with the node's credential. Throws NodeApiError with Tocsin's sentence on anything but a success. */
@@ -53,7 +58,8 @@ export function throwRefusal(
   if (!refusal) return
   const answered = typeof body === 'object' ? (body as unknown as JsonObject) : { answer: String(body) }
   throw new NodeApiError(context.getNode(), answered, {
-    ...refusal,
+    message: refusal.message,
+    description: refusal.description,
     httpCode: String(statusCode),
     ...(itemIndex !== undefined && { itemIndex }),
   })
@@ -70,10 +76,9 @@ export async function projectId(context: TocsinContext, chosen: string): Promise
 }
 
 async function request(context: TocsinContext, { method = 'GET', path, qs, body }: Call) {
-  const { baseUrl } = await context.getCredentials<{ baseUrl: string }>('tocsinApi')
   return (await context.helpers.httpRequestWithAuthentication.call(context, 'tocsinApi', {
     method,
-    url: apiUrl(baseUrl) + path,
+    url: (await apiUrl(context)) + path,
     ...(qs && { qs }),
     ...(body && { body }),
     json: true,

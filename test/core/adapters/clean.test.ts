@@ -6,9 +6,16 @@ import {
   cleanServices,
   cleanText,
   cleanUrl,
+  wholeId,
 } from '../../../core/adapters/clean.ts'
 
 const NUL = String.fromCharCode(0)
+
+test("a sender's own id is shown whole", () => {
+  expect(wholeId(`a${NUL}${'x'.repeat(9000)}`)).toBe(`a${'x'.repeat(9000)}`)
+  expect(wholeId('x'.repeat(10_001))).toMatch(/^sha256:[0-9a-f]{64}$/)
+  expect([wholeId(7), wholeId(' '), wholeId({})]).toEqual(['7', null, null])
+})
 
 test('text loses NULs, lone surrogates and what is beyond its limit', () => {
   expect(cleanText(` a${NUL}b\ud800c `, 10)).toBe('ab\ufffdc')

@@ -46,7 +46,33 @@ test('a batch is as many events', () => {
     { signalKey: 'search' },
     { signalKey: 'login', labels: { traceparent: '00-abc-def-01' } },
   ])
-  expect(() => cloudevents.parse([], hookRequest(), noSettings)).toThrow()
+})
+
+test('a batch of no events is valid, and says nothing', () => {
+  expect(parse('empty-batch')).toEqual([])
+})
+
+test('data in base64 is read as what its type says', () => {
+  expect(parse('base64-json')).toMatchObject([
+    { title: 'Probe of Küche 4 fails', severity: 'high', services: ['edge'], description: null },
+  ])
+  const event = payload('cloudevents/base64-json') as Record<string, unknown>
+  const read = (datacontenttype: unknown, data: string | Buffer, more: object = {}) => {
+    const body = { ...event, datacontenttype, data_base64: Buffer.from(data).toString('base64'), ...more }
+    return cloudevents.parse(body, hookRequest(), noSettings).events[0]
+  }
+  // JSON is what is meant where no type stands.
+  expect(read(undefined, '{"title":"Slow"}')).toMatchObject({ title: 'Slow' })
+  expect(read('application/vnd.example+json', '{"title":"Slow"}')).toMatchObject({ title: 'Slow' })
+  expect(read('text/plain', 'It is down')).toMatchObject({ description: 'It is down' })
+  // The event counts, whatever came with it.
+  const bare = { kind: 'fire', title: 'com.example.probe.failed edge-4', description: null }
+  expect(read('application/octet-stream', 'It is down')).toMatchObject(bare)
+  expect(read('text/plain', Buffer.from([0xff, 0xfe]))).toMatchObject(bare)
+  expect(read('application/json', '{"title":')).toMatchObject(bare)
+  expect(read('application/json', '['.repeat(100_000))).toMatchObject(bare)
+  expect(read('application/json', '', { data_base64: 'not base64!' })).toMatchObject(bare)
+  expect(read('application/json', '{"title":"x","__proto__":{"url":"y"}}')?.metadata).toEqual({ title: 'x' })
 })
 
 test('attributes may stand in headers, the data in the body', () => {
@@ -74,6 +100,12 @@ test('data in headers mode may be text, or nothing', () => {
   }
   expect(read({ 'content-type': 'text/plain' }, 'It is down')).toMatchObject({ description: 'It is down' })
   expect(read({}, '')).toMatchObject({ title: 'a.opened', description: null })
+})
+
+test('the type tells a structured event from headers that a proxy added', () => {
+  const body = JSON.stringify(payload('cloudevents/opened'))
+  const headers = { 'ce-specversion': '1.0', 'content-type': 'application/cloudevents+json' }
+  expect(cloudevents.readBody?.(hookRequest({ headers, body }))).toMatchObject({ id: 'ce-0001' })
 })
 
 test.each(['id', 'source', 'type', 'specversion'])('without %s it is none', (name) => {

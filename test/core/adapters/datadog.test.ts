@@ -31,6 +31,22 @@ test('a monitor with its scope is a signal, a cycle is an episode', () => {
   expect(parse('triggered-again').episode).toBe('9003')
 })
 
+test('other templates have other names for the same', () => {
+  expect(parse('other-template')).toMatchObject({
+    kind: 'fire',
+    signalKey: '134009 service:login',
+    episode: null,
+    eventTime: '2026-05-05T05:05:05.000Z',
+    externalId: '7001000000000000009',
+    title: 'Refused logins on login',
+    description: 'Logins are refused.\n\n@webhook-tocsin',
+    severity: 'medium',
+    sourceSeverity: 'P3',
+    url: 'https://app.datadoghq.example.com/event/event?id=7009',
+    services: ['login'],
+  })
+})
+
 test('N1 a warning is of severity medium, a renotify a refresh, no data a fire', () => {
   expect(parse('warn')).toMatchObject({ kind: 'fire', severity: 'medium', episode: '9001' })
   expect(parse('renotify')).toMatchObject({ kind: 'refresh' })

@@ -94,6 +94,33 @@ describe('its required fields', () => {
   })
 })
 
+test.each([
+  ['2026-11-27', '2026-11-27T00:00:00.000Z'],
+  ['20261127T101500Z', '2026-11-27T10:15:00.000Z'],
+  ['2026-11-27T24:00:00Z', '2026-11-28T00:00:00.000Z'],
+  ['2026-11-27T11:15:00+01:00', '2026-11-27T10:15:00.000Z'],
+])('its time may have any form of ISO 8601, such as %s', (time, expected) => {
+  expect(parse('alert', { incident_time: time }).eventTime).toBe(expected)
+})
+
+test('its own id is answered and shown as it was sent, however long', () => {
+  const echoOf = (incident_id: string) => {
+    const body = { ...(payload('gitpulse/alert') as object), incident_id }
+    return gitpulse.parse(body, hookRequest(), noSettings).echo
+  }
+  for (const id of ['x'.repeat(501), ` spaced ${'é'.repeat(3000)}`]) {
+    expect(echoOf(id)).toBe(id)
+    expect(parse('alert', { incident_id: id }).externalId).toBe(id)
+    expect(parse('alert', { incident_id: id }).signalKey).not.toBe(
+      parse('alert', { incident_id: `${id}y` }).signalKey,
+    )
+  }
+  const endless = 'x'.repeat(20_000)
+  expect(echoOf(endless)).toBe(endless)
+  expect(parse('alert', { incident_id: endless }).externalId).toMatch(/^sha256:/)
+  expect(parse('alert', { incident_id: endless, monitor_name: null, message: null }).title).toHaveLength(500)
+})
+
 test('another repository is refused only where the source lists some', () => {
   const settings = (repositories: string[]) => ({ ...noSettings, repositories })
   expect(parse('alert', {}, settings(['33333333-3333-4333-8333-333333333333'])).kind).toBe('fire')

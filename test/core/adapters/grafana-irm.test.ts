@@ -44,8 +44,10 @@ test.each([
   expect(parse('empty-object', `severity=${word}`)).toMatchObject({ severity, sourceSeverity: word })
 })
 
-test('drill=true is a drill, also out of the body; anything else is not', () => {
+test('drill=true and drill=1 are a drill, also out of the body; anything else is not', () => {
   expect(parse('empty-object', 'drill=true').drill).toBe(true)
+  expect(parse('empty-object', 'drill=1').drill).toBe(true)
+  expect(parseBody({ is: 1 }, 'drill=json(is)').drill).toBe(true)
   expect(parse('nested', 'drill=json(report.isDrill)').drill).toBe(false)
   expect(parse('empty-object', 'drill=yes').drill).toBe(false)
 })

@@ -74,7 +74,8 @@ test('D1 a delivery keeps its id over retries', () => {
     key: 'd-1',
     windowMs: 259_200_000,
   })
-  expect(parse('triggered').delivery).toBeNull()
+  expect(parse('triggered').delivery?.key).toBe('01EVENT0001')
+  expect(parse('version-2').delivery?.key.split(' ')).toHaveLength(parse('version-2').events.length)
 })
 
 test('an event type from the prototype of objects is none', () => {

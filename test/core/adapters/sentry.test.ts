@@ -52,6 +52,10 @@ describe('an issue', () => {
     expect(parse('issue-unresolved', 'issue').event).toMatchObject({ kind: 'fire', signalKey: '4411' })
   })
 
+  test('that is assigned only informs', () => {
+    expect(parse('issue-assigned', 'issue').event).toMatchObject({ kind: 'info', sourceStatus: 'assigned' })
+  })
+
   test('that is archived only informs', () => {
     expect(parse('issue-archived', 'issue').event).toMatchObject({ kind: 'info', sourceStatus: 'archived' })
   })
@@ -90,6 +94,19 @@ describe('an issue alert', () => {
     const { event } = parse('event-alert-without-issue-id', 'event_alert')
     expect(event.signalKey).toBe('4411')
     expect(event.anonymous).toBeUndefined()
+  })
+
+  test('about a message has its text and no stack trace', () => {
+    const { event } = parse('event-alert-message', 'event_alert')
+    expect(event).toMatchObject({
+      kind: 'fire',
+      signalKey: '4422',
+      title: 'Stock is nearly empty.',
+      description: 'Stock is nearly empty.\nRule: Tell on call',
+      severity: 'low',
+      labels: { project: 'shop', server_name: 'shop-web-1' },
+    })
+    expect(event.evidence?.stackTrace).toBeUndefined()
   })
 
   test('N3 made up by Sentry to test the alert opens nothing', () => {

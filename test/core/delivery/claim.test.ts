@@ -4,10 +4,10 @@ import pg from 'pg'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { CLOSED_BREAKER } from '../../../core/delivery/retry-policy.ts'
 import {
-  brokenLanes,
   claimMessages,
   dueEndpoints,
   dueMessages,
+  endedLanes,
   lastCalls,
   leasedCounts,
 } from '../../../core/store/message.ts'
@@ -143,7 +143,7 @@ test('what a claim asks SQLite reads indexes only', async () => {
     ['messages', dueMessages, 'message_due'],
     ['last calls', lastCalls, 'message_deadline'],
     ['leases', leasedCounts, 'message_leased'],
-    ['lanes', brokenLanes, 'message_ended'],
+    ['lanes', endedLanes, 'message_ended'],
   ] as const) {
     const lines = plan(statement, params)
     expect(lines.length, name).toBeGreaterThan(0)
@@ -163,7 +163,7 @@ test.runIf(databaseKinds.includes('postgres'))('what a claim asks PostgreSQL sca
   await client.query('vacuum analyze endpoint')
   const dialect: Dialect = { isAnyOf: (column) => sql<boolean>`${column} is not null`, listValue: () => '' }
   const params = { now: NOW, endpoint: 'endpoint-0001', after: '', limit: 5 }
-  for (const statement of [dueEndpoints, dueMessages, lastCalls, brokenLanes]) {
+  for (const statement of [dueEndpoints, dueMessages, lastCalls, endedLanes]) {
     const compiled = (statement as Statement).compile(database.read, dialect)
     const { rows } = await client.query(`explain ${compiled.sql}`, compiled.bind(params))
     const text = rows.map((row) => row['QUERY PLAN']).join('\n')

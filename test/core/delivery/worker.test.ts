@@ -353,4 +353,14 @@ describe.each(databaseKinds)('delivery on %s', (kind) => {
     expect(log).not.toContain(headers['x-uptimera-signature'])
     expect(log).toContain(headers['webhook-id'])
   })
+
+  test('a test shows no answer of whatever stands at its address, only how it went', async () => {
+    const post = await openPost(kind)
+    const endpoint = await post.endpoint('/a')
+    post.receivers.set('/a', () => ({ status: 401, excerpt: 'internal page' }))
+    const { message } = await post.tocsin.testEndpoint(post.project, endpoint)
+    await post.worker().runOnce()
+    const { attempts } = await post.tocsin.getMessage(post.project, message.id)
+    expect(attempts).toMatchObject([{ responseStatus: 401, responseBody: null }])
+  })
 })

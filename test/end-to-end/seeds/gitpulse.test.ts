@@ -80,6 +80,21 @@ test('one incident_id is an alert and its recovery, with and without the slash',
   })
 })
 
+test.each([
+  ['its request format', { status: 'ALERT', monitor_name: 'Database Connection', monitor_id: 'db-conn-002' }],
+  [
+    'its custom system',
+    { status: 'ALERT', monitor_name: 'Your Monitor Name', monitor_id: 'your-monitor-id' },
+  ],
+])('%s opens, and with RECOVERY resolves', async (_, fields) => {
+  const sent = { ...format(tocsin.projectId), incident_id: `own ${fields.monitor_id}`, ...fields }
+  expect(await send(sent)).toMatchObject({ status: 200, body: { incident_id: sent.incident_id } })
+  const [incident] = await read.incidents()
+  expect(incident).toMatchObject({ status: 'open', signals: [{ key: sent.incident_id }] })
+  await send({ ...sent, status: 'RECOVERY', incident_time: '2025-01-15T10:45:00Z' })
+  expect(await read.incident(incident!.id)).toMatchObject({ status: 'resolved', durationMs: 15 * 60_000 })
+})
+
 test('an API key of the project with events:write does as well', async () => {
   const { secret } = await tocsin.api<{ secret: string }>('POST', `/projects/${tocsin.projectId}/keys`, {
     name: 'gitpulse',
@@ -166,6 +181,14 @@ describe('its Uptime Kuma template', () => {
         metadata: { localTime: '2025-01-15 11:30:00', timezone: 'Europe/Paris' },
       },
     ])
+  })
+
+  test('pending opens and maintenance resolves, as its page says', async () => {
+    const monitor = { id: 13, name: 'Blog' }
+    expect((await sendRendered(beat(2, '2025-01-15 10:30:00.123'), monitor, 'pending')).status).toBe(200)
+    expect(await read.incidents('q=Blog')).toMatchObject([{ title: 'Blog', status: 'open' }])
+    expect((await sendRendered(beat(3, '2025-01-15 10:35:00.123'), monitor, 'maintenance')).status).toBe(200)
+    expect(await read.incidents('q=Blog')).toMatchObject([{ status: 'resolved', durationMs: 300_000 }])
   })
 
   test('its test button opens nothing and is answered well', async () => {

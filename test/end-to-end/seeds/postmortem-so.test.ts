@@ -51,6 +51,31 @@ describe.each(databaseKinds)('a sender built for postmortem.so, on %s', (kind) =
     expect(open).toHaveLength(1)
   })
 
+  test('may use the other names of its fields, and resolve the one open incident without an id', async () => {
+    const tocsin = await startOn(kind)
+    const source = await tocsin.createSource({ adapter: 'generic' })
+    const { incident, events, incidents } = reading(tocsin)
+
+    const first = await received(source, {
+      alert_title: 'Queue is stuck',
+      message: 'No order was taken for 10 minutes.',
+      event_id: 'queue-7',
+      priority: 'P2',
+    })
+    expect(await incident(first.incident!.id)).toMatchObject({ title: 'Queue is stuck', severity: 'high' })
+    expect(await events(first.incident!.id)).toMatchObject([
+      { externalId: 'queue-7', description: 'No order was taken for 10 minutes.', sourceSeverity: 'P2' },
+    ])
+    // Another alert of the project is context of the incident that is open.
+    const second = await received(source, { name: 'Checkout is slow' })
+    expect(second).toMatchObject({ outcome: 'attached', incident: { id: first.incident!.id } })
+    expect(await received(source, { title: 'All is well', action: 'resolve' })).toMatchObject({
+      outcome: 'resolved',
+      incident: { id: first.incident!.id },
+    })
+    expect(await incidents('status=open')).toEqual([])
+  })
+
   test('sends the secret in X-Webhook-Secret to /api/v1/webhooks/{projectId}/generic', async () => {
     const tocsin = await startOn(kind)
     const source = await tocsin.createSource({ adapter: 'generic' })
@@ -71,11 +96,11 @@ describe('the other adapters of its page', () => {
     const tocsin = await startOn('sqlite')
     const source = await tocsin.createSource({ adapter: 'sentry', settings: { sentryProject: 'shop' } })
     expect(source.url).toBe(`${tocsin.address}/api/v1/webhooks/${tocsin.projectId}/sentry`)
-    const say = async (name: string) => {
+    const say = async (name: string, resource = 'issue') => {
       const body = rawPayload(`sentry/${name}`).toString()
       const signature = createHmac('sha256', source.secret!).update(body).digest('hex')
       const headers = {
-        'sentry-hook-resource': 'issue',
+        'sentry-hook-resource': resource,
         'sentry-hook-signature': signature,
         'sentry-hook-timestamp': String(Math.floor(Date.now() / 1000)),
       }
@@ -83,6 +108,13 @@ describe('the other adapters of its page', () => {
     }
     expect(await say('issue-created')).toMatchObject({ outcome: 'opened' })
     expect(await say('issue-resolved')).toMatchObject({ outcome: 'resolved' })
+    expect(await say('metric-alert-critical', 'metric_alert')).toMatchObject({ outcome: 'opened' })
+    expect(await say('metric-alert-resolved', 'metric_alert')).toMatchObject({ outcome: 'resolved' })
+    expect(await say('event-alert-message', 'event_alert')).toMatchObject({ outcome: 'opened' })
+
+    const path = `/projects/${tocsin.projectId}/sources/${source.id}`
+    await tocsin.api('PATCH', path, { settings: { sentryProject: 'another' } })
+    expect(await say('event-alert', 'event_alert')).toMatchObject({ outcome: 'filtered', incident: null })
   })
 
   test('Grafana with its secret in X-Webhook-Secret, or as HMAC; one delivery is one entry', async () => {
@@ -110,6 +142,11 @@ describe('the other adapters of its page', () => {
     const say = (name: string) => send(source, rawPayload(`betterstack/${name}`).toString())
     expect((await say('started')).body).toMatchObject({ outcome: 'opened' })
     expect((await say('resolved')).body).toMatchObject({ outcome: 'resolved' })
+    // As its page says it: a monitor that is down, then up.
+    const monitor = (status: string) =>
+      send(source, { data: { id: 'i-9', attributes: { name: 'Blog', status } } })
+    expect((await monitor('down')).body).toMatchObject({ outcome: 'opened', incident: { title: 'Blog' } })
+    expect((await monitor('up')).body).toMatchObject({ outcome: 'resolved' })
     await tocsin.api('POST', `/projects/${tocsin.projectId}/sources/${source.id}/rotate`, {})
     expect((await say('started')).status).toBe(401)
   })

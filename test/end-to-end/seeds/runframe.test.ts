@@ -162,6 +162,16 @@ test('Alertmanager with its receiver opens, and with send_resolved resolves', as
   expect(resolved.body.incident).toMatchObject({ id: opened.body.incident.id, status: 'resolved' })
 })
 
+test('an address that was rotated is one that is not known', async () => {
+  const source = await tocsin.createSource({ adapter: 'runframe' })
+  expect((await post(source.url, { title: 'x' })).status).toBe(200)
+  await tocsin.api('POST', `/projects/${tocsin.projectId}/sources/${source.id}/rotate`, {})
+  expect(await post(source.url, { title: 'x' })).toMatchObject({
+    status: 404,
+    body: { error: { code: 'ROUTE_NOT_FOUND' } },
+  })
+})
+
 test('errors come in its shape', async () => {
   expect(await post(`${tocsin.address}/webhooks/abc123def456`, { title: 'x' })).toEqual({
     status: 404,

@@ -1,9 +1,13 @@
 import type { INodeProperties } from 'n8n-workflow'
+import { withDedupeKey } from '../requests.ts'
 
 /** Parameters of more than one resource, each with its place in the body. */
 
-const WORDS = '={{ $value.split(",").map((one) => one.trim()).filter((one) => one) }}'
-const PAIRS = '={{ Object.fromEntries(($value.label ?? []).map(({ name, value }) => [name, value])) }}'
+// An agent may give a list where people write commas.
+const WORDS = '={{ [$value].flat().join(",").split(",").map((one) => one.trim()).filter((one) => one) }}'
+// A row that was added and left empty is no label.
+const PAIRS =
+  '={{ Object.fromEntries(($value.label ?? []).filter(({ name, value }) => name || value).map(({ name, value }) => [name ?? "", value ?? ""])) }}'
 
 export const description: INodeProperties = {
   displayName: 'Description',
@@ -59,12 +63,12 @@ export function services(property: string): INodeProperties {
   }
 }
 
-export const idempotencyKey: INodeProperties = {
+export const dedupeKey: INodeProperties = {
   displayName: 'Dedupe Key',
   name: 'dedupeKey',
   type: 'string',
   default: '',
   placeholder: 'e.g. deploy-4711',
   description: 'A request with the same key does nothing a second time, so that the node may be run again',
-  routing: { request: { headers: { 'Idempotency-Key': '={{ $value }}' } } },
+  routing: { send: withDedupeKey },
 }

@@ -1,7 +1,7 @@
 import type { INodeProperties, INodePropertyOptions } from 'n8n-workflow'
 import { SEVERITIES, source } from '../../../shared/fields.ts'
 import { toAddress, wholeAnswer } from '../../requests.ts'
-import { description, drill, idempotencyKey, labels, services } from '../fields.ts'
+import { dedupeKey, description, drill, labels, services } from '../fields.ts'
 
 export const send: INodePropertyOptions = {
   name: 'Send',
@@ -79,7 +79,7 @@ export const sendFields: INodeProperties[] = [
     default: {},
     displayOptions: { show },
     options: [
-      idempotencyKey,
+      dedupeKey,
       description,
       drill('drill'),
       labels('labels'),

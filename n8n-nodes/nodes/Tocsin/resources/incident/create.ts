@@ -1,7 +1,7 @@
 import type { INodeProperties, INodePropertyOptions } from 'n8n-workflow'
 import { SEVERITIES } from '../../../shared/fields.ts'
 import { answerOf, toAddress } from '../../requests.ts'
-import { description, drill, idempotencyKey, labels, services } from '../fields.ts'
+import { dedupeKey, description, drill, labels, services } from '../fields.ts'
 
 export const create: INodePropertyOptions = {
   name: 'Create',
@@ -44,6 +44,6 @@ export const createFields: INodeProperties[] = [
     placeholder: 'Add field',
     default: {},
     displayOptions: { show },
-    options: [idempotencyKey, description, drill('drill'), labels('labels'), services('services')],
+    options: [dedupeKey, description, drill('drill'), labels('labels'), services('services')],
   },
 ]

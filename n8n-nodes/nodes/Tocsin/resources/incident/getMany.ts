@@ -16,7 +16,10 @@ export const getMany: INodePropertyOptions = {
 }
 
 const show = { resource: ['incident'], operation: ['getAll'] }
-const LIST = '={{ $value.join(",") || undefined }}'
+// An agent may give one word where people choose several.
+const LIST = '={{ [$value].flat().join(",") || undefined }}'
+// What is no time goes as it is, so that Tocsin can say so.
+const TIME = '={{ (isNaN(new Date($value)) ? $value : new Date($value).toISOString()) || undefined }}'
 
 export const getManyFields: INodeProperties[] = [
   {
@@ -57,26 +60,14 @@ export const getManyFields: INodeProperties[] = [
         name: 'since',
         type: 'dateTime',
         default: '',
-        routing: {
-          send: {
-            type: 'query',
-            property: 'since',
-            value: '={{ $value ? new Date($value).toISOString() : undefined }}',
-          },
-        },
+        routing: { send: { type: 'query', property: 'since', value: TIME } },
       },
       {
         displayName: 'Opened Before',
         name: 'until',
         type: 'dateTime',
         default: '',
-        routing: {
-          send: {
-            type: 'query',
-            property: 'until',
-            value: '={{ $value ? new Date($value).toISOString() : undefined }}',
-          },
-        },
+        routing: { send: { type: 'query', property: 'until', value: TIME } },
       },
       {
         displayName: 'Search',
@@ -98,7 +89,7 @@ export const getManyFields: INodeProperties[] = [
             type: 'query',
             property: 'service',
             value:
-              '={{ $value.split(",").map((one) => one.trim()).filter((one) => one).join(",") || undefined }}',
+              '={{ [$value].flat().join(",").split(",").map((one) => one.trim()).filter((one) => one).join(",") || undefined }}',
           },
         },
       },

@@ -1,0 +1,140 @@
+import { join } from 'node:path'
+import Sqlite from 'better-sqlite3'
+import type { TocsinProcess } from '../support/tocsin-process.ts'
+import type { Target } from './alert-request.ts'
+import { startHelper } from './helper.ts'
+import type { SliceOrder, SliceReport } from './load.ts'
+
+/** Incidents that are open at the end, each with one signal. */
+export const OPEN_INCIDENTS = 10_000
+/** How far one repetition lies before the next. */
+const STEP_MS = 60_000
+
+/**
+ * Gives a Tocsin a past. The first event of each signal goes in as any other; then the process rests while SQL repeats
+ * what those events left, earlier each time, as if each signal had fired so often before. Answers how many events were
+ * sent.
+ */
+export async function makeHistory(
+  tocsin: TocsinProcess,
+  target: Target,
+  { events, startMs }: { events: number; startMs: number },
+): Promise<number> {
+  const generator = await startHelper<SliceOrder, SliceReport>('load.ts')
+  let sent = 0
+  try {
+    while (sent < OPEN_INCIDENTS) {
+      const report = await generator.run({
+        target,
+        connections: 64,
+        keepAlive: true,
+        duplicates: false,
+        durationMs: 1_000,
+        firstEvent: sent,
+        startMs,
+        signals: OPEN_INCIDENTS,
+      })
+      sent += report.events
+    }
+  } finally {
+    generator.stop()
+  }
+  await tocsin.stop()
+  repeat(join(tocsin.dataDir, 'tocsin.db'), Math.round(events / OPEN_INCIDENTS) - 1)
+  await tocsin.restart()
+  return sent
+}
+
+const REPEATED = ['hook_request', 'event', 'occurrence', 'timeline_entry'] as const
+
+/** Earlier values of a repetition; every other column is that of the row it repeats. */
+const EARLIER: Record<(typeof REPEATED)[number], Record<string, string>> = {
+  hook_request: {
+    id: 'older_id(id, k)',
+    received_at: 'older_time(received_at, k)',
+    event_ids: "'[\"' || older_id(substr(event_ids, 3, 36), k) || '\"]'",
+  },
+  event: {
+    id: 'older_id(id, k)',
+    request_id: 'older_id(request_id, k)',
+    event_key: 'older_key(event_key, k)',
+    event_time: 'older_time(event_time, k)',
+    source_time: 'older_time(source_time, k)',
+    received_at: 'older_time(received_at, k)',
+    last_seen_at: 'older_time(received_at, k)',
+  },
+  occurrence: {
+    id: 'older_id(id, k)',
+    episode: 'older_time(episode, k)',
+    fired_at: 'older_time(fired_at, k)',
+    fired_received_at: 'older_time(fired_received_at, k)',
+    recovered_at: 'older_time(fired_at, k - 1)',
+    recovered_received_at: 'older_time(fired_received_at, k - 1)',
+    closed_by: "'episode'",
+  },
+  timeline_entry: {
+    id: 'older_id(id, k)',
+    at: 'older_time(at, k)',
+    request_id: 'older_id(request_id, k)',
+    event_ids: "'[\"' || older_id(substr(event_ids, 3, 36), k) || '\"]'",
+  },
+}
+
+/** Which rows are repeated: those of the first round. */
+const FIRST: Record<(typeof REPEATED)[number], string> = {
+  hook_request: 'status = 200',
+  event: "kind = 'fire'",
+  occurrence: 'recovered_at is null',
+  timeline_entry: "kind = 'context'",
+}
+
+function repeat(path: string, times: number): void {
+  if (times < 1) return
+  const db = new Sqlite(path)
+  try {
+    db.function('older_id', { deterministic: true }, (id, k) => olderId(String(id), Number(k)))
+    db.function('older_time', { deterministic: true }, (time, k) =>
+      time === null ? null : new Date(Date.parse(String(time)) - Number(k) * STEP_MS).toISOString(),
+    )
+    db.function('older_key', { deterministic: true }, (key, k) => olderKey(String(key), Number(k)))
+    db.pragma('synchronous = OFF')
+    db.pragma('journal_mode = DELETE')
+    db.pragma('journal_mode = OFF')
+    db.pragma('cache_size = -200000')
+    // Sorted at the end, an index costs a fraction of what it does row by row.
+    const indexes = db
+      .prepare<[], { name: string; sql: string }>(
+        `select name, sql from sqlite_schema where type = 'index' and sql is not null
+          and tbl_name in (${REPEATED.map((table) => `'${table}'`)})`,
+      )
+      .all()
+    for (const { name } of indexes) db.exec(`drop index ${name}`)
+    for (const table of REPEATED) {
+      const columns = db.prepare<[string], string>('select name from pragma_table_info(?)').pluck().all(table)
+      const values = columns.map((column) => EARLIER[table][column] ?? column)
+      db.exec(`create temp table first_of_${table} as select * from ${table} where ${FIRST[table]}`)
+      const order = table === 'timeline_entry' ? ' order by incident_id, id desc' : ''
+      db.exec(
+        `with recursive n(k) as (select ${times} union all select k - 1 from n where k > 1)
+          insert into ${table} (${columns}) select ${values} from n cross join first_of_${table}${order}`,
+      )
+    }
+    for (const { sql } of indexes) db.exec(sql)
+    db.pragma('journal_mode = WAL')
+  } finally {
+    db.close()
+  }
+}
+
+/** The time in front of a version 7 id, moved. */
+function olderId(id: string, k: number): string {
+  const ms = Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) - k * STEP_MS
+  const hex = ms.toString(16).padStart(12, '0')
+  return `${hex.slice(0, 8)}-${hex.slice(8)}${id.slice(13)}`
+}
+
+/** The time in front of the hash of an event key, moved; the hash need not be one. */
+function olderKey(key: string, k: number): string {
+  const ms = Number.parseInt(key.slice(0, 9), 36) - k * STEP_MS
+  return ms.toString(36).padStart(9, '0') + key.slice(9)
+}

@@ -1,0 +1,25 @@
+import type { DatabaseKind } from '../support/fresh-database.ts'
+import type { World } from './world.ts'
+
+/** One way to break something, and what has to hold all the same. */
+export interface Fault {
+  /** Such as T1. */
+  id: string
+  promise: string
+  databases: readonly DatabaseKind[]
+  /** How often on demand unless told. */
+  runs: number
+  run(world: World, runs: number): Promise<Finding>
+}
+
+export interface Finding {
+  /** What was found, in numbers. */
+  figure: string
+  /** Everything that must not be; empty where the promise holds. */
+  wrong: string[]
+}
+
+/** The environment of a process that loads a file of `hooks` first. */
+export function withHook(name: string, env: Record<string, string>): Record<string, string> {
+  return { NODE_OPTIONS: `--import ${new URL(`./hooks/${name}.ts`, import.meta.url)}`, ...env }
+}

@@ -1,0 +1,78 @@
+/**
+ * `npm run chaos -- [T1 …] [--runs 300] [--database sqlite|postgres] [--seed 7] [--write]`
+ *
+ * Breaks things on purpose and says what came of it: all faults where none is named, on every database that is not told.
+ * With --write docs/reliability.md is renewed. Exits with 1 where a promise was broken.
+ */
+import { availableParallelism } from 'node:os'
+import { parseArgs } from 'node:util'
+import type { DatabaseKind } from '../support/fresh-database.ts'
+import { startPostgres } from '../support/postgres-server.ts'
+import { type ReliabilityRow, writeReliability } from '../support/reliability-page.ts'
+import type { Fault, Finding } from './fault.ts'
+import { FAULTS } from './faults.ts'
+import { inWorld } from './world.ts'
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    runs: { type: 'string' },
+    database: { type: 'string' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    write: { type: 'boolean', default: false },
+  },
+})
+const chosen = positionals.length === 0 ? FAULTS : FAULTS.filter(({ id }) => positionals.includes(id))
+const runs = values.runs === undefined ? undefined : Number(values.runs)
+const isKnown = positionals.every((id) => FAULTS.some((fault) => fault.id === id))
+const isKind = values.database === undefined || ['sqlite', 'postgres'].includes(values.database)
+if (!isKnown || !isKind || (runs !== undefined && !(Number.isInteger(runs) && runs > 0))) {
+  console.error(
+    `Usage: npm run chaos -- [${FAULTS.map(({ id }) => id).join('|')}] [--runs 20] [--database sqlite|postgres] [--seed 7] [--write]`,
+  )
+  process.exit(2)
+}
+
+// Ends by 'exit', which ends the servers and removes their data.
+process.once('SIGINT', () => process.exit(130))
+
+const plan = chosen.flatMap((fault) =>
+  fault.databases
+    .filter((kind) => values.database === undefined || values.database === kind)
+    .map((kind) => ({ fault, kind })),
+)
+const server = plan.some(({ kind }) => kind === 'postgres') ? await startPostgres() : undefined
+for (const { fault, kind } of plan) {
+  const count = runs ?? fault.runs
+  console.log(`${fault.id} on ${kind}, ${count} runs, seed ${values.seed}`)
+  const finding = await tryFault(fault, kind, count)
+  console.log(`${finding.wrong.length === 0 ? 'passed' : 'FAILED'}  ${fault.id} ${kind}: ${finding.figure}`)
+  for (const line of finding.wrong) console.log(`        ${line}`)
+  if (finding.wrong.length > 0) process.exitCode = 1
+  if (values.write) writeReliability('chaos', [rowOf(fault, kind, count, finding)])
+}
+await server?.stop()
+
+async function tryFault(fault: Fault, kind: DatabaseKind, count: number): Promise<Finding> {
+  const options = { kind, seed: Number(values.seed), isTimed: true, say: (line: string) => console.log(line) }
+  try {
+    return await inWorld({ ...options, postgresUrl: server?.url ?? null }, (world) => fault.run(world, count))
+  } catch (error) {
+    console.error(error)
+    return { figure: 'did not come to an end', wrong: [String(error)] }
+  }
+}
+
+function rowOf(fault: Fault, kind: DatabaseKind, count: number, { figure, wrong }: Finding): ReliabilityRow {
+  return {
+    id: fault.id,
+    promise: fault.promise,
+    database: kind,
+    test: 'test/chaos/chaos.test.ts',
+    command: `npm run chaos -- ${fault.id} --runs ${count} --database ${kind}`,
+    figure: wrong.length === 0 ? figure : `${figure}; ${wrong.join('; ')}`,
+    passed: wrong.length === 0,
+    on: new Date().toISOString().slice(0, 10),
+    machine: `${availableParallelism()} cores, Node ${process.versions.node}`,
+  }
+}
