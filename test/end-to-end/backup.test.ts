@@ -6,6 +6,7 @@ import Sqlite from 'better-sqlite3'
 import pg from 'pg'
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type Child, inRepository, pinnedNode, startChild } from '../support/child.ts'
+import { printFigure } from '../support/figure.ts'
 import { startPostgres } from '../support/postgres-server.ts'
 import { openReceiver } from '../support/receiver.ts'
 import { scratchDir } from '../support/scratch.ts'
@@ -131,7 +132,7 @@ describe.each(server ? (['sqlite', 'postgres'] as const) : (['sqlite'] as const)
     })
   })
 
-  // At full size: TOCSIN_BACKUP_MB=1024 npx vitest run test/end-to-end/backup.test.ts -t 'large bodies' --testTimeout 900000
+  // At full size: npm run promises -- T28
   test('large bodies come back byte for byte', async () => {
     const megabytes = Number(process.env.TOCSIN_BACKUP_MB ?? 4)
     const place = await openPlace(kind)
@@ -149,12 +150,10 @@ describe.each(server ? (['sqlite', 'postgres'] as const) : (['sqlite'] as const)
     expect(await run('restore', [file], elsewhere.env)).toMatchObject({ code: 0 })
     const restored = performance.now()
     expect(await elsewhere.bodies()).toEqual(await place.bodies())
-    if (process.env.TOCSIN_BACKUP_MB) {
-      const seconds = (from: number, to: number) => ((to - from) / 1000).toFixed(1)
-      console.log(
-        `${kind}: ${megabytes} MB of bodies: backup ${seconds(start, backedUp)} s, restore ${seconds(backedUp, restored)} s`,
-      )
-    }
+    const seconds = (from: number, to: number) => ((to - from) / 1000).toFixed(1)
+    printFigure(
+      `${megabytes} MB on ${kind}: backup ${seconds(start, backedUp)} s, restore ${seconds(backedUp, restored)} s`,
+    )
   })
 
   test('what is no backup, damaged or of a newer version is refused by name', async () => {
