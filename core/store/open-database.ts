@@ -366,18 +366,22 @@ async function openPostgres<S>(url: string): Promise<Database<S>> {
   async function runTransaction<T>(work: () => Work<T>, options: { rollback?: boolean } = {}): Promise<T> {
     const client = await writers.connect()
     let broken = false
+    let isCommitting = false
     try {
       await client.query('begin')
       const running = work()
       let turn = running.next()
       while (!turn.done) turn = running.next(await postgresStep(client, turn.value, prepare))
+      isCommitting = true
       const end = await client.query(options.rollback ? 'rollback' : 'commit')
       // PostgreSQL answers COMMIT of a failed transaction with ROLLBACK, not with an error.
       if (!options.rollback && end.command !== 'COMMIT') throw new Error('The transaction was rolled back.')
       return turn.value
     } catch (error) {
       broken = isLost(error) || isStalePlan(error) || !(await rolledBack(client))
-      throw error
+      throw !isCommitting && isCutOff(error)
+        ? new CutOff('The connection was cut off.', { cause: error })
+        : error
     } finally {
       client.release(broken)
     }
@@ -580,7 +584,7 @@ async function rolledBack(client: pg.ClientBase): Promise<boolean> {
 
 function classifyPostgres(error: unknown): 'retry' | 'unavailable' | 'fault' {
   const code = codeOf(error)
-  if (code === '40001' || code === '40P01' || isStalePlan(error)) return 'retry'
+  if (code === '40001' || code === '40P01' || isStalePlan(error) || error instanceof CutOff) return 'retry'
   return isLost(error) || AWAY.test(code) ? 'unavailable' : 'fault'
 }
 
@@ -598,6 +602,20 @@ function isLost(error: unknown): boolean {
 
 const LOST =
   /^(Connection terminated|Client has encountered a connection error|Client was closed|Query read timeout|timeout (exceeded|expired)|Cannot use a pool after)/
+
+/**
+ * A transaction whose connection ended before its commit was asked for: nothing of it was kept, so it may run again on
+ * another one. Once it was asked for, nobody knows, and the sender is told to come back.
+ */
+class CutOff extends Error {
+  override readonly name = 'CutOff'
+}
+
+/** Ended by the server or the network, at once: who had to wait for a time limit has waited enough. */
+function isCutOff(error: unknown): boolean {
+  if (/^(08...|57P01|57P02|ECONNRESET|EPIPE)$/.test(codeOf(error))) return true
+  return error instanceof Error && /^Connection terminated unexpectedly/.test(error.message)
+}
 
 /** A prepared statement that another process's migration has overtaken; a new connection prepares it afresh. */
 function isStalePlan(error: unknown): boolean {

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { globSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { ApiEndpoint, ApiEvent, ApiIncident, ApiMessage } from '@tocsin/core'
@@ -6,6 +6,7 @@ import Sqlite from 'better-sqlite3'
 import pg from 'pg'
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type Child, inRepository, pinnedNode, startChild } from '../support/child.ts'
+import { printFigure } from '../support/figure.ts'
 import { startPostgres } from '../support/postgres-server.ts'
 import { openReceiver } from '../support/receiver.ts'
 import { scratchDir } from '../support/scratch.ts'
@@ -124,6 +125,35 @@ describe.each(server ? (['sqlite', 'postgres'] as const) : (['sqlite'] as const)
     })
     // Had anything been left behind, this would be refused.
     expect(await run('restore', [file], elsewhere.env)).toMatchObject({ code: 0 })
+    expect(await run('start', [], { ...wrong, TOCSIN_PORT: '0' })).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringContaining('TOCSIN_SECRET_KEY'),
+    })
+  })
+
+  // At full size: npm run promises -- T28
+  test('large bodies come back byte for byte', async () => {
+    const megabytes = Number(process.env.TOCSIN_BACKUP_MB ?? 4)
+    const place = await openPlace(kind)
+    const tocsin = await place.start()
+    const source = await tocsin.createSource({ adapter: 'generic' })
+    await send(source, { title: 'Checkout is down' })
+    await tocsin.stop()
+    await place.addBodies(megabytes * 10)
+    const file = join(place.dir, 'backup')
+    const elsewhere = await openPlace(kind, place.env)
+
+    const start = performance.now()
+    expect(await run('backup', [file], place.env)).toMatchObject({ code: 0 })
+    const backedUp = performance.now()
+    expect(await run('restore', [file], elsewhere.env)).toMatchObject({ code: 0 })
+    const restored = performance.now()
+    expect(await elsewhere.bodies()).toEqual(await place.bodies())
+    const seconds = (from: number, to: number) => ((to - from) / 1000).toFixed(1)
+    printFigure(
+      `${megabytes} MB on ${kind}: backup ${seconds(start, backedUp)} s, restore ${seconds(backedUp, restored)} s`,
+    )
   })
 
   test('what is no backup, damaged or of a newer version is refused by name', async () => {
@@ -182,6 +212,10 @@ interface Place {
   env: Record<string, string>
   start(): ReturnType<typeof startTocsin>
   addMigration(name: string): Promise<void>
+  /** Requests with bodies of 100 kB that do not shrink. */
+  addBodies(count: number): Promise<void>
+  /** What the bodies are, in few words. */
+  bodies(): Promise<unknown>
 }
 
 /** A database that is not there yet, with its settings. */
@@ -213,23 +247,54 @@ async function openPlace(kind: 'sqlite' | 'postgres', like: Record<string, strin
       return tocsin
     },
     addMigration: async (name) => {
-      const sql = `insert into kysely_migration (name, timestamp) values ('${name}', '')`
-      if (kind === 'postgres') return query(url, sql)
-      const db = new Sqlite(url.slice('sqlite:'.length))
-      db.exec(sql)
-      db.close()
+      await query(url, `insert into kysely_migration (name, timestamp) values ('${name}', '')`)
+    },
+    addBodies: async (count) => {
+      const columns =
+        'project_id, received_at, method, path, headers, status, outcome, drill, event_ids, body_size'
+      const body =
+        kind === 'sqlite'
+          ? 'randomblob(100000)'
+          : "(select decode(string_agg(md5(i::text || '/' || g), ''), 'hex') from generate_series(1, 6250) g)"
+      await query(
+        url,
+        `with recursive n(i) as (select 1 union all select i + 1 from n where i < ${count})
+         insert into hook_request (id, body, ${columns}) select id || '-' || i, ${body}, ${columns} from n, hook_request`,
+      )
+    },
+    bodies: async () => {
+      const digest = createHash('sha256')
+      const rows = await query(url, 'select id from hook_request order by id')
+      for (const { id } of rows) {
+        const [row] = await query(url, `select body from hook_request where id = '${id}'`)
+        digest.update(row!.body as Buffer)
+      }
+      return { rows: rows.length, sha256: digest.digest('hex') }
     },
   }
 }
 
-async function query(url: string, sql: string): Promise<void> {
+async function query(url: string, sql: string): Promise<Record<string, unknown>[]> {
+  const path = url.startsWith('sqlite:') ? url.slice('sqlite:'.length) : undefined
+  if (path !== undefined) {
+    const db = new Sqlite(path)
+    try {
+      const statement = db.prepare<[], Record<string, unknown>>(sql)
+      if (statement.reader) return statement.all()
+      statement.run()
+      return []
+    } finally {
+      db.close()
+    }
+  }
   const client = new pg.Client({ connectionString: url })
   await client.connect()
-  await client.query(sql)
+  const { rows } = await client.query(sql)
   await client.end()
+  return rows
 }
 
-async function run(command: 'backup' | 'restore', args: string[], env: Record<string, string>) {
+async function run(command: 'backup' | 'restore' | 'start', args: string[], env: Record<string, string>) {
   const { scripts } = JSON.parse(readFileSync(inRepository('package.json'), 'utf8')) as {
     scripts: Record<string, string>
   }

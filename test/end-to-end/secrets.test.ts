@@ -20,6 +20,7 @@ import { bodiesOf, type Outgoing, sendAs } from '../fuzz/send-as.ts'
 import { connectClient } from '../mcp-server/clients.ts'
 import { inRepository, pinnedNode, startChild } from '../support/child.ts'
 import { type DatabaseKind, databaseKinds, freshDatabase } from '../support/databases.ts'
+import { printFigure } from '../support/figure.ts'
 import { secretFinder } from '../support/find-secrets.ts'
 import { seeded } from '../support/random.ts'
 import { openReceiver } from '../support/receiver.ts'
@@ -163,6 +164,8 @@ describe.each(databaseKinds)('a whole life on %s', { timeout: 240_000 }, (kind) 
       find(bytes).map(({ secret, form }) => `${where}: ${secret} as ${form}`),
     )
     expect([...new Set(leaks)]).toEqual([])
+    const kilobytes = Math.round(seen.reduce((sum, [, bytes]) => sum + bytes.length, 0) / 1024)
+    printFigure(`${secrets.size} secrets in ${kilobytes} kB of ${seen.length} places on ${kind}: 0 found`)
 
     // ---- what the life is made of ----
 
@@ -349,7 +352,9 @@ describe.each(databaseKinds)('a whole life on %s', { timeout: 240_000 }, (kind) 
         project: [project.id],
         source: (await list<ApiSource>(`${api}/sources`, 'sources')).map(({ id }) => id),
         incident: incidents.map(({ id }) => id),
-        request: (await list<{ id: string }>(`${api}/requests`, 'requests')).map(({ id }) => id),
+        request: (await list<{ id: string }>(`${api}/requests`, 'requests'))
+          .slice(0, 100)
+          .map(({ id }) => id),
         endpoint: endpoints.map(({ id }) => id),
         message: messages.slice(0, 50).map(({ id }) => id),
       }

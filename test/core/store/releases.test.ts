@@ -8,11 +8,12 @@ import { migrations } from '../../../core/store/migrations/index.ts'
 import { openDatabase } from '../../../core/store/open-database.ts'
 import { type Child, type Exit, inRepository, pinnedNode, startChild } from '../../support/child.ts'
 import { type DatabaseKind, databaseKinds, freshDatabase } from '../../support/databases.ts'
+import { printFigure } from '../../support/figure.ts'
 import { send, startTocsin } from '../../support/tocsin-process.ts'
 import { fingerprint, loadRelease, openHands, releases } from './releases/load.ts'
 import { SECRET_KEY } from './releases/secret-key.ts'
 
-// At full size: TOCSIN_MIGRATION_EVENTS=100000 TOCSIN_MIGRATION_KILLS=20 npx vitest run test/core/store/releases.test.ts
+// At full size: npm run promises -- T27
 const EVENTS = Number(process.env.TOCSIN_MIGRATION_EVENTS ?? 0)
 const KILLS = Number(process.env.TOCSIN_MIGRATION_KILLS ?? 3)
 
@@ -46,7 +47,7 @@ describe.each(databaseKinds)('an upgrade on %s', (kind) => {
     const before = await fingerprint(url)
     const seconds = await upgrade(url)
     expectKept(before, await fingerprint(url))
-    if (EVENTS > 0) console.log(`${kind} ${release}: ${EVENTS} events in ${seconds.toFixed(1)} s`)
+    printFigure(`${kind} ${release}: ${EVENTS} events in ${seconds.toFixed(1)} s`)
   })
 
   test('that is killed at any point is completed by the next start', {
@@ -151,7 +152,7 @@ async function upgrade(url: string): Promise<number> {
 /** A database of the oldest release. */
 async function loaded(kind: DatabaseKind): Promise<string> {
   const url = await fresh(kind)
-  await loadRelease(url, oldest!, EVENTS)
+  await loadRelease(url, oldest!)
   return url
 }
 

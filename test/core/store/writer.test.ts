@@ -211,6 +211,80 @@ describe('a database in trouble', () => {
     if (a.status === 'rejected') expect(a.reason).toMatchObject({ code: 'unavailable' })
   })
 
+  describe.runIf(databaseKinds.includes('postgres'))('PostgreSQL', () => {
+    const lock = (name: string) => raw(`update setting set value = 'locked' where name = '${name}'`)
+    // Until the other one has come this far, too.
+    const meet = raw(`do $$ begin
+      perform pg_advisory_xact_lock_shared(1);
+      while (select count(*) < 2 from pg_locks l join pg_database d on d.oid = l.database
+        where l.locktype = 'advisory' and d.datname = current_database())
+      loop perform pg_sleep(0.005); end loop;
+    end $$`)
+
+    test('two that wait for each other are both stored, one of them at its second try', async () => {
+      const { writer, stored, url } = await open('postgres')
+      for (const name of ['one', 'two']) await writer.submit(name)
+      let ran = 0
+      const crossing = async (name: string, first: string, then: string) => {
+        const database = await openDatabase(url)
+        onTestFinished(() => database.close())
+        let met = false
+        const own = createWriter<string, string>({
+          database,
+          *runBatch(names) {
+            ran++
+            yield* run(lock(first), {})
+            if (!met) yield* run(meet, {})
+            met = true
+            yield* run(lock(then), {})
+            return yield* storeAll(names)
+          },
+        })
+        return own.submit(name)
+      }
+      await Promise.all([crossing('a', 'one', 'two'), crossing('b', 'two', 'one')])
+      expect(ran).toBe(3)
+      expect(await stored()).toEqual(['a', 'b', 'one', 'two'])
+    })
+
+    test('one whose connection is cut off before the commit is stored at its second try', async () => {
+      let ran = 0
+      const { writer, stored } = await open('postgres', {
+        *runBatch(names) {
+          const results = yield* storeAll(names)
+          if (++ran === 1) yield* run(raw('select pg_terminate_backend(pg_backend_pid())'), {})
+          return results
+        },
+      })
+      expect(await writer.submit('a')).toBe('stored a')
+      expect([ran, await stored()]).toEqual([2, ['a']])
+    })
+
+    test('one whose connection is cut off during the commit is not tried again: it may have been kept', async () => {
+      let ran = 0
+      const { writer, stored, database } = await open('postgres', {
+        *runBatch(names) {
+          ran++
+          return yield* storeAll(names)
+        },
+      })
+      await database.transaction(function* () {
+        yield* run(
+          raw(`create function cut_off() returns trigger language plpgsql as
+            $$ begin perform pg_terminate_backend(pg_backend_pid()); return null; end $$`),
+          {},
+        )
+        yield* run(
+          raw(`create constraint trigger cut_off after insert on setting deferrable initially deferred
+            for each row execute function cut_off()`),
+          {},
+        )
+      })
+      await expect(writer.submit('a')).rejects.toMatchObject({ code: 'unavailable', retryAfterSeconds: 1 })
+      expect([ran, await stored()]).toEqual([1, []])
+    })
+  })
+
   test('those who waited long for a database that is away do not wait again', async () => {
     const away = new Error('Connection terminated')
     const refused: unknown[] = []
@@ -235,12 +309,21 @@ describe('a database in trouble', () => {
   })
 })
 
+function raw(text: string) {
+  return statement<object, unknown>(() => sql`${sql.raw(text)}`)
+}
+
 type Options = Partial<WriterOptions<string, string>>
 
 async function open(
   kind: Database['kind'],
   options: Options = {},
-): Promise<{ writer: Writer<string, string>; stored: () => Promise<string[]>; url: string }> {
+): Promise<{
+  writer: Writer<string, string>
+  stored: () => Promise<string[]>
+  url: string
+  database: Database
+}> {
   const { url, dispose } = await freshDatabase(kind)
   const database = await openDatabase(url)
   onTestFinished(async () => {
@@ -253,7 +336,7 @@ async function open(
     const rows = await database.read.selectFrom('setting').select('name').orderBy('name').execute()
     return rows.map((row) => row.name)
   }
-  return { writer: createWriter({ database, runBatch: storeAll, ...options }), stored, url }
+  return { writer: createWriter({ database, runBatch: storeAll, ...options }), stored, url, database }
 }
 
 async function openWithClock(options: Options = {}) {
