@@ -6,6 +6,7 @@ import { postmortem } from './0004-postmortem.ts'
 import { mcp } from './0005-mcp.ts'
 import { sources } from './0006-sources.ts'
 import { lanes } from './0007-lanes.ts'
+import { postmortemProse } from './0008-postmortem-prose.ts'
 
 /** Every migration in order; a released one never changes. */
 export const migrations: Record<string, Migration> = {
@@ -16,4 +17,5 @@ export const migrations: Record<string, Migration> = {
   '0005-mcp': mcp,
   '0006-sources': sources,
   '0007-lanes': lanes,
+  '0008-postmortem-prose': postmortemProse,
 }
