@@ -60,7 +60,7 @@ function figure(said: string, ...rest: unknown[]): string {
   let [whole, part] = [0, 0]
   for (const word of said.toLowerCase().split(/[ -]/)) {
     const scale = SCALES[word]
-    if (scale === undefined) part += valueOf(word)
+    if (scale === undefined) part += numberOf(word)
     else if (scale < 1000) part = Math.max(1, part) * scale
     else {
       whole += Math.max(1, part) * scale
@@ -70,7 +70,7 @@ function figure(said: string, ...rest: unknown[]): string {
   return String(whole + part)
 }
 
-function valueOf(word: string): number {
+function numberOf(word: string): number {
   if (/^\d/.test(word)) return Number(word)
   if (SMALL.includes(word)) return SMALL.indexOf(word)
   return TENS.includes(word) ? (TENS.indexOf(word) + 2) * 10 : 0
