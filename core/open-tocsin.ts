@@ -108,7 +108,12 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
     context,
     targets,
     resolve,
-    model: options.model ? createModel(options.model, () => randomBytes(16).toString('hex')) : null,
+    model: options.model
+      ? {
+          name: `${options.model.baseUrl} ${options.model.model}`,
+          write: createModel(options.model, () => randomBytes(16).toString('hex')),
+        }
+      : null,
     onMessages,
   }
 

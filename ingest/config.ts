@@ -29,7 +29,7 @@ export interface Config {
   /** Networks that outgoing webhooks may reach besides public addresses. */
   allowPrivateTargets: string[]
   /** Writes the prose of post-mortems; null: nothing leaves the house. */
-  model: { baseUrl: string; model: string; apiKey: string | null } | null
+  model: { baseUrl: string; model: string; apiKey: string | null; timeoutMs?: number } | null
   role: Role
   logLevel: LogLevel
 }
@@ -66,6 +66,7 @@ export const SETTINGS = {
   TOCSIN_LLM_BASE_URL: { example: 'http://127.0.0.1:11434/v1', read: readModelUrl },
   TOCSIN_LLM_MODEL: { example: 'llama3.3', read: readModelName },
   TOCSIN_LLM_API_KEY: { example: '"$(cat key)"', read: readModelKey },
+  TOCSIN_LLM_TIMEOUT_SECONDS: { example: '40', read: readModelTimeout },
   TOCSIN_ROLE: { example: 'all', read: oneOf(ROLES) },
   TOCSIN_LOG_LEVEL: { example: 'info', read: oneOf(LOG_LEVELS) },
 } satisfies Record<string, Setting<unknown>>
@@ -87,7 +88,12 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     trustProxy: value('TOCSIN_TRUST_PROXY') ?? [],
     allowedHosts: value('TOCSIN_ALLOWED_HOSTS') ?? [],
     allowPrivateTargets: value('TOCSIN_ALLOW_PRIVATE_TARGETS') ?? [],
-    model: modelOf(value('TOCSIN_LLM_BASE_URL'), value('TOCSIN_LLM_MODEL'), value('TOCSIN_LLM_API_KEY')),
+    model: modelOf(
+      value('TOCSIN_LLM_BASE_URL'),
+      value('TOCSIN_LLM_MODEL'),
+      value('TOCSIN_LLM_API_KEY'),
+      value('TOCSIN_LLM_TIMEOUT_SECONDS'),
+    ),
     role: value('TOCSIN_ROLE') ?? 'all',
     logLevel: value('TOCSIN_LOG_LEVEL') ?? 'info',
   }
@@ -117,8 +123,13 @@ function modelOf(
   baseUrl: string | undefined,
   model: string | undefined,
   apiKey: string | undefined,
+  seconds: number | undefined,
 ): Config['model'] {
-  if (baseUrl !== undefined && model !== undefined) return { baseUrl, model, apiKey: apiKey ?? null }
+  if (baseUrl !== undefined && model !== undefined)
+    return {
+      ...{ baseUrl, model, apiKey: apiKey ?? null },
+      ...(seconds !== undefined && { timeoutMs: seconds * 1000 }),
+    }
   if (baseUrl === undefined && model === undefined && apiKey === undefined) return null
   const missing = baseUrl === undefined ? 'TOCSIN_LLM_BASE_URL' : 'TOCSIN_LLM_MODEL'
   const given = [
@@ -205,6 +216,14 @@ function readModelUrl(text: string): string {
 function readModelName(text: string): string {
   if (!/^\S{1,200}$/.test(text)) throw new Problem('must be the name of a model, without spaces')
   return text
+}
+
+function readModelTimeout(text: string): number {
+  const seconds = Number(text)
+  if (!/^\d{1,3}$/.test(text) || seconds < 1 || seconds > 110) {
+    throw new Problem(`is ${quoted(text)}, but must be a whole number of seconds from 1 to 110`)
+  }
+  return seconds
 }
 
 function readModelKey(text: string): string {

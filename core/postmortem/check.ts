@@ -1,6 +1,8 @@
 import type { ApiPostmortem } from '../api-types.ts'
 import { cleanText } from '../untrusted-text.ts'
+import { deedFault } from './deeds.ts'
 import type { Findings } from './facts.ts'
+import { inFigures, sharesIn } from './figures.ts'
 import {
   blanks,
   CLOCK,
@@ -10,9 +12,12 @@ import {
   type Known,
   MONTHS,
   NAMED_DAY,
+  NAMED_MONTH,
   trimWord,
   UUID,
   type Values,
+  WEEKDAY,
+  WEEKDAYS,
   WORD,
   withoutTimes,
 } from './known.ts'
@@ -153,6 +158,8 @@ interface Scope {
   cited: readonly string[]
   /** What may be said under the sentence's marks. */
   values: Values
+  /** The sentence with its numbers and times in figures, without names of sources. */
+  figures: string
   ids: ReadonlySet<string>
 }
 
@@ -177,8 +184,9 @@ function faultOf(
   const cited = citedIds.map((id) => known.byEvidence.get(id))
   // Evidence that exists but was not read says nothing here, so all findings count.
   const values = cited.length === 0 || cited.includes(undefined) ? known.all : merge(cited as Values[])
-  const scope = { known, cited: citedIds, values, ids }
   const rest = { ...sentence, text: withoutKnownCells(sentence.text, sentence, known) }
+  const figures = inFigures(known.sourceNames.reduce((text, name) => text.replaceAll(name, ''), rest.text))
+  const scope = { known, cited: citedIds, values, figures, ids }
   for (const judge of JUDGES) {
     const why = judge(rest, scope)
     if (why !== null) return why
@@ -223,7 +231,7 @@ const judgeReferences: Judge = ({ text }, { known }) => {
   return strange === undefined ? null : `${strange} is not this incident, nor one like it.`
 }
 
-const judgeTimes: Judge = ({ text }, { values, known }) => {
+const judgeTimes: Judge = (_, { values, known, figures: text }) => {
   for (const match of text.matchAll(DAY)) {
     const day = `${match[1]}-${match[2]}-${match[3]}`
     if (!hasTime(known.all, (time) => time.startsWith(day))) return `Nothing in the facts happened on ${day}.`
@@ -234,6 +242,17 @@ const judgeTimes: Judge = ({ text }, { values, known }) => {
     const date = `${groups.year ?? ''}-${month}-${day}`
     if (!hasTime(known.all, (time) => time.slice(0, 10).endsWith(date)))
       return `Nothing in the facts happened on ${said}.`
+  }
+  for (const { groups = {} } of text.replace(NAMED_DAY, blanks).matchAll(NAMED_MONTH)) {
+    const name = (groups.led ?? groups.month ?? groups.dated)!
+    const month = `${groups.year ?? ''}-${String(MONTHS.indexOf(name.slice(0, 3)) + 1).padStart(2, '0')}`
+    if (!hasTime(known.all, (time) => time.slice(0, 7).endsWith(month)))
+      return `Nothing in the facts happened in ${[name, groups.year ?? []].flat().join(' ')}.`
+  }
+  for (const [, weekday] of text.matchAll(WEEKDAY)) {
+    const day = WEEKDAYS.indexOf(weekday!)
+    if (!hasTime(known.all, (time) => new Date(time.slice(0, 10)).getUTCDay() === day))
+      return `Nothing in the facts happened on a ${weekday}.`
   }
   for (const match of text.matchAll(CLOCK)) {
     const [said, date, hours, minutes, seconds, half] = match
@@ -256,7 +275,7 @@ function hasTime({ times }: Values, fits: (time: string) => boolean): boolean {
   return false
 }
 
-const judgeDurations: Judge = ({ text }, { values }) => {
+const judgeDurations: Judge = (_, { values, figures: text }) => {
   for (const { ms, unit, from, to } of durationsIn(withoutTimes(text))) {
     // "2 min" stands for anything from 2 to 3 minutes, or what rounds to 2.
     const isKnown = [...values.durations].some(
@@ -271,18 +290,16 @@ const judgeDurations: Judge = ({ text }, { values }) => {
   return null
 }
 
-const judgeNumbers: Judge = (sentence, { values, known }) => {
-  const { text, marks } = sentence
+const judgeNumbers: Judge = ({ quotations, marks }, { values, known, figures: text }) => {
   const plain = withoutTimes(text)
   const rest = blankOut(plain, durationsIn(plain))
   const counted: { from: number; to: number }[] = []
   for (const match of rest.matchAll(COUNTED)) {
-    const [said, digits, word, noun] = match
-    const number =
-      digits === undefined ? NUMBER_WORDS.indexOf(word!.toLowerCase()) : Number(digits.replaceAll(',', ''))
+    const [said, digits, noun] = match
+    const number = digits!.toLowerCase() === 'one' ? 1 : Number(digits!.replaceAll(',', ''))
     const place = { from: match.index, to: match.index + said.length }
     const what = whatIsCounted(singular(noun!.toLowerCase()), rest, place.from, place.to)
-    const title = what === 'time fired' ? lastQuoted(sentence, place.from) : undefined
+    const title = what === 'time fired' ? lastQuoted(text, quotations, place.from) : undefined
     const allowed = known.firings.get(title ?? '') ?? known.counts.get(what)
     if (allowed === undefined) continue
     const isOfOthers = TIMES.has(what) && marks.length > 0 && !values.numbers.has(number)
@@ -293,6 +310,8 @@ const judgeNumbers: Judge = (sentence, { values, known }) => {
     const number = Number(digits!.replaceAll(',', ''))
     if (!values.numbers.has(number)) return `The number ${said.trim()} is not among the facts.`
   }
+  for (const { said, fits } of sharesIn(text))
+    if (![...values.numbers].some(fits)) return `“${said}” is not among the facts.`
   return null
 }
 
@@ -300,30 +319,15 @@ const judgeNumbers: Judge = (sentence, { values, known }) => {
 const TIMES = new Set(['time', 'time fired', 'time counted'])
 
 /** The quotation before this place of a sentence; rows of tables have lost some of theirs. */
-function lastQuoted({ text, quotations }: Sentence, place: number): string | undefined {
+function lastQuoted(text: string, quotations: readonly string[], place: number): string | undefined {
   if (text.trimStart().startsWith('|')) return undefined
   return quotations[text.slice(0, place).split(QUOTED).length - 2]?.toLowerCase()
 }
 
-const NUMBER_WORDS = [
-  'zero',
-  'one',
-  'two',
-  'three',
-  'four',
-  'five',
-  'six',
-  'seven',
-  'eight',
-  'nine',
-  'ten',
-  'eleven',
-  'twelve',
-]
 const NOUNS =
   'signal|source|event|request|deliver(?:y|ie)|duplicate|repeat|firing|flap|reopening|time|error|user|customer|note|service|monitor|stretche?|incident'
 const COUNTED = new RegExp(
-  String.raw`(?<![\w.-])(?:(\d[\d,]*)|(${NUMBER_WORDS.join('|')}))\s+(?:(?!of\b|more\b)\p{L}+\s+)?((?:${NOUNS})s?)\b`,
+  String.raw`(?<![\w.-])(\d[\d,]*|one)\s+(?:(?!of\b|more\b)\p{L}+\s+)?((?:${NOUNS})s?)\b`,
   'giu',
 )
 const NUMBER = /(?<![\p{L}\p{N}_.@-])(-?\d[\d,]*(?:\.\d+)?)(?![\p{L}\p{N}_]|\.\d)\s?%?/gu
@@ -412,6 +416,9 @@ function isKnownWord(word: string, { words }: Known): boolean {
 
 const judgeStatus: Judge = ({ text }, { known, cited }) => statusFault(text, cited, known.states)
 
+const judgeDeeds: Judge = ({ text, quotations }, { known }) =>
+  deedFault(text, quotations, QUOTED, known.deeds)
+
 const JUDGES: readonly Judge[] = [
   judgeQuotations,
   judgeIds,
@@ -421,6 +428,7 @@ const JUDGES: readonly Judge[] = [
   judgeNumbers,
   judgeNames,
   judgeStatus,
+  judgeDeeds,
 ]
 
 function merge(all: readonly Values[]): Values {

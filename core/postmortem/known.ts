@@ -1,4 +1,6 @@
+import { type Deeds, deedsOf } from './deeds.ts'
 import type { Findings } from './facts.ts'
+import { inFigures } from './figures.ts'
 import { type States, statesOf } from './status.ts'
 
 /** What may be said: every time, duration, number and text of the findings, and which evidence vouches for it. */
@@ -16,6 +18,9 @@ export interface Known {
   words: ReadonlySet<string>
   references: ReadonlySet<string>
   states: States
+  deeds: Deeds
+  /** Names of sources, which may stand without quotation marks. */
+  sourceNames: readonly string[]
 }
 
 export interface Values {
@@ -67,6 +72,8 @@ export function index(findings: Findings): Known {
     counts: countsOf(findings),
     firings: firingsOf(facts.signals),
     states: statesOf(findings),
+    deeds: deedsOf(findings),
+    sourceNames: facts.sources.map(({ name }) => name),
     texts,
     words: new Set([...texts].flatMap((text) => text.match(WORD) ?? []).map(trimWord)),
     references: new Set([
@@ -154,8 +161,9 @@ function collectText(text: string, values: Values): void {
     if (day === undefined) values.clocks.add(clock!)
     else values.times.add(`${day} ${clock}`)
   }
-  for (const { ms } of durationsIn(text)) values.durations.add(ms)
-  for (const [number] of withoutTimes(text).matchAll(/\d+(?:\.\d+)?/g)) values.numbers.add(Number(number))
+  const figures = inFigures(text)
+  for (const { ms } of durationsIn(figures)) values.durations.add(ms)
+  for (const [number] of withoutTimes(figures).matchAll(/\d+(?:\.\d+)?/g)) values.numbers.add(Number(number))
 }
 
 // ---- forms of times ----
@@ -168,6 +176,15 @@ export const NAMED_DAY = new RegExp(
   String.raw`\b(?:(?<day>\d{1,2})(?:st|nd|rd|th)? (?<month>${MONTH})|(?<first>${MONTH}) (?<second>\d{1,2})(?:st|nd|rd|th)?)\b(?:,? (?<year>\d{4})\b)?`,
   'g',
 )
+/** A month without a day: `in March`, `March 2026`. "March" and "may" are words, too, so those want one that leads to a month. */
+export const NAMED_MONTH =
+  /\b(?:(?:in|since|last|this|during|of|from|early|late|mid)[- ](?<led>March|May)|(?<month>January|February|April|June|July|August|September|October|November|December)|(?<dated>March|May)(?=,? \d{4}\b))\b(?:,? (?<year>\d{4})\b)?/g
+export const WEEKDAYS = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday']
+/** What is planned for a day has not happened on it. */
+export const WEEKDAY = new RegExp(
+  String.raw`(?<!\b(?:[Bb]y|[Uu]ntil|[Nn]ext|[Ee]very|[Ee]ach|[Dd]ue:?)\s{1,3})\b(${WEEKDAYS.join('|')})s?\b`,
+  'g',
+)
 export const CLOCK = /(?:\b(\d{4}-\d\d-\d\d)[T ])?\b(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d+)?)?(?: ?(am|pm)\b)?/gi
 export const UUID = /\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/gi
 
@@ -178,6 +195,7 @@ export function withoutTimes(text: string): string {
     .replace(CLOCK, blanks)
     .replace(DAY, blanks)
     .replace(NAMED_DAY, blanks)
+    .replace(NAMED_MONTH, blanks)
     .replace(UUID, blanks)
 }
 
@@ -201,7 +219,7 @@ export function durationsIn(text: string): { ms: number; unit: number; from: num
   })
 }
 
-const UNIT = String.raw`(?:d|days?|h|hrs?|hours?|min|mins|minutes?|s|secs?|seconds?|ms|milliseconds?)\b`
+const UNIT = String.raw`(?:weeks?|months?|years?|d|days?|h|hrs?|hours?|min|mins|minutes?|s|secs?|seconds?|ms|milliseconds?)\b`
 const PART = new RegExp(String.raw`(\d+(?:\.\d+)?)[ -]?(${UNIT})`, 'gi')
 const DURATION = new RegExp(
   String.raw`(?<![\w.:-])\d+(?:\.\d+)?[ -]?${UNIT}(?:(?:,? and |,? )\d+(?:\.\d+)?[ -]?${UNIT})*`,
@@ -210,6 +228,9 @@ const DURATION = new RegExp(
 const UNITS = [
   [/^d/i, 86_400_000],
   [/^h/i, 3_600_000],
+  [/^w/i, 7 * 86_400_000],
+  [/^month/i, 30 * 86_400_000],
+  [/^y/i, 365 * 86_400_000],
   [/^(?:ms$|milli)/i, 1],
   [/^m/i, 60_000],
   [/^s/i, 1000],

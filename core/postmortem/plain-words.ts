@@ -29,6 +29,7 @@ export const JOINED = words(`
   follow-up follow-ups post-mortem post-mortems on-call root-cause long-term short-term real-time end-to-end roll-back
   roll-out co-firing well-known high-level low-level by-hand re-opened re-open re-deployed non-critical up-to-date
   third-party read-only step-by-step so-called self-healing fail-over time-out time-outs back-end front-end day-to-day
+  critical-severity high-severity medium-severity low-severity
   and/or he/she either/or his/her i.e e.g etc
 `)
 

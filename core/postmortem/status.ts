@@ -69,7 +69,7 @@ const RESOLVED = /\bresolved\b/gi
 const ENDED =
   /\b(?:incident|outage|problem|issue|disruption|INC-\d+)\b(?:\s+[\p{L}-]+){0,4}?\s+(?:recovered|ended|closed|fixed)\b|\bit\s+(?:(?:was|is|has|had|been|now|finally)\s+){0,3}(?:ended|closed|fixed)\b|\b(?:is|was|are|were|be|been)(?:\s+(?:now|finally|all))?\s+over\b(?!\s+(?:\d|the|a|an|its|our|their|half)\b)/giu
 const OPEN =
-  /\b(?:is|are|remains?)\s+(?:(?:still|currently|now)\s+)?(?:open|ongoing|unresolved)\b|(?<!\b(?:was|were)\s+)\bstill\s+(?:open|ongoing|unresolved)\b|\b(?:is|are|has|have)\s+(?:still\s+)?(?:not|never)\s+(?:yet\s+)?(?:been\s+)?(?:resolved|ended|over)\b|\bwas\s+never\s+resolved\b/i
+  /\b(?:is|are|remains?)\s+(?:(?:still|currently|now)\s+)?(?:open|ongoing|unresolved)\b|(?<!\b(?:was|were)\s+)\bstill\s+(?:open|ongoing|unresolved)\b|\b(?:is|are|has|have)\s+(?:still\s+)?(?:not|never)\s+(?:yet\s+)?(?:been\s+)?(?:resolved|closed|ended|over)\b|\b(?:was|had)\s+never\s+(?:been\s+)?(?:resolved|closed)\b/i
 const UNACKNOWLEDGED =
   /\b(?:not|never)\s+acknowledged\b|\b(?:nobody|no one)\s+acknowledged\b|\bno acknowledgement (?:is|was)\b/i
 const NOT_REOPENED = /\b(?:not|never)\s+re-?opened\b/i

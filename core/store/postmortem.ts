@@ -1,5 +1,5 @@
 import { type Selectable, sql } from 'kysely'
-import type { PostmortemTable } from './schema.ts'
+import type { PostmortemProseTable, PostmortemTable } from './schema.ts'
 import { all, insertRows, isAnyOf, statement, type Work } from './statement.ts'
 
 export const latestPostmortem = statement<{ incidentId: string }, Selectable<PostmortemTable>>((db, p) =>
@@ -28,6 +28,24 @@ export function* insertPostmortem(row: Omit<Selectable<PostmortemTable>, 'revisi
   const revision = (latest?.revision ?? 0) + 1
   yield* insertRows('postmortem', [{ ...row, revision }])
   return revision
+}
+
+type ProseKey = Pick<PostmortemProseTable, 'incident_id' | 'template' | 'audience'>
+
+export const postmortemProse = statement<ProseKey, Selectable<PostmortemProseTable>>((db, p) =>
+  db
+    .selectFrom('postmortem_prose')
+    .selectAll()
+    .where('incident_id', '=', p('incident_id'))
+    .where('template', '=', p('template'))
+    .where('audience', '=', p('audience')),
+)
+
+/** Keeps what was written in the place of what was written before. */
+export function* savePostmortemProse(row: PostmortemProseTable): Work<void> {
+  yield* insertRows('postmortem_prose', [row], {
+    onConflict: { do: 'replace', columns: ['incident_id', 'template', 'audience'] },
+  })
 }
 
 /** Which of these ids are events, timeline entries or requests of the incident. */

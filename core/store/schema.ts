@@ -28,6 +28,7 @@ export interface Schema {
   message_body: MessageBodyTable
   attempt: AttemptTable
   postmortem: PostmortemTable
+  postmortem_prose: PostmortemProseTable
   secret_reveal: SecretRevealTable
   audit: AuditTable
 }
@@ -440,6 +441,19 @@ export interface PostmortemTable {
   created_by: string
   /** Everything else of it, as the API shows it, as JSON. */
   content: string
+}
+
+/** What the model answered last for a draft of this form; no revision. */
+export interface PostmortemProseTable {
+  incident_id: string
+  template: string
+  audience: string
+  project_id: string
+  /** Of what was asked: other facts are another question. */
+  fingerprint: string
+  created_at: string
+  /** `Written` as JSON: the page, or why there is none. */
+  written: string
 }
 
 /** Leave to see a new credential once. */

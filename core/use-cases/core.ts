@@ -7,7 +7,7 @@ import { TocsinError } from '../errors.ts'
 import type { Picture } from '../matcher/picture.ts'
 import type { Actor, MatchContext } from '../matcher/state.ts'
 import { Outbox } from '../outbox.ts'
-import type { WriteProse } from '../postmortem/model.ts'
+import type { Model } from '../postmortem/model.ts'
 import type { Receive } from '../receive.ts'
 import type { Database } from '../store/open-database.ts'
 import { savePicture } from '../store/picture.ts'
@@ -35,7 +35,7 @@ export interface Core {
   targets: TargetRules
   resolve: Resolve
   /** Writes prose of post-mortems; null where none is configured. */
-  model: WriteProse | null
+  model: Model | null
   /** Something was put into the outbox. */
   onMessages: () => void
 }

@@ -1,15 +1,25 @@
+import { hash } from 'node:crypto'
 import type { Selectable } from 'kysely'
 import type { ApiPostmortem, ApiPostmortemInput } from '../api-types.ts'
 import { TocsinError } from '../errors.ts'
 import { Picture } from '../matcher/picture.ts'
 import { forCustomers } from '../postmortem/audience.ts'
 import { check, idsNamed } from '../postmortem/check.ts'
-import { writePage } from '../postmortem/draft.ts'
+import { type DraftPage, writePage } from '../postmortem/draft.ts'
 import { type Findings, findFacts } from '../postmortem/facts.ts'
 import { findGaps } from '../postmortem/gaps.ts'
+import type { Model, Written } from '../postmortem/model.ts'
 import { loadProjects } from '../store/picture.ts'
-import { idsOfIncident, insertPostmortem, latestPostmortem, postmortemRevision } from '../store/postmortem.ts'
-import type { IncidentTable, PostmortemTable } from '../store/schema.ts'
+import {
+  idsOfIncident,
+  insertPostmortem,
+  latestPostmortem,
+  postmortemProse,
+  postmortemRevision,
+  savePostmortemProse,
+} from '../store/postmortem.ts'
+import type { IncidentTable, PostmortemProseTable, PostmortemTable } from '../store/schema.ts'
+import { all, type Work } from '../store/statement.ts'
 import { loadStory } from '../store/story.ts'
 import type { Caller } from '../tocsin.ts'
 import { allow, type Core, change } from './core.ts'
@@ -29,7 +39,8 @@ export async function draftPostmortem(
   const row = await incidentRowOf(core, projectId, incident)
   const page = writePage(await findingsOf(core, row), { template, audience })
   const { draft } = page
-  const written = core.model === null ? null : await core.model(page)
+  const written =
+    core.model === null ? null : await proseOf(core, core.model, row, page, { template, audience, dryRun })
   const content: Content = {
     ...draft,
     template,
@@ -96,6 +107,47 @@ export async function savePostmortem(
     unsupported: check(markdown, findings, await resolving(core, row.id, idsNamed(markdown))),
   }
   return { postmortem: await store(core, caller, row, content) }
+}
+
+/** How long a draft that the model failed stays as it is, for whoever reads it in parts. */
+const FAILED_MS = 10 * 60_000
+
+/**
+ * The model's page, asked for once: the same facts get the same answer, whoever asks and in how many parts. Where the
+ * model failed, who wants to store a draft asks again.
+ */
+async function proseOf(
+  core: Core,
+  model: Model,
+  { id, project_id }: Selectable<IncidentTable>,
+  page: DraftPage,
+  { dryRun, ...form }: Required<ApiPostmortemInput>,
+): Promise<Written> {
+  const key = { incident_id: id, ...form }
+  const fingerprint = hash('sha256', JSON.stringify([model.name, page]), 'base64url')
+  const kept = (row: PostmortemProseTable | undefined): Written | undefined => {
+    if (row?.fingerprint !== fingerprint) return undefined
+    const written = JSON.parse(row.written) as Written
+    const isFresh = dryRun && core.now().getTime() - Date.parse(row.created_at) < FAILED_MS
+    return written.fallbackReason === null || isFresh ? written : undefined
+  }
+  const before = kept((await core.database.query(postmortemProse, key))[0])
+  if (before) return before
+  const written = await model.write(page)
+  return await change(core, function* (): Work<Written> {
+    if (!(yield* loadProjects(new Picture(), [project_id])).has(project_id)) return written
+    // Who asked at the same time and came first has perhaps begun to read.
+    const meanwhile = kept((yield* all(postmortemProse, key))[0])
+    if (meanwhile) return meanwhile
+    yield* savePostmortemProse({
+      ...key,
+      project_id,
+      fingerprint,
+      created_at: core.now().toISOString(),
+      written: JSON.stringify(written),
+    })
+    return written
+  })
 }
 
 async function findingsOf(core: Core, row: Selectable<IncidentTable>): Promise<Findings> {

@@ -140,6 +140,7 @@ const TABLES_OF_PROJECT = [
   'message_body',
   'attempt',
   'postmortem',
+  'postmortem_prose',
   'secret_reveal',
   'audit',
 ] as const satisfies (keyof Schema)[]

@@ -70,7 +70,8 @@ export const draftPostmortem = defineTool({
       readOnlyHint: true,
       destructiveHint: false,
       idempotentHint: true,
-      openWorldHint: false,
+      // Where a model is configured, its endpoint is asked.
+      openWorldHint: true,
     },
   },
 

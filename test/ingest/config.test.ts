@@ -47,6 +47,7 @@ test('settings are read', () => {
     TOCSIN_LLM_BASE_URL: 'http://127.0.0.1:11434/v1/',
     TOCSIN_LLM_MODEL: 'small',
     TOCSIN_LLM_API_KEY: 'key-of-the-model',
+    TOCSIN_LLM_TIMEOUT_SECONDS: '50',
     TOCSIN_ROLE: 'worker',
     TOCSIN_LOG_LEVEL: 'debug',
   })
@@ -60,7 +61,12 @@ test('settings are read', () => {
     trustProxy: ['10.0.0.0/8', 'fd00::/8', '192.168.1.5'],
     allowedHosts: ['tocsin', '[::1]'],
     allowPrivateTargets: ['192.168.1.0/24'],
-    model: { baseUrl: 'http://127.0.0.1:11434/v1', model: 'small', apiKey: 'key-of-the-model' },
+    model: {
+      baseUrl: 'http://127.0.0.1:11434/v1',
+      model: 'small',
+      apiKey: 'key-of-the-model',
+      timeoutMs: 50_000,
+    },
     role: 'worker',
     logLevel: 'debug',
   })
@@ -91,6 +97,7 @@ const WRONG: Record<Exclude<keyof typeof SETTINGS, 'TOCSIN_DATA_DIR'>, string[]>
   ],
   TOCSIN_LLM_MODEL: ['a model'],
   TOCSIN_LLM_API_KEY: ['two words'],
+  TOCSIN_LLM_TIMEOUT_SECONDS: ['0', '1.5', '111', 'soon'],
   TOCSIN_ROLE: ['sender'],
   TOCSIN_LOG_LEVEL: ['verbose', 'trace'],
 }

@@ -9,6 +9,7 @@ import { lanes } from './0007-lanes.ts'
 import { keptEndpoints } from './0008-kept-endpoints.ts'
 import { localIndexes } from './0009-local-indexes.ts'
 import { sharedText } from './0010-shared-text.ts'
+import { postmortemProse } from './0011-postmortem-prose.ts'
 
 /** Every migration in order; a released one never changes. */
 export const migrations: Record<string, Migration> = {
@@ -22,4 +23,5 @@ export const migrations: Record<string, Migration> = {
   '0008-kept-endpoints': keptEndpoints,
   '0009-local-indexes': localIndexes,
   '0010-shared-text': sharedText,
+  '0011-postmortem-prose': postmortemProse,
 }

@@ -26,6 +26,10 @@ describe('what the facts say passes, in whatever words', () => {
     'Nobody reviewed the query before it was deployed. Therefore, customers saw error pages.',
     '- [ ] Add a time-out to the report (owner: Ada)',
     '| Add an index | Ada | next sprint |',
+    'It lasted ten minutes, on a Monday in January 2026. It fired once, at noon.',
+    'Its severity was high. This was not a drill. “Ada” acknowledged it at 12:02:10.',
+    'It was acknowledged by Ada at 12:02. It was resolved at 12:10:00, on its own.',
+    'By Friday one of us adds a check, one that nobody forgets.',
     'However, the rollback worked well. Thanks to Ada!',
     'See [the ticket](https://tracker.example.com/T-12).',
     'Read-only replicas took over. The CPU was idle, the API answered.',
@@ -44,7 +48,7 @@ describe('what they do not say is flagged, with the reason', () => {
     ['It lasted 11 minutes.', 'The duration 11 minutes'],
     ['It lasted 1 h 10 min.', 'The duration 1 h 10 min'],
     ['It was acknowledged less than 1 s after detection.', 'The duration 1 s'],
-    ['Two signals fired.', 'do not count Two signals'],
+    ['Two signals fired.', 'do not count 2 signals'],
     ['It was reopened 3 times.', 'do not count 3 times'],
     ['The error rate was 40 %.', 'The number 40 %'],
     ['It cost 1,200 orders.', 'The number 1,200'],
@@ -54,6 +58,37 @@ describe('what they do not say is flagged, with the reason', () => {
     ['It came with shop@1.4.2.', '“shop@1.4.2” is not a name'],
     ['The ledger service was slow.', '“ledger” is not a name'],
     ['It was “Disk full” again.', '“Disk full” is quoted'],
+    ['It lasted three hours.', 'The duration 3 hours'],
+    ['It came back two days later.', 'The duration 2 days'],
+    ['It lasted a quarter of an hour.', 'The duration 15 min'],
+    ['It lasted half an hour.', 'The duration 30 min'],
+    ['It lasted an hour and a half.', 'The duration 90 min'],
+    ['It lasted twenty-five minutes.', 'The duration 25 minutes'],
+    ['Fifty customers complained.', 'do not count 50 customers'],
+    ['A dozen users complained.', 'do not count 12 users'],
+    ['Two hundred and fifty users complained.', 'do not count 250 users'],
+    ['Half of the users saw it.', '“Half” is not'],
+    ['Hundreds of users saw it.', '“Hundreds” is not'],
+    ['It began at midnight.', 'The time 00:00'],
+    ['It began at 3 pm.', 'The time 3:00 pm'],
+    ['It began in March.', 'happened in March'],
+    ['It began in December.', 'happened in December'],
+    ['It began in January 2025.', 'happened in January 2025'],
+    ['It began on a Tuesday.', 'happened on a Tuesday'],
+    ['It fired twice.', 'do not count 2 times'],
+    ['Its severity was critical.', 'severity is high, not critical'],
+    ['It was a low-severity problem.', 'severity is high, not low'],
+    ['It was a critical incident.', 'severity is high, not critical'],
+    ['This was a drill.', 'It was no drill'],
+    ['It was resolved by hand.', 'not resolved by hand'],
+    ['It was resolved by Ada.', 'not recorded that this person'],
+    ['“Ada” resolved it.', 'not recorded that this person'],
+    ['“Prometheus” acknowledged it.', 'not recorded that this person'],
+    ['It has never been closed.', 'is resolved, not open'],
+    ['It was opened at 12:10:00.', 'not opened at 12:10:00'],
+    ['It was acknowledged at 12:10.', 'not acknowledged at 12:10'],
+    ['It was resolved by Prometheus at 12:02:10.', 'not resolved at 12:02:10'],
+    ['It was detected at 12:02:10.', 'not detected at 12:02:10'],
     ['See INC-007.', 'INC-007 is not'],
     ['See [E7].', 'E7 is not in the list'],
     ['It began [E1].\n- E1: event `made-up`', 'leads to "made-up"'],
@@ -115,6 +150,20 @@ describe('what they do not say is flagged, with the reason', () => {
     const two = findFacts(storyOf(project, 1))
     expect(check('“Disk is slow” fired 3 times.', two)).toEqual([])
     expect(check('“Queue is long” fired 3 times.', two)).toHaveLength(1)
+  })
+
+  test('what people noted, resolved and practised may not be denied', () => {
+    const project = new Project()
+    project.receive(5, withEpisodes('Prometheus').fire('A', { start: 0, title: 'Checkout is slow' }))
+    project.resolve(120)
+    const byHand = findFacts(storyOf(project, 1))
+    byHand.facts.counts.notes = 1
+    expect(check('Nobody left a note.', byHand)).toHaveLength(1)
+    expect(check('It was resolved automatically.', byHand)).toHaveLength(1)
+    expect(check('It was resolved by hand. “Ada” resolved it.', byHand)).toEqual([])
+    byHand.facts.drill = true
+    expect(check('This was not a drill.', byHand)).toHaveLength(1)
+    expect(check('This was a drill.', byHand)).toEqual([])
   })
 
   test('a cause in plain words is for people to judge', () => {

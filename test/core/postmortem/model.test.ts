@@ -126,11 +126,22 @@ describe('the model of a configured endpoint', () => {
     ['a section of ours', `${GOOD}\n\n## Timeline\n\nNothing happened.`, 'did not keep the headings'],
     ['a smaller heading', `${GOOD}\n\n### Timeline\n\nNothing happened.`, 'did not keep the headings'],
     ['an empty section', GOOD.replace(/The alerts.*/, ''), 'did not keep the headings'],
-    ['a task that is done', `${GOOD}\n- [x] Refund everybody.`, 'lists to tick'],
-    ['a table', `${GOOD}\n\n| Time | What |\n| --- | --- |`, 'tables'],
-    ['a link', GOOD.replace('alerts named', 'alerts, see [this](https://evil.example), named'), 'links'],
-    ['a picture', GOOD.replace('alerts', 'alerts ![x](//evil.example/p)'), 'links'],
-    ['HTML', GOOD.replace('alerts', 'alerts <img src=x>'), 'links'],
+    ['a task that is done', `${GOOD}\n- [x] Refund everybody.`, 'more than sentences and lists'],
+    ['a table', `${GOOD}\n\n| Time | What |\n| --- | --- |`, 'more than sentences and lists'],
+    [
+      'a link',
+      GOOD.replace('alerts named', 'alerts, see [this](https://evil.example), named'),
+      'more than sentences and lists',
+    ],
+    ['a picture', GOOD.replace('alerts', 'alerts ![x](//evil.example/p)'), 'more than sentences and lists'],
+    ['HTML', GOOD.replace('alerts', 'alerts <img src=x>'), 'more than sentences and lists'],
+    ['code without a fence', `${GOOD}\n\n    boom()`, 'more than sentences and lists'],
+    ['code in a list', `${GOOD}\n\n-     boom()`, 'more than sentences and lists'],
+    ['a footnote', `${GOOD} It was so [^1].`, 'more than sentences and lists'],
+    ['a formula', `${GOOD} It was $x^2$.`, 'more than sentences and lists'],
+    ['a formula between brackets', `${GOOD} It was \\(x^2\\).`, 'more than sentences and lists'],
+    ['a line across', `${GOOD}\n\n***`, 'more than sentences and lists'],
+    ['a line of stars', `${GOOD}\n\n* * *`, 'more than sentences and lists'],
     ['nothing', '', 'nothing that can be used'],
     ['no text', { parts: [] }, 'nothing that can be used'],
     ['far too much', `${GOOD}\n${'- And so on.\n'.repeat(10_000)}`, 'too long'],
@@ -211,6 +222,52 @@ describe('the model of a configured endpoint', () => {
     expect(written).toEqual({ markdown: null, fallbackReason: expect.stringContaining(reason) })
     expect(written.fallbackReason).not.toContain(KEY)
     expect(asked.length).toBeLessThanOrEqual(most)
+  })
+
+  test('that wants to be asked again later is not waited for', async () => {
+    const { settings, asked } = await standIn((_, res) => res.writeHead(503, { 'Retry-After': '20' }).end())
+    const written = await createModel({ ...settings, timeoutMs: 500 }, () => BOUNDARY)(pageOf())
+    expect(written.fallbackReason).toBe('The model did not answer within 1 s.')
+    expect(asked).toHaveLength(1)
+  })
+
+  test('that answers without an end is cut off', async () => {
+    let sent = 0
+    const closed = Promise.withResolvers<void>()
+    const { settings } = await standIn((_, res) => {
+      res.writeHead(200, { 'Content-Type': 'application/json' }).on('close', closed.resolve)
+      const more = () => {
+        while (!res.destroyed && sent < 400 * 1024 * 1024) {
+          sent += 64 * 1024
+          if (!res.write(' '.repeat(64 * 1024))) return
+        }
+      }
+      res.on('drain', more)
+      more()
+    })
+    const written = await createModel(settings, () => BOUNDARY)(pageOf())
+    expect(written.fallbackReason).toBe('The answer of the model was too long.')
+    await closed.promise
+    expect(sent).toBeLessThan(40 * 1024 * 1024)
+  })
+
+  test('is given whole entries only, and how many are left out', async () => {
+    const page = pageOf()
+    const entry = page.draft.timeline[0]!
+    page.draft.timeline = Array.from({ length: 60 }, (_, i) => ({
+      ...entry,
+      text: `${i} ${'x'.repeat(2000)}`,
+    }))
+    const { settings, asked } = await standIn(says(''))
+    await createModel(settings, () => BOUNDARY)(page)
+    const data = JSON.parse(asked[0]!.body.messages[1]!.content.split(`\n${BOUNDARY}\n`)[1]!.split('\n')[0]!)
+    expect(data.timeline.length).toBeLessThan(30)
+    expect(data.leftOut).toEqual({ timeline: 60 - data.timeline.length })
+    expect([data.timeline[0].text, data.timeline.at(-1).text]).toEqual([
+      expect.stringMatching(/^0 /),
+      expect.stringMatching(/^59 /),
+    ])
+    expect(data.facts.title).toBe('Checkout is slow')
   })
 
   test('that nobody listens for is named as the reason', async () => {
