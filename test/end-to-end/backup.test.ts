@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { globSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { ApiEndpoint, ApiEvent, ApiIncident, ApiMessage } from '@tocsin/core'
@@ -263,13 +263,14 @@ async function openPlace(kind: 'sqlite' | 'postgres', like: Record<string, strin
       )
     },
     bodies: async () => {
-      const digest = createHash('sha256')
-      const rows = await query(url, 'select id from hook_request order by id')
-      for (const { id } of rows) {
-        const [row] = await query(url, `select body from hook_request where id = '${id}'`)
-        digest.update(row!.body as Buffer)
-      }
-      return { rows: rows.length, sha256: digest.digest('hex') }
+      if (kind === 'postgres') return query(url, 'select id, md5(body) from hook_request order by id')
+      const db = new Sqlite(url.slice('sqlite:'.length))
+      const rows = db.prepare<[], { id: string; body: Buffer }>(
+        'select id, body from hook_request order by id',
+      )
+      const found = Array.from(rows.iterate(), ({ id, body }) => ({ id, md5: hash('md5', body) }))
+      db.close()
+      return found
     },
   }
 }
