@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { startPostgres } from '../support/postgres-server.ts'
+import { until } from '../support/until.ts'
 import type { Fault } from './fault.ts'
 import { liveThroughOutages } from './outage.ts'
 
@@ -35,12 +36,14 @@ export const noConnections: Fault = {
           }
         }
         await hold()
-        await holdAll()
         // Those of Tocsin end, and are taken before it can make new ones.
-        await held[0]!.query(
-          "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tocsin'",
-        )
-        await holdAll()
+        await until('Tocsin has no connection left', async () => {
+          await holdAll()
+          const { rowCount } = await held[0]!.query(
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tocsin'",
+          )
+          return rowCount === 0
+        })
         return () => Promise.all(held.map((client) => client.end()))
       },
     })
