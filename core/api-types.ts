@@ -376,7 +376,10 @@ export interface ApiIncidentQuery {
   cursor?: string
 }
 
-/** Which incidents to measure; `exclude` leaves out those known late, or with a time the sender did not give. */
+/**
+ * Which incidents to measure; `exclude` leaves out those known late, ended for want of news, or with a time the sender
+ * did not give. Drills are always left out.
+ */
 export interface ApiMetricsQuery {
   severity?: ApiSeverity[]
   service?: string[]
@@ -384,7 +387,7 @@ export interface ApiMetricsQuery {
   source?: string[]
   since?: string
   until?: string
-  exclude?: ('late' | 'timeInferred')[]
+  exclude?: ('drill' | 'late' | 'stale' | 'timeInferred')[]
 }
 
 export interface ApiMetrics {

@@ -14,7 +14,7 @@ export function checkInput<Schema extends z.ZodObject>(
   where: Where,
 ): z.output<Schema> {
   // A query with it is refused as unknown, like any other.
-  const place = where === 'body' ? placeOfProto(value) : undefined
+  const place = where === 'body' ? placeOfProto(value, schema) : undefined
   if (place) {
     throw new TocsinError('invalid_request', `${nameOf(place, where)} cannot have that name: choose another.`)
   }
@@ -25,14 +25,15 @@ export function checkInput<Schema extends z.ZodObject>(
   throw new TocsinError('invalid_request', faults.map((issue) => describe(issue, where, schema)).join(' '))
 }
 
-/** Where a field is called `__proto__`, which would be dropped silently. */
-function placeOfProto(value: unknown): PropertyKey[] | undefined {
+/** Where a field is called `__proto__`, which would be dropped silently. What may be anything is handed on whole. */
+function placeOfProto(value: unknown, schema: z.ZodObject): PropertyKey[] | undefined {
   const places: { value: unknown; path: PropertyKey[] }[] = [{ value, path: [] }]
   for (const { value, path } of places) {
     if (typeof value !== 'object' || value === null) continue
     if (Object.hasOwn(value, '__proto__')) return [...path, '__proto__']
     for (const [name, inner] of Object.entries(value)) {
-      if (typeof inner === 'object') places.push({ value: inner, path: [...path, name] })
+      const isAnything = path.length === 0 && schema.shape[name] instanceof z.ZodUnknown
+      if (typeof inner === 'object' && !isAnything) places.push({ value: inner, path: [...path, name] })
     }
   }
   return undefined

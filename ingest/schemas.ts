@@ -455,10 +455,12 @@ export const IncidentQuery = z.strictObject({
 export const MetricsQuery = z.strictObject({
   ...IncidentQuery.pick({ severity: true, service: true, source: true, since: true, until: true }).shape,
   exclude: z
-    .array(z.enum(['late', 'timeInferred']))
+    .array(z.enum(['drill', 'late', 'stale', 'timeInferred']))
     .min(1)
     .optional()
-    .describe('Leaves out incidents heard of after their end, or with a time their sender did not give'),
+    .describe(
+      'Leaves out incidents heard of after their end, ended for want of news, or with a time their sender did not give; drills are always left out',
+    ),
 }) satisfies z.ZodType<ApiMetricsQuery>
 
 export const Metrics = z

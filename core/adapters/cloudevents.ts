@@ -29,7 +29,7 @@ const attribute = (name: string) =>
 
 /** https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#required-attributes */
 const CloudEvent = z.looseObject({
-  specversion: attribute('specversion'),
+  specversion: attribute('specversion').startsWith('1.', 'specversion is not 1.0: send CloudEvents 1.0'),
   id: attribute('id'),
   source: attribute('source'),
   type: attribute('type'),

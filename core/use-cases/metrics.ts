@@ -29,6 +29,7 @@ export async function getMetrics(
             .or([
               eb('drill', '=', 1),
               ...(exclude.includes('late') ? [isLate(eb)] : []),
+              ...(exclude.includes('stale') ? [isStale(eb)] : []),
               ...(exclude.includes('timeInferred') ? [hasInferredTime(eb)] : []),
             ])
             .as('is_excluded'),
@@ -68,6 +69,17 @@ function isLate(eb: ExpressionBuilder<Schema, 'incident'>) {
     eb.exists(members.where('occurrence.late', '=', 1)),
     eb.not(eb.exists(members.where('occurrence.late', '=', 0))),
   ])
+}
+
+/** A member was taken to have ended because nothing was heard of it. */
+function isStale(eb: ExpressionBuilder<Schema, 'incident'>) {
+  return eb.exists(
+    eb
+      .selectFrom('occurrence')
+      .select('occurrence.id')
+      .whereRef('occurrence.incident_id', '=', 'incident.id')
+      .where('closed_by', '=', 'stale'),
+  )
 }
 
 function hasInferredTime(eb: ExpressionBuilder<Schema, 'incident'>) {

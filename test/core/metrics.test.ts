@@ -84,6 +84,7 @@ describe.each(databaseKinds)('the metrics of a project on %s', (kind) => {
     expect(await metrics()).toMatchObject({ incidents: 2, excluded: 0, mttrMs: MINUTE })
     expect(await metrics({ exclude: ['late'] })).toMatchObject({ incidents: 1, excluded: 1, mttrMs: null })
     expect(await metrics({ exclude: ['timeInferred'] })).toMatchObject({ incidents: 1, mttrMs: MINUTE })
+    expect(await metrics({ exclude: ['drill', 'stale'] })).toMatchObject({ incidents: 2, excluded: 0 })
     expect(await metrics({ exclude: ['late', 'timeInferred'] })).toMatchObject({ incidents: 0, excluded: 2 })
   })
 

@@ -277,10 +277,10 @@ describe.each(databaseKinds)('who may do what on %s', (kind) => {
       const token = await project.source('betterstack')
       const thief = await t.project()
       const taken = thief.source('betterstack', { secret: token.secret })
-      expect((await refusal(taken)).code).toBe('conflict')
+      expect((await refusal(taken)).code).toBe('invalid_request')
       const own = await thief.source('betterstack')
       const rotated = t.admin.rotateSource(thief.id, own.id, { secret: token.secret })
-      expect((await refusal(rotated)).code).toBe('conflict')
+      expect((await refusal(rotated)).code).toBe('invalid_request')
       // Several sources may share another kind of secret.
       const first = await project.source('generic')
       const second = await project.source('generic', { secret: first.secret })

@@ -223,3 +223,17 @@ test('a key without the scope is 403, of another project 404', async () => {
   expect(await ask(`/projects/${project}/sources`)).toEqual([403, 'forbidden'])
   expect(await ask('/projects/11111111-1111-4111-8111-111111111111/incidents')).toEqual([404, 'not_found'])
 })
+
+test('a sample is read as the same body would be, whatever its fields are called', async () => {
+  const { api } = await serve({ tocsin })
+  const auth = { Authorization: `Bearer ${ADMIN_KEY}` }
+  const sample = JSON.parse('{"title":"Down","extra":{"__proto__":{"x":1}}}')
+  const { status, body } = await api(
+    'POST',
+    `/projects/${project}/sources/preview`,
+    { adapter: 'generic', sample },
+    auth,
+  )
+  expect(status).toBe(200)
+  expect(body.events).toMatchObject([{ title: 'Down' }])
+})

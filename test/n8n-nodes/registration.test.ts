@@ -47,6 +47,11 @@ test('an edited list is not what is registered; the same list in another order i
   expect(await isRegistered(node.context)).toBe(false)
 })
 
+test('a row of labels nobody has filled in is none', async () => {
+  const { tocsin } = await registered({ options: { labels: { label: [{ name: '', value: '' }, {}] } } })
+  expect(tocsin.endpoints[0]).toMatchObject({ labels: {} })
+})
+
 test.each([
   ['severities', ['low']],
   ['services', 'checkout'],

@@ -33,6 +33,13 @@ test('without an incident it is the example of Tocsin; without events about inci
   expect((await listen(new FakeTocsin(), { events: ['test'] })).sample).toBeUndefined()
 })
 
+test('with a key that may not read incidents it is the example, too', async () => {
+  const tocsin = new FakeTocsin()
+  tocsin.incidents = [incidentOf('incident.opened', 'Unseen')]
+  tocsin.instead = (call) => (call.includes('/incidents') ? refusal(403, 'forbidden') : undefined)
+  expect((await listen(tocsin)).sample).toEqual(messageExample('incident.opened'))
+})
+
 test('Tocsin is asked for a test, and the project of the test is the real one', async () => {
   const tocsin = new FakeTocsin()
   const { asked, sample } = await listen(tocsin)

@@ -131,7 +131,8 @@ async function succeeded(workflowId: string, count: number) {
 test('Slack: the button of the message acknowledges, the end is told', async () => {
   const asked = play('slack.com', () => ({ ok: true, channel: 'C1', ts: '1.2', message: {} }))
   const workflow = await activate('slack-acknowledge', { slackApi: { accessToken: 'xoxb-1' } })
-  const incident = await openIncident()
+  // The title is a stranger's: it must call nobody.
+  const incident = await openIncident({ title: 'Checkout <!channel> is down' })
   const [message] = await until('the message is posted', () => asked().length === 1 && asked())
   expect(message).toMatchObject({
     method: 'POST',
@@ -139,7 +140,7 @@ test('Slack: the button of the message acknowledges, the end is told', async () 
     headers: { authorization: 'Bearer xoxb-1' },
   })
   const text = JSON.stringify(message!.body)
-  expect(text).toContain(`*critical* ${incident.reference} Checkout is down`)
+  expect(text).toContain(`*critical* ${incident.reference} Checkout &lt;!channel&gt; is down`)
 
   const button = (message!.body as Json).blocks.find(({ type }: Json) => type === 'actions').elements[0]
   expect(button.text.text).toBe('Acknowledge')
@@ -153,7 +154,7 @@ test('Slack: the button of the message acknowledges, the end is told', async () 
   await change(incident, 'resolve')
   const [opened] = await succeeded(workflow, 2)
   expect(JSON.stringify(asked()[1]!.body)).toContain(
-    `Resolved after less than 1 min: ${incident.reference} Checkout is down`,
+    `Resolved after less than 1 min: ${incident.reference} Checkout &lt;!channel&gt; is down`,
   )
   await replay(opened!)
   await succeeded(workflow, 3)

@@ -10,10 +10,15 @@ export interface Filters {
   drills: boolean
 }
 
+interface LabelRow {
+  name?: string
+  value?: string
+}
+
 interface Options {
   severities?: string[]
   services?: string
-  labels?: { label?: { name: string; value: string }[] }
+  labels?: { label?: LabelRow[] }
   sources?: string[]
   drills?: boolean
 }
@@ -25,8 +30,13 @@ export function readFilters(context: IHookFunctions): Filters {
     events: context.getNodeParameter('events', []) as string[],
     severities: severities ?? [],
     services: (services ?? '').split(',').flatMap((service) => service.trim() || []),
-    labels: Object.fromEntries((labels?.label ?? []).map(({ name, value }) => [name, value])),
+    labels: Object.fromEntries((labels?.label ?? []).flatMap(rowOf)),
     sources: sources ?? [],
     drills: drills ?? false,
   }
+}
+
+/** A row nobody has filled in is none; one without a name is left to Tocsin, which says so. */
+function rowOf({ name = '', value = '' }: LabelRow): [string, string][] {
+  return name === '' && value === '' ? [] : [[name, value]]
 }

@@ -28,11 +28,8 @@ export async function findSample(
 ): Promise<Message | undefined> {
   const types = events.filter((type) => type in STATUSES)
   if (types.length === 0) return undefined
-  const { incidents } = await callTocsin<{ incidents: Incident[] }>(context, {
-    path: `${projectPath}/incidents`,
-    qs: { status: [...new Set(types.map((type) => STATUSES[type]))].join(','), limit: 1 },
-  })
-  const [incident] = incidents
+  const statuses = [...new Set(types.map((type) => STATUSES[type]))]
+  const incident = await newestIncident(context, projectPath, statuses.join(','))
   const type = incident ? types.find((one) => STATUSES[one] === incident.status) : types[0]
   const { examples } = await callTocsin<{ examples: Message[] }>(context, { path: `/schemas/${type}.json` })
   const example = examples[0]!
@@ -42,6 +39,24 @@ export async function findSample(
     ...example,
     timestamp: incident.updatedAt,
     data: { ...example.data, incident, monitor, regions: [] },
+  }
+}
+
+/** None for a key that may not read incidents, too: the trigger itself does not need that. */
+async function newestIncident(
+  context: IHookFunctions,
+  projectPath: string,
+  status: string,
+): Promise<Incident | undefined> {
+  try {
+    const { incidents } = await callTocsin<{ incidents: Incident[] }>(context, {
+      path: `${projectPath}/incidents`,
+      qs: { status, limit: 1 },
+    })
+    return incidents[0]
+  } catch (error) {
+    context.logger.warn(`Tocsin Trigger: the sample is an example: ${(error as Error).message}`)
+    return undefined
   }
 }
 

@@ -111,3 +111,8 @@ test.each(['id', 'source', 'type', 'specversion'])('without %s it is none', (nam
   const event = { ...(payload('cloudevents/opened') as Record<string, unknown>), [name]: undefined }
   expect(() => cloudevents.parse(event, hookRequest(), noSettings)).toThrow(`${name} is missing`)
 })
+
+test('of another version it is none of ours', () => {
+  const event = { ...(payload('cloudevents/opened') as Record<string, unknown>), specversion: '0.3' }
+  expect(() => cloudevents.parse(event, hookRequest(), noSettings)).toThrow('send CloudEvents 1.0')
+})
