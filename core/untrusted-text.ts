@@ -4,7 +4,7 @@ import { stripVTControlCharacters } from 'node:util'
  * Text of strangers made fit for readers, human or model: without characters nobody sees (controls, terminal
  * sequences, bidi marks, zero-width and tag characters), with what looks like a secret masked, cut to `most` UTF-16
  * units. Line feeds stay. Done
- * twice it changes nothing more. What is stored keeps everything; this is for showing.
+ * twice it changes nothing more, in Markdown either, where brackets are escaped. What is stored keeps everything; this is for showing.
  */
 export function cleanText(text: string, most: number): string {
   const seen = stripVTControlCharacters(text.slice(0, MOST_READ).toWellFormed())
@@ -30,10 +30,10 @@ const UNSEEN = /[^\P{Cc}\n]|[\p{Cf}\p{Co}\p{Default_Ignorable_Code_Point}]/gu
 const SECRETS: readonly RegExp[] = [
   /()-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\s\S]{0,10000}?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|$)/g,
   // User and password of an address.
-  /(\b[a-z][a-z0-9+.-]{1,20}:\/\/)(?!\[masked\]@)[^\s/@]{1,500}(?=@)/gi,
+  /(\b[a-z][a-z0-9+.-]{1,20}:\/\/)(?!\\?\[masked\\?\]@)[^\s/@]{1,500}(?=@)/gi,
   /(\b(?:bearer|basic|token)\s{1,3})(?=[^\s]{0,500}[\d=])[\w.~+/=-]{8,}/gi,
-  /(\b[\w.-]{0,40}(?:passw(?:or)?d|passphrase|pwd)["']?\s{0,3}[:=]\s{0,3}["']?)(?!\[masked\])[^\s"'&,;)}\]]+/gi,
-  /(\b[\w.-]{0,40}(?:secret|token|credentials?|api[_-]?key|access[_-]?key|private[_-]?key|signature|session(?:[_-]?id)?|cookie|authorization)["']?\s{0,3}=\s{0,3}["']?)(?!\[masked\])[^\s"'&,;)}\]]+/gi,
+  /(\b[\w.-]{0,40}(?:passw(?:or)?d|passphrase|pwd)["']?\s{0,3}[:=]\s{0,3}["']?)(?!\\?\[masked)[^\s"'&,;)}\]]+/gi,
+  /(\b[\w.-]{0,40}(?:secret|token|credentials?|api[_-]?key|access[_-]?key|private[_-]?key|signature|session(?:[_-]?id)?|cookie|authorization)["']?\s{0,3}=\s{0,3}["']?)(?!\\?\[masked)[^\s"'&,;)}\]]+/gi,
   // After a colon, prose is as likely: only what no word looks like.
   /(\b[\w.-]{0,40}(?:secret|token|credentials?|api[_-]?key|access[_-]?key|private[_-]?key|signature|session(?:[_-]?id)?|cookie|authorization)["']?\s{0,3}:\s{0,3}["']?)(?=[^\s"'&,;)}\]]{0,500}\d)[^\s"'&,;)}\]]{8,}/gi,
   // Tokens that say of themselves what they are.

@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
-import { type ApiCredential, type Tocsin, TocsinError } from '@tocsin/core'
+import { type ApiCredential, cleanText, type Tocsin, TocsinError } from '@tocsin/core'
 import { connect } from './connection.ts'
 import { allProjects, allSources, findSource } from './find.ts'
 
@@ -59,7 +59,9 @@ async function reveal(tocsin: Tocsin, projects: string[], id: string): Promise<v
   throw new Error('Not there: a secret shows once, within ten minutes. Rotate the source for a new one.')
 }
 
-function show({ adapter, name, url, secret }: ApiCredential): void {
+function show({ adapter, name: given, url, secret }: ApiCredential): void {
+  // A terminal would obey what is hidden in a name.
+  const name = cleanText(given, 200)
   process.stdout.write(
     secret === null
       ? `Address for ${name} (${adapter}), itself the secret:\n${url}\n`
@@ -71,7 +73,7 @@ async function set(tocsin: Tocsin, projects: string[], name: string): Promise<vo
   for (const project of projects) {
     const source = findSource(await allSources({ tocsin }, project), name)
     if (!source) continue
-    const secret = await readSecret(`Secret of ${source.name} (${source.adapter}): `)
+    const secret = await readSecret(`Secret of ${cleanText(source.name, 200)} (${source.adapter}): `)
     await tocsin.rotateSource(project, source.id, { secret, reveal: true })
     const before =
       source.address === 'token'

@@ -74,6 +74,8 @@ describe('what looks like a secret', () => {
     )
     expect(cleaned).toMatch(/^before .* after$/s)
     expect(cleanText(cleaned, 1000)).toBe(cleaned)
+    const inMarkdown = cleaned.replace(/[[\]]/g, '\\$&')
+    expect(cleanText(inMarkdown, 1000)).toBe(inMarkdown)
   })
 
   test.each([

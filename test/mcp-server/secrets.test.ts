@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { createSurface, type Surface } from '../../mcp-server/surface.ts'
@@ -227,7 +228,11 @@ test('npm run secret reveals once, and takes the secret a tool issued', async ()
     const remote = { TOCSIN_URL: tocsin.address, TOCSIN_API_KEY: tocsin.adminKey }
     type Made = { source: { id: string }; reveal: { id: string } }
     const make = () =>
-      tocsin.api<Made>('POST', `/projects/${tocsin.projectId}/sources`, { adapter: 'sentry', reveal: true })
+      tocsin.api<Made>('POST', `/projects/${tocsin.projectId}/sources`, {
+        adapter: 'sentry',
+        name: `Shop\u001b[2J\u202e${randomUUID()}`,
+        reveal: true,
+      })
     const stored = async ({ source }: Made) =>
       (
         await tocsin.api<{ source: { secret: string } }>(
@@ -241,6 +246,9 @@ test('npm run secret reveals once, and takes the secret a tool issued', async ()
       const first = await secret(['reveal', made.reveal.id], env)
       expect([first.code, first.stderr]).toEqual([0, ''])
       expect(first.stdout).toContain(await stored(made))
+      // A terminal would obey what is hidden in the name.
+      expect(first.stdout).not.toContain('\u001b')
+      expect(first.stdout).not.toContain('\u202e')
       const second = await secret(['reveal', made.reveal.id], env)
       expect([second.code, second.stdout]).toEqual([1, ''])
       expect(second.stderr).toContain('Not there')
