@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { adapterSlugs } from '@tocsin/core'
 import { z } from 'zod'
 import { ANSWERED_CODES } from './answer.ts'
 import type { Operation } from './define-route.ts'
@@ -13,6 +14,7 @@ type Json = Record<string, unknown>
 export interface OpenApiDocument {
   openapi: '3.1.0'
   info: Json
+  servers: Json[]
   security: Json[]
   tags: Json[]
   paths: Record<string, Record<string, Json>>
@@ -79,6 +81,8 @@ export function openApiDocument(operations: readonly Operation[]): OpenApiDocume
         'Turns monitoring webhooks into incidents. Errors say which field is wrong and what to send.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
+    // Relative to where the document was read.
+    servers: [{ url: '/', description: 'The server this document comes from' }],
     security: [{ apiKey: [] }],
     tags: TAGS,
     paths,
@@ -127,6 +131,7 @@ const idempotencyKey: Json = {
 
 const securitySchemes: Json = {
   apiKey: { type: 'http', scheme: 'bearer', description: 'An API key of the project, or of all projects' },
+  sourceSecret: { type: 'http', scheme: 'bearer', description: 'The secret of the source' },
   webhookSecret: { type: 'apiKey', in: 'header', name: 'X-Webhook-Secret' },
   gitpulseKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
 }
@@ -221,20 +226,35 @@ function queryOfAddress({ path, adapter }: WebhookAddress): Json[] {
   const fields = adapter === 'grafana-irm' ? Object.entries(IRM_PARAMETERS) : []
   return [
     source,
-    ...fields.map(([name, description]) => ({ name, in: 'query', schema: { type: 'string' }, description })),
+    ...fields.map(([name, { description, example }]) => ({
+      name,
+      in: 'query',
+      schema: { type: 'string' },
+      description,
+      example,
+    })),
   ]
 }
 
 const IRM_PARAMETERS = {
-  title: 'Title, or `json(a.b)` for a member of the body',
-  description: 'Longer text, or `json(a.b)`',
-  severity: '`critical`, `major`, `minor`, `pending` or any other word, or `json(a.b)`',
-  labels: 'Comma list; `k:v` and `k=v` are pairs, a bare word is true; or `json(a.b)`',
-  drill: '`true` for a try',
-  roomprefix: 'Kept as `metadata.roomPrefix`',
-  id: 'What is wrong, the same from opening to resolving, or `json(a.b)`',
-  action: 'Status word, such as `resolve`, or `json(a.b)`',
-  service: 'Affected service, or `json(a.b)`',
+  title: { description: 'Title, or `json(a.b)` for a member of the body', example: 'json(report.title)' },
+  description: { description: 'Longer text, or `json(a.b)`', example: 'json(report.text)' },
+  severity: {
+    description: '`critical`, `major`, `minor`, `pending` or any other word, or `json(a.b)`',
+    example: 'critical',
+  },
+  labels: {
+    description: 'Comma list; `k:v` and `k=v` are pairs, a bare word is true; or `json(a.b)`',
+    example: 'team:web,customer',
+  },
+  drill: { description: '`true` or `1` for a try', example: 'true' },
+  roomprefix: { description: 'Kept as `metadata.roomPrefix`', example: 'incident' },
+  id: {
+    description: 'What is wrong, the same from opening to resolving, or `json(a.b)`',
+    example: 'json(report.id)',
+  },
+  action: { description: 'Status word, such as `resolve`, or `json(a.b)`', example: 'trigger' },
+  service: { description: 'Affected service, or `json(a.b)`', example: 'checkout' },
 }
 
 const GENERIC_BODIES = {
@@ -333,7 +353,7 @@ function pathParameters(path: string): Json[] {
     name,
     in: 'path',
     required: true,
-    schema: { type: 'string' },
+    schema: { type: 'string', ...(name === 'adapter' && { enum: adapterSlugs }) },
     description: PARAMETERS[name],
   }))
 }

@@ -47,8 +47,12 @@ export const dropInExamples: Record<string, DropInExample> = {
   'grafana-irm': {
     credential:
       'Bearer token: the secret of the source. Any body declares an incident, an unreadable one too.',
-    security: [{ apiKey: [] }],
-    bodies: { any: { value: { report: { title: 'Website cannot be reached' } } } },
+    security: [{ sourceSecret: [] }],
+    bodies: {
+      any: {
+        value: { report: { id: 'probe-7', title: 'Website cannot be reached', text: 'Timeout after 30 s' } },
+      },
+    },
     status: 200,
     example: {
       success: true,
