@@ -206,9 +206,13 @@ export class TocsinTrigger implements INodeType {
 
     const arrival = { ...signed, isReplay: headers['tocsin-replay'] === 'true' }
     const start = admit(registration.endpointId ?? '', registration.taken ?? [], arrival, now)
-    if (start === 'repeat') return { webhookResponse: { ok: true, repeat: true } }
-    if (start === 'busy') {
-      const message = 'The same message is just starting the workflow. Send it again, in case that fails.'
+    if (start === 'repeat' && !arrival.isReplay) return { webhookResponse: { ok: true, repeat: true } }
+    if (start === 'repeat' || start === 'busy') {
+      // A replay within the second of what it repeats is the same request: sent again, it has a time of its own.
+      const message =
+        start === 'busy'
+          ? 'The same message is just starting the workflow. Send it again, in case that fails.'
+          : 'This very request came before. Send it again with a new time.'
       response.status(409).json({ ok: false, message })
       return { noWebhookResponse: true }
     }
