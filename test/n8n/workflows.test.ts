@@ -140,7 +140,7 @@ test('Slack: the button of the message acknowledges, the end is told', async () 
     headers: { authorization: 'Bearer xoxb-1' },
   })
   const text = JSON.stringify(message!.body)
-  expect(text).toContain(`*critical* ${incident.reference} Checkout &lt;!channel&gt; is down`)
+  expect(text).toContain(`*critical* ${incident.reference} Checkout ‹!channel› is down`)
 
   const button = (message!.body as Json).blocks.find(({ type }: Json) => type === 'actions').elements[0]
   expect(button.text.text).toBe('Acknowledge')
@@ -154,7 +154,7 @@ test('Slack: the button of the message acknowledges, the end is told', async () 
   await change(incident, 'resolve')
   const [opened] = await succeeded(workflow, 2)
   expect(JSON.stringify(asked()[1]!.body)).toContain(
-    `Resolved after less than 1 min: ${incident.reference} Checkout &lt;!channel&gt; is down`,
+    `Resolved after less than 1 min: ${incident.reference} Checkout ‹!channel› is down`,
   )
   await replay(opened!)
   await succeeded(workflow, 3)
