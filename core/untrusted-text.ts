@@ -3,8 +3,8 @@ import { stripVTControlCharacters } from 'node:util'
 /**
  * Text of strangers made fit for readers, human or model: without characters nobody sees (controls, terminal
  * sequences, bidi marks, zero-width and tag characters), with what looks like a secret masked, cut to `most` UTF-16
- * units. Line feeds stay. Done
- * twice it changes nothing more, in Markdown either, where brackets are escaped. What is stored keeps everything; this is for showing.
+ * units. Line feeds stay. Done twice it changes nothing more, in Markdown either, where brackets are escaped. What is
+ * stored keeps everything; this is for showing.
  */
 export function cleanText(text: string, most: number): string {
   const seen = stripVTControlCharacters(text.slice(0, MOST_READ).toWellFormed())
