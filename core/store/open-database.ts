@@ -481,7 +481,7 @@ async function migratePostgres<S, T>(url: string, run: (db: Kysely<S>) => Promis
   }
 }
 
-const dialectPostgres: Dialect = {
+export const dialectPostgres: Dialect = {
   isAnyOf: (column, list) => sql<boolean>`${column} = any(${list})`,
   listValue: (list) => list,
 }

@@ -6,7 +6,7 @@ import type { Target } from './alert-request.ts'
 export function announce(server: Server, { path, secret }: Pick<Target, 'path' | 'secret'>): void {
   server.listen(0, '127.0.0.1', () => {
     const { port } = server.address() as AddressInfo
-    const target: Target = { host: '127.0.0.1', port, path, secret }
+    const target: Target = { host: '127.0.0.1', ports: [port], path, secret, body: 'webhook' }
     process.stdout.write(`${JSON.stringify(target)}\n`)
   })
   process.once('SIGTERM', () => process.exit())

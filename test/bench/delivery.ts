@@ -2,12 +2,12 @@ import { startTocsin } from '../support/tocsin-process.ts'
 import { openBacklog } from './backlog.ts'
 import type { BareOrder, BareReport } from './bare-pool.ts'
 import { type Helper, startHelper } from './helper.ts'
-import { ingestOutcome, rateGate } from './ingest.ts'
 import { measureCase } from './measure-case.ts'
 import { cpuOf, median, peakMemoryOf, pin } from './measures.ts'
+import { rateGate, receivingOutcome } from './receiving.ts'
 import { table } from './report.ts'
 import type { SinkOrder, SinkReport } from './sink.ts'
-import { type Outcome, runSuite, type SuiteResult } from './suite.ts'
+import { type Outcome, runSuite, type Suite } from './suite.ts'
 
 interface DeliveryCase {
   name: string
@@ -30,8 +30,6 @@ const INGEST_GATES = [
   rateGate(INGEST_CASE, 'draining', 'product', { atLeast: 0.6 }),
 ]
 
-export const DELIVERY_CASES = [...CASES.map(({ name }) => name), INGEST_CASE]
-
 const BARE_IN_FLIGHT = 64
 /** Kept waiting while the worker sends. */
 const WAITING = 20_000
@@ -41,32 +39,27 @@ const SENDER_CORE = 0
 const SINK_CORE = 1
 
 /** Measures delivery, bookkeeping included, against a bare pool of connections, and ingest beside a full outbox. */
-export function benchDelivery({
-  rounds,
-  cases,
-  print,
-}: {
-  rounds: number
-  cases: readonly string[]
-  print: (text: string) => void
-}): Promise<SuiteResult> {
-  const measures = [
-    ...CASES.map((one) => ({ name: one.name, measure: () => measureDelivery(one, rounds) })),
-    { name: INGEST_CASE, measure: () => measureIngest(rounds) },
-  ]
-  return runSuite({
-    suite: 'delivery',
-    rounds,
-    packages: ['better-sqlite3', 'kysely', 'undici'],
-    print,
-    cases: measures.filter(({ name }) => cases.includes(name)).map(({ measure }) => measure),
-  })
+export const delivery: Suite = {
+  names: [...CASES.map(({ name }) => name), INGEST_CASE],
+  bench({ rounds, names, print }) {
+    const measures = [
+      ...CASES.map((one) => ({ name: one.name, measure: () => measureDelivery(one, rounds) })),
+      { name: INGEST_CASE, measure: () => measureIngest(rounds) },
+    ]
+    return runSuite({
+      suite: 'delivery',
+      rounds,
+      packages: ['better-sqlite3', 'kysely', 'undici'],
+      print,
+      cases: measures.filter(({ name }) => names.includes(name)).map(({ measure }) => measure),
+    })
+  },
 }
 
 async function measureIngest(rounds: number): Promise<Outcome> {
   const load = { name: INGEST_CASE, connections: 64, keepAlive: true, duplicates: false }
   const variants = ['bare', 'nullStore', 'product', 'waiting', 'draining'] as const
-  return ingestOutcome(await measureCase(load, { rounds, variants }), INGEST_GATES)
+  return receivingOutcome(await measureCase(load, { rounds, variants }), INGEST_GATES)
 }
 
 /** One that sends, in a process of its own. */

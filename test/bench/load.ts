@@ -1,6 +1,6 @@
 /** The load generator's process: sends for one slice what its parent asks for, as fast as the answers come. */
 import { connect } from 'node:net'
-import { requestFactory, type Target } from './alert-request.ts'
+import { requestFactory, SIGNALS, type Target } from './alert-request.ts'
 import { carryOut } from './helper.ts'
 
 export interface SliceOrder {
@@ -15,6 +15,8 @@ export interface SliceOrder {
   startMs: number
   /** How many take turns; absent: as the requests have it. */
   signals?: number | undefined
+  /** In each request; absent: one. */
+  alerts?: number | undefined
 }
 
 export interface SliceReport {
@@ -39,7 +41,8 @@ const ANSWER_BYTES = 64 * 1024
 carryOut(runSlice)
 
 async function runSlice(order: SliceOrder): Promise<SliceReport> {
-  const makeRequest = requestFactory(order.target, order.keepAlive, order.startMs, order.signals)
+  const { keepAlive, startMs, signals = SIGNALS, alerts = 1 } = order
+  const makeRequest = requestFactory(order.target, { keepAlive, startMs, signals, alerts })
   const report: SliceReport = {
     answered: 0,
     events: 0,
@@ -51,7 +54,7 @@ async function runSlice(order: SliceOrder): Promise<SliceReport> {
   }
   let requests = 0
   const nextRequest = () => {
-    const event = order.firstEvent + (order.duplicates ? requests >> 1 : requests)
+    const event = order.firstEvent + (order.duplicates ? requests >> 1 : requests) * alerts
     requests += 1
     return makeRequest(event)
   }
@@ -72,13 +75,14 @@ async function runSlice(order: SliceOrder): Promise<SliceReport> {
     return status > 0
   }
 
-  const worker = async () => {
+  const { host, ports } = order.target
+  const worker = async (_: unknown, index: number) => {
     while (performance.now() < end) {
-      const connection = await openConnection(order.target)
+      const connection = await openConnection(host, ports[index % ports.length]!)
       let open = true
       do {
         open = await exchange(connection)
-      } while (open && order.keepAlive && performance.now() < end)
+      } while (open && keepAlive && performance.now() < end)
       connection.close()
       // A server that is gone would otherwise be asked without a pause.
       if (!open) return
@@ -90,7 +94,7 @@ async function runSlice(order: SliceOrder): Promise<SliceReport> {
 
   report.elapsedMs = performance.now() - start
   report.timedOut = waiting
-  report.events = order.duplicates ? Math.ceil(requests / 2) : requests
+  report.events = (order.duplicates ? Math.ceil(requests / 2) : requests) * alerts
   const used = process.cpuUsage(cpu)
   report.generatorBusy = (used.user + used.system) / 1_000 / report.elapsedMs
   return report
@@ -103,7 +107,7 @@ interface Connection {
 }
 
 /** A bare socket that reads into one buffer: node:http would spend more on a request than the servers it measures. */
-function openConnection({ host, port }: Target): Promise<Connection> {
+function openConnection(host: string, port: number): Promise<Connection> {
   return new Promise((resolve) => {
     const answer = Buffer.allocUnsafe(ANSWER_BYTES)
     let length = 0

@@ -1,20 +1,22 @@
 /**
- * `npm run bench -- ingest|growth|delivery [--rounds 7] [--case 'keep-alive c=64']… [--json file]`
+ * `npm run bench -- ingest|growth|delivery|pg|peers [--rounds 7] [--case 'keep-alive c=64']… [--write] [--json file]`
  *
- * Prints a table per case and, without --json, the figures as one line of JSON at the end. Exits with 1 when a gate is
- * missed, a case fails, or the machine was too restless for the figures to mean anything.
+ * Prints a table per case and, without --json or --write, the figures as one line of JSON at the end. With --write
+ * docs/performance.md is renewed. Exits with 1 when a gate is missed, a case fails, or the machine was too restless for
+ * the figures to mean anything.
  */
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { benchDelivery, DELIVERY_CASES } from './delivery.ts'
-import { benchGrowth, GROWTH_CASES } from './growth.ts'
-import { benchIngest, INGEST_CASES } from './ingest.ts'
+import { writeBlock } from '../support/generated-blocks.ts'
+import { delivery } from './delivery.ts'
+import { figuresPage } from './figures-page.ts'
+import { growth } from './growth.ts'
+import { ingest } from './ingest.ts'
+import { peers } from './peers.ts'
+import { pg } from './pg.ts'
+import type { Suite } from './suite.ts'
 
-const SUITES = new Map([
-  ['ingest', { bench: benchIngest, names: INGEST_CASES.map(({ name }): string => name) }],
-  ['growth', { bench: benchGrowth, names: GROWTH_CASES }],
-  ['delivery', { bench: benchDelivery, names: DELIVERY_CASES }],
-])
+const SUITES: Record<string, Suite> = { ingest, growth, delivery, pg, peers }
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -22,16 +24,18 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '7' },
     case: { type: 'string', multiple: true },
     json: { type: 'string' },
+    write: { type: 'boolean', default: false },
   },
 })
-const suite = SUITES.get(positionals.join())
-const cases = values.case ?? suite?.names ?? []
+const name = positionals.join()
+const suite = Object.hasOwn(SUITES, name) ? SUITES[name] : undefined
+const names = values.case ?? suite?.names ?? []
 const rounds = Number(values.rounds)
 
-if (!suite || !cases.every((name) => suite.names.includes(name)) || !Number.isInteger(rounds) || rounds < 1) {
-  for (const [name, { names }] of SUITES) {
+if (!suite || !names.every((one) => suite.names.includes(one)) || !Number.isInteger(rounds) || rounds < 1) {
+  for (const [known, { names }] of Object.entries(SUITES)) {
     console.error(
-      `Usage: npm run bench -- ${name} [--rounds 7] [--json file] [--case '${names.join("' | '")}']`,
+      `Usage: npm run bench -- ${known} [--rounds 7] [--write] [--json file] [--case '${names.join("' | '")}']`,
     )
   }
   process.exit(2)
@@ -40,7 +44,11 @@ if (!suite || !cases.every((name) => suite.names.includes(name)) || !Number.isIn
 // Ends by 'exit', which ends the servers and removes their data.
 process.once('SIGINT', () => process.exit(130))
 
-const { passed, json } = await suite.bench({ rounds, cases, print: console.log })
+const { passed, json, figures } = await suite.bench({ rounds, names, print: console.log })
 if (values.json) writeFileSync(values.json, `${JSON.stringify(json, null, 2)}\n`)
-else console.log(JSON.stringify(json))
+if (values.write) {
+  const ordered = figures.map((one) => ({ ...one, order: suite.names.indexOf(one.case) }))
+  writeBlock(figuresPage, name, ordered)
+}
+if (!values.json && !values.write) console.log(JSON.stringify(json))
 process.exit(passed ? 0 : 1)

@@ -1,6 +1,7 @@
 import { type Helper, startHelper } from './helper.ts'
 import type { SliceOrder, SliceReport } from './load.ts'
-import { cpuOf, median, peakMemoryOf, percentile, pin, settledSize } from './measures.ts'
+import { cpuOf, median, peakMemoryOf, percentile, pin } from './measures.ts'
+import type { TableSize } from './stores.ts'
 import { pastStart, VARIANTS, type Variant, type VariantName } from './variants.ts'
 
 export interface Case {
@@ -11,6 +12,12 @@ export interface Case {
   duplicates: boolean
   /** Of the first round; absent: a few seconds. */
   warmUpMs?: number
+  /** Alerts in each POST; absent: one. */
+  alerts?: number
+  /** Signals that take turns, each with an open incident of its own; absent: as the requests have it. */
+  signals?: number
+  /** Servers and generator take any core, where servers have several processes. */
+  unpinned?: boolean
 }
 
 export interface Measured {
@@ -20,15 +27,18 @@ export interface Measured {
   best: number
   p50Ms: number
   p99Ms: number
-  /** User and system time of the server for each request; null where the system does not tell. */
+  /** User and system time of the server's processes for each request; null where the system does not tell. */
   cpuUs: number | null
   /** Null where unknown. */
   eventsPerCommit: number | null
   /** Messages sent while it was measured; null where there are none. */
   sentPerSecond: number | null
+  /** Of the process that needed most; null where the system does not tell. */
   peakMb: number | null
   /** Null where nothing is kept. */
   bytesPerEvent: number | null
+  /** The same by table; null where nothing is kept. */
+  tables: TableSize[] | null
   failed: number
   timedOut: number
   acknowledged: { requests: number; events: number }
@@ -65,15 +75,18 @@ export async function measureCase(
   const generator = await startHelper<SliceOrder, SliceReport>('load.ts')
   const running = new Map<VariantName, Running>()
   try {
-    for (const name of variants) running.set(name, begin(await VARIANTS[name].start()))
-    const pins = [...running.values()].map(({ variant }) => pin(variant.pid, SERVER_CORE))
-    const pinned = pin(generator.pid, GENERATOR_CORE) && pins.every(Boolean)
+    for (const name of variants) running.set(name, await begin(await VARIANTS[name].start()))
+    const servers = [...running.values()].flatMap(({ variant }) => variant.pids)
+    const pinned =
+      !of.unpinned &&
+      pin(generator.pid, GENERATOR_CORE) &&
+      servers.map((pid) => pin(pid, SERVER_CORE)).every(Boolean)
 
     for (let round = 0; round <= rounds; round++) {
       const order = round % 2 === 0 ? variants : variants.toReversed()
       for (const name of order) await slice(running.get(name)!, of, generator, { isWarmUp: round === 0 })
     }
-    return resultOf(of.name, running, pinned)
+    return await resultOf(of, running, pinned)
   } finally {
     generator.stop()
     for (const { variant } of running.values()) await variant.stop()
@@ -93,11 +106,11 @@ interface Running {
   cpuUs: number | null
 }
 
-function begin(variant: Variant): Running {
+async function begin(variant: Variant): Promise<Running> {
   return {
     variant,
     startMs: variant.past?.startMs ?? pastStart(),
-    emptySize: variant.store ? settledSize(variant.store.path) : 0,
+    emptySize: (await variant.store?.size()) ?? 0,
     sent: { requests: 0, events: 0 },
     failed: 0,
     timedOut: 0,
@@ -108,13 +121,13 @@ function begin(variant: Variant): Running {
 
 async function slice(
   running: Running,
-  { connections, keepAlive, duplicates, warmUpMs }: Case,
+  { connections, keepAlive, duplicates, warmUpMs, alerts, signals }: Case,
   generator: Helper<SliceOrder, SliceReport>,
   { isWarmUp }: { isWarmUp: boolean },
 ): Promise<void> {
   const { variant, startMs, sent } = running
   await variant.beforeSlice?.()
-  const cpuBefore = cpuOf(variant.pid)
+  const cpuBefore = cpuOfAll(variant.pids)
   const report = await generator.run({
     target: variant.target,
     connections,
@@ -123,9 +136,10 @@ async function slice(
     durationMs: isWarmUp ? (warmUpMs ?? WARM_UP_MS) : SLICE_MS,
     firstEvent: (variant.past?.sent ?? 0) + sent.events,
     startMs,
-    signals: variant.past?.signals,
+    signals: variant.past?.signals ?? signals,
+    alerts,
   })
-  const cpuAfter = cpuOf(variant.pid)
+  const cpuAfter = cpuOfAll(variant.pids)
   await variant.afterSlice?.()
 
   sent.requests += report.answered
@@ -140,10 +154,20 @@ async function slice(
       : running.cpuUs + cpuAfter - cpuBefore
 }
 
-function resultOf(name: string, running: ReadonlyMap<VariantName, Running>, pinned: boolean): CaseResult {
-  const variants = Object.fromEntries(
-    [...running].map(([variant, state]) => [variant, measuredOf(state)]),
-  ) as CaseResult['variants']
+/** Undefined where the system does not tell. */
+function cpuOfAll(pids: readonly number[]): number | undefined {
+  return pids
+    .map(cpuOf)
+    .reduce((sum, us) => (sum === undefined || us === undefined ? undefined : sum + us), 0)
+}
+
+async function resultOf(
+  { name }: Case,
+  running: ReadonlyMap<VariantName, Running>,
+  pinned: boolean,
+): Promise<CaseResult> {
+  const variants: CaseResult['variants'] = {}
+  for (const [variant, state] of running) variants[variant] = await measuredOf(state)
   return {
     name,
     pinned,
@@ -155,13 +179,22 @@ function resultOf(name: string, running: ReadonlyMap<VariantName, Running>, pinn
   }
 }
 
-function measuredOf({ variant, emptySize, sent, failed, timedOut, slices, cpuUs }: Running): Measured {
+async function measuredOf({
+  variant,
+  emptySize,
+  sent,
+  failed,
+  timedOut,
+  slices,
+  cpuUs,
+}: Running): Promise<Measured> {
   const rates = slices.map(({ answered, elapsedMs }) => (answered / elapsedMs) * 1_000)
   const latencies = slices.flatMap(({ latenciesUs }) => latenciesUs)
   const answered = slices.reduce((sum, report) => sum + report.answered, 0)
-  const peak = peakMemoryOf(variant.pid)
+  const peaks = variant.pids.map((pid) => peakMemoryOf(pid) ?? Number.NaN)
   const before = variant.past?.stored ?? 0
-  const stored = variant.store?.count()
+  const stored = await variant.store?.count()
+  const size = await variant.store?.size()
   return {
     rates,
     median: median(rates),
@@ -171,8 +204,9 @@ function measuredOf({ variant, emptySize, sent, failed, timedOut, slices, cpuUs 
     cpuUs: cpuUs === null ? null : cpuUs / answered,
     eventsPerCommit: variant.eventsPerCommit ?? null,
     sentPerSecond: variant.sentPerSecond?.() ?? null,
-    peakMb: peak === undefined ? null : peak / 2 ** 20,
-    bytesPerEvent: variant.store ? (settledSize(variant.store.path) - emptySize) / sent.events : null,
+    peakMb: Number.isNaN(Math.max(...peaks)) ? null : Math.max(...peaks) / 2 ** 20,
+    bytesPerEvent: size === undefined ? null : (size - emptySize) / sent.events,
+    tables: (await variant.store?.sizes()) ?? null,
     failed,
     timedOut,
     acknowledged: sent,

@@ -1,8 +1,7 @@
 import { execFileSync } from 'node:child_process'
-import { closeSync, fdatasyncSync, openSync, readFileSync, statSync, writeSync } from 'node:fs'
+import { closeSync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os'
 import { join } from 'node:path'
-import Sqlite from 'better-sqlite3'
 
 export function median(values: readonly number[]): number {
   return percentile(values, 0.5)
@@ -31,17 +30,6 @@ export function cpuOf(pid: number): number | undefined {
 export function peakMemoryOf(pid: number): number | undefined {
   const kilobytes = readProc(pid, 'status')?.match(/^VmHWM:\s+(\d+)/m)?.[1]
   return kilobytes === undefined ? undefined : Number(kilobytes) * 1024
-}
-
-/** Bytes of a SQLite database once its log, whose size does not grow with what is stored, has been taken in. */
-export function settledSize(path: string): number {
-  const db = new Sqlite(path)
-  try {
-    db.pragma('wal_checkpoint(TRUNCATE)')
-  } finally {
-    db.close()
-  }
-  return statSync(path).size
 }
 
 /** What one wait for this disk costs: 4 KiB appended and synced, 200 times. */

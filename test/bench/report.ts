@@ -33,6 +33,22 @@ export function caseTable(result: CaseResult): string {
   return table([header, ...lines])
 }
 
+/** What the tables of a variant take on the disk, in bytes for each event: the dearest, and the others together. */
+export function tablesTable({ tables, stored }: Measured): string {
+  const perEvent = (bytes: number) => bytes / stored!.events
+  const all = tables!.map(
+    ({ table, bytes, indexBytes }) => [table, perEvent(bytes), perEvent(indexBytes)] as const,
+  )
+  const dear = all.filter(([, bytes]) => bytes >= 1)
+  const others = all.filter(([, bytes]) => bytes < 1)
+  const sum = (at: 1 | 2) => others.reduce((total, line) => total + line[at], 0)
+  const lines = [...dear, [`${others.length} others`, sum(1), sum(2)] as const]
+  return table([
+    ['on disk', 'B/event', 'of these indexes'],
+    ...lines.map(([name, bytes, indexBytes]) => [name, bytes.toFixed(0), indexBytes.toFixed(0)]),
+  ])
+}
+
 /** Lines under a heading, in columns. */
 export function table(lines: readonly (readonly string[])[]): string {
   const widths = lines[0]!.map((_, at) => Math.max(...lines.map((line) => line[at]!.length)))

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
+import { stripVTControlCharacters } from 'node:util'
 import Sqlite from 'better-sqlite3'
 import { inRepository } from '../support/child.ts'
 import { scratchDir } from '../support/scratch.ts'
+import type { CaseFigures } from './figures-page.ts'
 import { loadAverage, machine, measureDisk, spread } from './measures.ts'
 
 /** How one case came out, for every suite. */
@@ -27,9 +29,23 @@ export type Gate = Bound & {
 /** Where a figure has to lie, and where it should: missing the target is said, but no failure. */
 export type Bound = { atLeast: number; target?: number } | { atMost: number; target?: number }
 
+/** What `npm run bench` can be asked for. */
+export interface Suite {
+  /** Of its cases. */
+  names: readonly string[]
+  bench(options: {
+    rounds: number
+    /** Of the cases to measure. */
+    names: readonly string[]
+    print: (text: string) => void
+  }): Promise<SuiteResult>
+}
+
 export interface SuiteResult {
   passed: boolean
   json: object
+  /** For the page, a case each. */
+  figures: Omit<CaseFigures, 'order'>[]
 }
 
 /** How far the bare reference may vary between rounds before a run says more about the machine than about us. */
@@ -55,13 +71,14 @@ export async function runSuite({
   dir.remove()
   const before = machine()
   const versions = versionsOf(packages)
-  print(`${before.cpu}, ${before.cores} cores, ${before.memoryGb} GB, ${before.platform}`)
-  print(
+  const surroundings = [
+    `${before.cpu}, ${before.cores} cores, ${before.memoryGb} GB, ${before.platform}`,
     Object.entries(versions)
       .map((pair) => pair.join(' '))
       .join(', '),
-  )
-  print(`fdatasync of 4 KiB: p50 ${disk.p50Ms.toFixed(3)} ms, p99 ${disk.p99Ms.toFixed(3)} ms`)
+    `fdatasync of 4 KiB: p50 ${disk.p50Ms.toFixed(3)} ms, p99 ${disk.p99Ms.toFixed(3)} ms`,
+  ]
+  for (const line of surroundings) print(line)
   print(`Load average before: ${before.load.toFixed(2)}. ${rounds} rounds of 1 s slices per case.\n`)
 
   const outcomes: Outcome[] = []
@@ -78,19 +95,12 @@ export async function runSuite({
   const gates = outcomes
     .flatMap((outcome) => outcome.gates)
     .map((gate) => ({ ...gate, passed: isWithin(gate), reached: isWithin(gate, gate.target) }))
-  for (const { case: name, what, value, target, passed, reached, ...gate } of gates) {
-    const bound = 'atLeast' in gate ? `at least ${gate.atLeast}` : `at most ${gate.atMost}`
-    const aim = target === undefined ? '' : `, target ${target}${reached ? '' : ' not reached'}`
-    print(`${passed ? 'passed' : 'MISSED'}  ${name}: ${what} ${Number(value.toPrecision(3))}, ${bound}${aim}`)
-  }
   const faults = outcomes.flatMap((outcome) => outcome.faults)
-  for (const fault of faults) print(`FAILED  ${fault}`)
   const invalid = outcomes
     .map(({ name, bareRates }) => ({ name, spread: spread(bareRates) }))
     .filter(({ spread }) => spread > MOST_SPREAD)
-  for (const { name, spread } of invalid) {
-    print(`INVALID ${name}: the bare reference varied by ${(spread * 100).toFixed(0)} % between rounds`)
-  }
+  const verdicts = new Map(outcomes.map((outcome) => [outcome.name, verdictsOf(outcome)]))
+  for (const line of [...verdicts.values()].flat()) print(line)
 
   return {
     passed: faults.length === 0 && invalid.length === 0 && gates.every(({ passed }) => passed),
@@ -107,7 +117,35 @@ export async function runSuite({
       faults,
       invalid,
     },
+    figures: outcomes.map(({ name, table }) => ({
+      case: name,
+      command: `npm run bench -- ${suite} --case '${name}' --rounds ${rounds}`,
+      on: new Date().toISOString().slice(0, 10),
+      surroundings,
+      load: `${before.load.toFixed(2)} before, ${loadAfter.toFixed(2)} after`,
+      table: stripVTControlCharacters(table),
+      verdicts: verdicts.get(name)!,
+    })),
   }
+}
+
+/** A line for each gate and for each reason why the case counts for nothing. */
+function verdictsOf({ name, gates, faults, bareRates }: Outcome): string[] {
+  const lines = gates.map(({ what, value, ...gate }) => {
+    const bound = 'atLeast' in gate ? `at least ${gate.atLeast}` : `at most ${gate.atMost}`
+    const missed = isWithin({ what, value, ...gate }, gate.target) ? '' : ' not reached'
+    const aim = gate.target === undefined ? '' : `, target ${gate.target}${missed}`
+    const verdict = isWithin({ what, value, ...gate }) ? 'passed' : 'MISSED'
+    return `${verdict}  ${name}: ${what} ${Number(value.toPrecision(3))}, ${bound}${aim}`
+  })
+  const spreadOfBare = spread(bareRates)
+  return [
+    ...lines,
+    ...faults.map((fault) => `FAILED  ${fault}`),
+    ...(spreadOfBare > MOST_SPREAD
+      ? [`INVALID ${name}: the bare reference varied by ${(spreadOfBare * 100).toFixed(0)} % between rounds`]
+      : []),
+  ]
 }
 
 function isWithin(gate: Gate, bound?: number): boolean {

@@ -8,29 +8,27 @@ import {
   CompiledQuery,
   type Insertable,
   Kysely,
+  PostgresDialect,
   SqliteDialect,
   type Transaction,
   type Updateable,
 } from 'kysely'
+import pg from 'pg'
 import { openOn } from '../../core/open-tocsin.ts'
 import { migrate } from '../../core/store/migrate.ts'
 import { migrations } from '../../core/store/migrations/index.ts'
-import { dialectSqlite, openDatabase } from '../../core/store/open-database.ts'
+import { dialectPostgres, dialectSqlite, openDatabase, sqlitePath } from '../../core/store/open-database.ts'
 import type { Schema } from '../../core/store/schema.ts'
 import type { Statement, Step } from '../../core/store/statement.ts'
-import { SCOPES } from '../../core/types.ts'
-import { createApp, createServer } from '../../ingest/app.ts'
-import { announce } from './announce.ts'
+import { announceTocsin } from './announce-tocsin.ts'
 
 const url = process.env.DATABASE_URL!
 const database = await openDatabase(url)
 await migrate(database, migrations)
 
-const file = new Sqlite(url.slice('sqlite:'.length))
-file.pragma('synchronous = FULL')
-file.pragma('cache_size = -16000')
-file.pragma('wal_autocheckpoint = 10000')
-const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: file }) })
+const path = sqlitePath(url)
+const db = new Kysely<Schema>({ dialect: path === undefined ? onPostgres() : onSqlite(path) })
+const dialect = path === undefined ? dialectPostgres : dialectSqlite
 
 const tocsin = await openOn(
   {
@@ -59,12 +57,7 @@ const tocsin = await openOn(
     mostPerCommit: 1,
   },
 )
-const { source, secret } = await tocsin
-  .actingAs({ keyId: 'bench', name: 'bench', scopes: SCOPES, projectId: null })
-  .createSource(tocsin.defaultProjectId!, { adapter: 'alertmanager', settings: { grouping: 'signal' } })
-
-const server = createServer(createApp({ tocsin, config: { trustProxy: [] }, log: () => {} }))
-announce(server, { path: new URL(source.url).pathname, secret: secret! })
+await announceTocsin(tocsin)
 
 class RolledBack extends Error {
   readonly value: unknown
@@ -73,6 +66,18 @@ class RolledBack extends Error {
     super('rolled back')
     this.value = value
   }
+}
+
+function onSqlite(path: string): SqliteDialect {
+  const file = new Sqlite(path)
+  file.pragma('synchronous = FULL')
+  file.pragma('cache_size = -16000')
+  file.pragma('wal_autocheckpoint = 10000')
+  return new SqliteDialect({ database: file })
+}
+
+function onPostgres(): PostgresDialect {
+  return new PostgresDialect({ pool: new pg.Pool({ connectionString: url, max: 10 }) })
 }
 
 async function execute(trx: Transaction<Schema>, step: Step): Promise<unknown> {
@@ -121,6 +126,6 @@ async function execute(trx: Transaction<Schema>, step: Step): Promise<unknown> {
 }
 
 function query(trx: Transaction<Schema>, statement: Statement, params: object) {
-  const { sql, bind } = statement.compile(database.read, dialectSqlite)
+  const { sql, bind } = statement.compile(database.read, dialect)
   return trx.executeQuery(CompiledQuery.raw(sql, bind(params)))
 }

@@ -1,15 +1,18 @@
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import Sqlite from 'better-sqlite3'
 import { type Child, inRepository, pinnedNode, startChild } from '../support/child.ts'
+import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { scratchDir } from '../support/scratch.ts'
 import { startTocsin, type TocsinProcess } from '../support/tocsin-process.ts'
 import { until } from '../support/until.ts'
 import type { Target } from './alert-request.ts'
+import { startAlertmanager } from './alertmanager.ts'
 import { type Backlog, openBacklog } from './backlog.ts'
 import { type Helper, startHelper } from './helper.ts'
 import { makeHistory, OPEN_INCIDENTS } from './history.ts'
 import { pin } from './measures.ts'
 import type { SinkOrder, SinkReport } from './sink.ts'
+import { postgresStore, type Store, sqliteStore } from './stores.ts'
 
 type Sink = Helper<SinkOrder, SinkReport>
 
@@ -17,12 +20,12 @@ const BACKLOG = { endpoints: 1_000, messages: 100_000 }
 /** That of the load generator: servers have the other. */
 const SINK_CORE = 1
 
-/** One server under measurement, in a process of its own. */
+/** One server under measurement, in a process of its own, or in several that share its load. */
 export interface Variant {
-  pid: number
+  pids: readonly number[]
   target: Target
   /** Where it keeps what it acknowledges; absent where it keeps nothing. */
-  store?: { path: string; count(): { events: number; requests: number } }
+  store?: Store
   /** What it holds before it is measured: events sent by the generator and others, and the time of event 0. */
   past?: { sent: number; stored: number; startMs: number; signals: number }
   /** What it has to be about while it is measured. */
@@ -41,6 +44,12 @@ export const VARIANTS = {
   nullStore: { title: 'product, null store', start: startNullStore },
   transaction: { title: 'kysely transaction each', start: startTransaction },
   product: { title: 'product, SQLite', start: startProduct },
+  slow2: { title: 'product, disk +2 ms', start: () => startSlow(2) },
+  slow10: { title: 'product, disk +10 ms', start: () => startSlow(10) },
+  postgresTransaction: { title: 'kysely transaction each, PostgreSQL', start: startTransactionOnPostgres },
+  postgres: { title: 'product, PostgreSQL', start: () => startOnPostgres(1) },
+  threeOnPostgres: { title: '3 x product, one PostgreSQL', start: () => startOnPostgres(3) },
+  alertmanager: { title: 'Alertmanager, in memory', start: startAlertmanager },
   waiting: { title: 'product, outbox waits', start: startWaiting },
   draining: { title: 'product, outbox drains', start: startDraining },
   after10k: { title: 'after 10k events', start: () => startWithHistory(10_000) },
@@ -65,7 +74,14 @@ function startNullStore(): Promise<Variant> {
 
 async function startTransaction(): Promise<Variant> {
   const variant = await startReference('transaction-server.ts')
-  return { ...variant, eventsPerCommit: 1, store: storeAt(variant.databasePath) }
+  return { ...variant, eventsPerCommit: 1, store: sqliteStore(variant.databasePath) }
+}
+
+/** Every commit takes so much longer, as on a slower disk. */
+async function startSlow(milliseconds: number): Promise<Variant> {
+  const env = { TOCSIN_BENCH_COMMIT_MS: `${milliseconds}` }
+  const variant = await startReference('slow-disk-server.ts', env)
+  return { ...variant, store: sqliteStore(variant.databasePath) }
 }
 
 async function startProduct(): Promise<Variant> {
@@ -79,10 +95,10 @@ async function startWithHistory(events: number): Promise<Variant> {
   try {
     const product = await productOn(tocsin)
     const sent = await makeHistory(tocsin, product.target, { events, startMs })
-    const stored = product.store!.count().events
+    const stored = (await product.store!.count()).events
     return {
       ...product,
-      pid: tocsin.pid,
+      pids: [tocsin.pid],
       past: { sent, stored, startMs, signals: OPEN_INCIDENTS },
       stop: () => tocsin.dispose(),
     }
@@ -148,6 +164,55 @@ async function startWithBacklog(
   }
 }
 
+async function startTransactionOnPostgres(): Promise<Variant> {
+  return besidePostgres(async ({ url }) => ({
+    ...(await startReference('transaction-server.ts', { DATABASE_URL: url })),
+    eventsPerCommit: 1,
+    store: postgresStore(url),
+  }))
+}
+
+/** So many processes that all receive and all send, on a server of their own. */
+async function startOnPostgres(processes: number): Promise<Variant> {
+  return besidePostgres(async ({ url }) => {
+    const env = {
+      TOCSIN_SECRET_KEY: randomBytes(32).toString('base64'),
+      TOCSIN_ADMIN_KEY: randomBytes(24).toString('hex'),
+    }
+    const started: TocsinProcess[] = []
+    const stop = async () => {
+      for (const tocsin of started) await tocsin.dispose()
+    }
+    try {
+      for (let i = 0; i < processes; i++) started.push(await startTocsin({ databaseUrl: url, env }))
+      const { target } = await productOn(started[0]!)
+      const ports = started.map(({ address }) => Number(new URL(address).port))
+      const pids = started.map(({ pid }) => pid)
+      return { pids, target: { ...target, ports }, store: postgresStore(url), stop }
+    } catch (error) {
+      await stop()
+      throw error
+    }
+  })
+}
+
+async function besidePostgres(start: (server: PostgresServer) => Promise<Variant>): Promise<Variant> {
+  const server = await startPostgres()
+  try {
+    const variant = await start(server)
+    return {
+      ...variant,
+      async stop() {
+        await variant.stop()
+        await server.stop()
+      },
+    }
+  } catch (error) {
+    await server.stop()
+    throw error
+  }
+}
+
 async function productOn(tocsin: TocsinProcess): Promise<Omit<Variant, 'stop'>> {
   const { url, secret } = await tocsin.createSource({
     adapter: 'alertmanager',
@@ -155,29 +220,28 @@ async function productOn(tocsin: TocsinProcess): Promise<Omit<Variant, 'stop'>> 
   })
   const { hostname, port, pathname } = new URL(url)
   return {
-    pid: tocsin.pid,
-    target: { host: hostname, port: Number(port), path: pathname, secret: secret! },
-    store: storeAt(join(tocsin.dataDir, 'tocsin.db')),
+    pids: [tocsin.pid],
+    target: { host: hostname, ports: [Number(port)], path: pathname, secret: secret!, body: 'webhook' },
+    store: sqliteStore(join(tocsin.dataDir, 'tocsin.db')),
   }
 }
 
-function storeAt(path: string): Variant['store'] {
-  return { path, count: () => ({ events: rows(path, 'event'), requests: rows(path, 'hook_request') }) }
-}
-
-async function startReference(file: string): Promise<Variant & { databasePath: string }> {
+async function startReference(
+  file: string,
+  env: Record<string, string> = {},
+): Promise<Variant & { databasePath: string }> {
   const dir = await scratchDir()
   const databasePath = join(dir.path, 'reference.db')
   const child = await startChild(pinnedNode, [inRepository(`test/bench/${file}`)], {
     cwd: dir.path,
-    env: { DATABASE_URL: `sqlite:${databasePath}` },
+    env: { DATABASE_URL: `sqlite:${databasePath}`, ...env },
   })
   const stop = async () => {
     if (child.exit() === undefined) await child.end('SIGTERM')
     dir.remove()
   }
   try {
-    return { pid: child.pid, target: await announced(child), databasePath, stop }
+    return { pids: [child.pid], target: await announced(child), databasePath, stop }
   } catch (error) {
     await stop()
     throw error
@@ -191,13 +255,4 @@ async function announced(child: Child): Promise<Target> {
   })
   if (line === 'ended') throw new Error(`A reference server did not start: ${child.stderr()}`)
   return JSON.parse(line)
-}
-
-function rows(path: string, table: string): number {
-  const db = new Sqlite(path, { readonly: true })
-  try {
-    return db.prepare<[], number>(`select count(*) from ${table}`).pluck().get()!
-  } finally {
-    db.close()
-  }
 }

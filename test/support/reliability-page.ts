@@ -1,5 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { inRepository } from './child.ts'
+import { type GeneratedPage, writeBlock } from './generated-blocks.ts'
 
 /** One line of docs/reliability.md: what is promised, what holds it, and how that last went. */
 export interface ReliabilityRow {
@@ -21,37 +20,19 @@ export interface ReliabilityRow {
   machine: string
 }
 
-const PAGE = 'docs/reliability.md'
-const FOLDER = 'docs/reliability'
+/** docs/reliability.md, with a block for each command. */
+export const reliabilityPage: GeneratedPage<ReliabilityRow> = {
+  page: 'docs/reliability.md',
+  folder: 'docs/reliability',
+  mark: 'rows of',
+  keyOf,
+  compare: (one, other) => compare(keyOf(one), keyOf(other)),
+  render: table,
+}
 
-/**
- * Keeps what one command found beside the page and renews the block of that command. Rows it did not run this time stay.
- * `block`: the name in the page's marks and of the file, such as `chaos`.
- */
+/** Renews the rows that one command found; `block` is its name there, such as `chaos`. */
 export function writeReliability(block: string, rows: readonly ReliabilityRow[]): void {
-  const kept = readRows(block).filter((old) => !rows.some((row) => keyOf(row) === keyOf(old)))
-  const all = [...kept, ...rows].toSorted((one, other) => compare(keyOf(one), keyOf(other)))
-  writeFileSync(inRepository(`${FOLDER}/${block}.json`), `${JSON.stringify(all, null, 2)}\n`)
-  writeFileSync(inRepository(PAGE), renderReliability())
-}
-
-/** The page as its rows say it should be. Throws where it lacks the marks of a block. */
-export function renderReliability(): string {
-  const blocks = readdirSync(inRepository(FOLDER)).map((name) => name.replace('.json', ''))
-  return blocks.reduce(
-    (page, block) => {
-      const begin = `<!-- rows of ${block} -->`
-      const [from, to] = [page.indexOf(begin), page.indexOf('<!-- end -->', page.indexOf(begin))]
-      if (from === -1 || to === -1) throw new Error(`${PAGE} lacks the marks ${begin} and <!-- end -->.`)
-      return `${page.slice(0, from + begin.length)}\n\n${table(readRows(block))}\n\n${page.slice(to)}`
-    },
-    readFileSync(inRepository(PAGE), 'utf8'),
-  )
-}
-
-function readRows(block: string): ReliabilityRow[] {
-  const path = inRepository(`${FOLDER}/${block}.json`)
-  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as ReliabilityRow[]) : []
+  writeBlock(reliabilityPage, block, rows)
 }
 
 function table(rows: readonly ReliabilityRow[]): string {
