@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { Server as NetServer } from 'node:net'
-import { setTimeout as wait } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises'
 
 export interface Stoppable {
   isStopping(): boolean
@@ -8,13 +8,18 @@ export interface Stoppable {
   stop(limitMs: number): Promise<void>
 }
 
-// How long an open connection may still bring a request that its sender had on the way already.
+// How long connections are still taken, by who has not yet noticed, and then how long an open one may still bring a
+// request that its sender had on the way already.
 const LAST_CALL_MS = 250
 
 /** Lets a server stop without cutting off a request it has taken. */
 export function makeStoppable(server: Server): Stoppable {
   let stopping = false
   const inFlight = new Set<ServerResponse>()
+  let connections = 0
+  server.on('connection', () => {
+    connections += 1
+  })
 
   server.prependListener('request', (_req: IncomingMessage, res: ServerResponse) => {
     inFlight.add(res)
@@ -28,11 +33,21 @@ export function makeStoppable(server: Server): Stoppable {
       stopping = true
       for (const res of inFlight) if (!res.headersSent) res.setHeader('Connection', 'close')
 
+      const limit = setTimeout(() => server.closeAllConnections(), limitMs)
+
+      await wait(LAST_CALL_MS)
+      // Those that the system has let in but Node has not yet taken would be reset: one is taken with each turn.
+      const end = performance.now() + LAST_CALL_MS
+      let taken: number
+      do {
+        taken = connections
+        await nextTurn()
+        await nextTurn()
+      } while (connections > taken && performance.now() < end)
       // http's own close() also ends idle connections at once, with whatever request is on its way in them.
       const closed = new Promise<void>((resolve) => {
         NetServer.prototype.close.call(server, () => resolve())
       })
-      const limit = setTimeout(() => server.closeAllConnections(), limitMs)
 
       await Promise.race([closed, wait(LAST_CALL_MS)])
       // Again and again, for those whose last answer had begun before it could say "Connection: close".

@@ -5,18 +5,30 @@ import { text } from 'node:stream/consumers'
 import { expect, onTestFinished, test } from 'vitest'
 import { createServer } from '../../ingest/app.ts'
 import { makeStoppable } from '../../ingest/stoppable.ts'
+import { until } from '../support/until.ts'
 
-test('a stop answers what was taken, takes no more connections and keeps none open', async () => {
-  const { stoppable, url, requests, agent } = await start()
+test('a stop answers what was taken, takes no more connections in the end and keeps none open', async () => {
+  const { stoppable, url, requests, agent, server } = await start()
   const answer = ask(`${url}/slow`, agent)
   const [, res] = await requests.next()
 
   const stopped = stoppable.stop(5_000)
   expect(stoppable.isStopping()).toBe(true)
+  await until('it no longer listens', () => !server.listening)
   await expect(ask(`${url}/new`, new Agent())).rejects.toMatchObject({ code: 'ECONNREFUSED' })
 
   res.end('done')
   expect(await answer).toMatchObject({ body: 'done', connection: 'close' })
+  await stopped
+})
+
+test('who asks right after the stop began is answered, whoever else waits to be let in', async () => {
+  const { stoppable, url, requests } = await start()
+  const answers = Array.from({ length: 20 }, () => ask(`${url}/late`, new Agent()))
+  const stopped = stoppable.stop(5_000)
+  for (const _ of answers) (await requests.next())[1].end('late')
+  const answered = await Promise.all(answers)
+  expect(answered).toEqual(answers.map(() => ({ body: 'late', connection: 'close' })))
   await stopped
 })
 
@@ -48,7 +60,12 @@ type Exchange = [IncomingMessage, ServerResponse]
 
 async function start() {
   const waiting: ((exchange: Exchange) => void)[] = []
-  const server = createServer((req, res) => waiting.shift()?.([req, res]))
+  const came: Exchange[] = []
+  const server = createServer((req, res) => {
+    const next = waiting.shift()
+    if (next) next([req, res])
+    else came.push([req, res])
+  })
   const stoppable = makeStoppable(server)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -59,9 +76,17 @@ async function start() {
   })
   return {
     stoppable,
+    server,
     agent,
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    requests: { next: () => new Promise<Exchange>((resolve) => waiting.push(resolve)) },
+    requests: {
+      next: () =>
+        new Promise<Exchange>((resolve) => {
+          const exchange = came.shift()
+          if (exchange) resolve(exchange)
+          else waiting.push(resolve)
+        }),
+    },
   }
 }
 
