@@ -47,11 +47,7 @@ export const gracefulStop: Fault = {
         await until('fifty are being sent', () => hanging.size >= IN_FLIGHT)
         const stopping = performance.now()
         const exit = tocsin.stop()
-        const ready = await fetch(`${tocsin.address}/readyz`).then(
-          ({ status }) => status,
-          () => 503,
-        )
-        if (ready === 503) notReady += 1
+        if (await saysNotReady(tocsin.address)) notReady += 1
         const { code, signal } = await exit
         stopMs = Math.max(stopMs, performance.now() - stopping)
         if (code !== 0) wrong.push(`it exited with ${code ?? signal}`)
@@ -74,7 +70,7 @@ export const gracefulStop: Fault = {
       await untilDelivered(databaseUrl, place.projectId)
       if (run % 10 === 9) world.say(`${run + 1} stops of ${runs}`)
     }
-    if (notReady < runs) wrong.push(`${runs - notReady} stopping processes said they were ready`)
+    if (notReady < runs) wrong.push(`${runs - notReady} processes stopped without having said so`)
     if (world.isTimed && stopMs > MOST_STOP_MS) wrong.push(`a stop took ${stopMs.toFixed(0)} ms`)
     if (world.isTimed && resentMs > MOST_RESENT_MS)
       wrong.push(`sending went on after ${resentMs.toFixed(0)} ms`)
@@ -90,4 +86,15 @@ export const gracefulStop: Fault = {
       wrong,
     }
   },
+}
+
+/** Whether a process that was asked to stop says so to who looks at /readyz, before it takes no more connections. */
+function saysNotReady(address: string): Promise<boolean> {
+  return until('it is not ready, or gone', async () => {
+    const status = await fetch(`${address}/readyz`).then(
+      (response) => response.status,
+      () => 'gone' as const,
+    )
+    return status === 'gone' ? { said: false } : status === 503 && { said: true }
+  }).then(({ said }) => said)
 }
