@@ -77,7 +77,10 @@ function onSqlite(path: string): SqliteDialect {
 }
 
 function onPostgres(): PostgresDialect {
-  return new PostgresDialect({ pool: new pg.Pool({ connectionString: url, max: 10 }) })
+  const types = new pg.TypeOverrides()
+  types.setTypeParser(pg.types.builtins.INT8, Number)
+  types.setTypeParser(pg.types.builtins.NUMERIC, Number)
+  return new PostgresDialect({ pool: new pg.Pool({ connectionString: url, max: 10, types }) })
 }
 
 async function execute(trx: Transaction<Schema>, step: Step): Promise<unknown> {
