@@ -42,7 +42,7 @@ export function sqliteStore(path: string): Store {
           .prepare<[], TableSize>(
             `select s.tbl_name as "table", sum(d.pgsize) as bytes,
               sum(iif(s.type = 'index', d.pgsize, 0)) as indexBytes
-              from dbstat d join sqlite_schema s on s.name = d.name where d.aggregate
+              from dbstat d join sqlite_schema s on s.name = d.name where d.aggregate = 1
               group by s.tbl_name order by bytes desc`,
           )
           .all(),
