@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { startReceiver } from '../support/start-receiver.ts'
 import { until } from '../support/until.ts'
 import { audit, type Listening, newestEntry, untilDelivered } from './audit.ts'
-import { type Fault, type Finding, withHook } from './fault.ts'
+import { type Fault, type Finding, restartLater, withHook } from './fault.ts'
 import { openLedger } from './ledger.ts'
 import { findWrongAnswers, openEndpoint, openPlace, resend, underLoad } from './load.ts'
 import type { World } from './world.ts'
@@ -151,8 +151,7 @@ async function liveThrough(
   }
 
   const sending = performance.now()
-  // Beside other tests nobody waits a minute for leases to end: the clock of the last start is ahead.
-  if (!world.isTimed) await tocsin.restart(withHook('clock', { CHAOS_CLOCK_MS: `${MOST_RESENT_MS}` }))
+  if (!world.isTimed) await restartLater(world, tocsin, MOST_RESENT_MS)
   const ids = await untilDelivered(databaseUrl, place.projectId)
   const resentMs = performance.now() - sending
   const arrived = receiver.received.map(({ headers }) => headers['webhook-id'] as string)
