@@ -25,21 +25,25 @@ export const postgresAway: Fault = {
     const server = await startPostgres()
     world.afterwards(() => server.stop())
     const link = await openLink(world, server.url)
+    // The short version has the two that are hardest.
+    const ways = world.isTimed ? WAYS : (['killed', 'cut after COMMIT'] as const)
+    const wayOf = (run: number) => ways[run % ways.length]!
     return liveThroughOutages(world, runs, {
       databaseUrl: link.url,
       env: withHook('event-loop', {}),
       perSecond: world.isTimed ? 300 : 100,
-      awayMs: () => (world.isTimed ? 1_000 + world.random.below(2_000) : 1_000),
+      awayMs: (run) => {
+        if (!world.isTimed) return 1_000
+        // Longer than a statement may take: until then nobody knows that it is lost.
+        return wayOf(run) === 'black hole' ? 8_000 : 1_000 + world.random.below(2_000)
+      },
       // A statement that is sent into nothing ends after five seconds, and one more for the answer.
       mostAnswerMs: 10_000,
       finish: (tocsin) => lookBack(world, tocsin, server.url),
       begin: async (run, tocsin) => {
         // What it did before is its start.
         if (run === 0) process.kill(tocsin.pid, 'SIGUSR2')
-        // The short version has the two that are hardest.
-        const way = world.isTimed
-          ? WAYS[run % WAYS.length]!
-          : (['killed', 'cut after COMMIT'] as const)[run % 2]!
+        const way = wayOf(run)
         if (way === 'fast' || way === 'immediate' || way === 'killed') {
           await server.end(SIGNALS[way])
           return () => until('PostgreSQL starts', () => server.start().then(() => true), { withinMs: 60_000 })
