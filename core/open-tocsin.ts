@@ -56,7 +56,7 @@ export async function openTocsin(options: OpenOptions): Promise<OpenedTocsin> {
 
 /** The same on a database that is open and up to date already. */
 export async function openOn(database: Database, options: OpenOptions): Promise<OpenedTocsin> {
-  const now = options.now ?? (() => new Date())
+  const now = options.now ?? database.now
   const log = options.log ?? (() => {})
   const newId = createIds(now, randomBytes)
   const context = (): MatchContext => ({ newId, now: now().toISOString() })
@@ -143,6 +143,7 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
     beginOnce: (caller, request) => beginOnce(core, caller, request),
     receive: (request, address, refusal) => receive(request, address, refusal),
     isReady: () => database.ping(),
+    now,
     async close() {
       await Promise.all([stopDue(), stopForgetting()])
       await worker?.stop()

@@ -286,6 +286,7 @@ export interface OpenOptions {
   resolve?: Resolve
   /** Writes prose of post-mortems; default none. */
   model?: ModelSettings
+  /** Default that of the database. */
   now?: () => Date
   log?: Log
 }
@@ -314,6 +315,8 @@ export interface OpenedTocsin {
   receive(request: HookRequest, address: ReceiveAddress, refusal?: TocsinError): Promise<Received>
   /** Whether the database answers and takes writes. */
   isReady(): Promise<boolean>
+  /** The time it goes by: that of PostgreSQL where several machines share one. */
+  now(): Date
   /** Finishes what was accepted, then closes the database. */
   close(): Promise<void>
 }

@@ -36,7 +36,6 @@ export interface AppOptions {
   hosts?: readonly string[]
   /** Turns `/readyz` off before the process stops. */
   isStopping?: () => boolean
-  now?: () => Date
 }
 
 /** Every operation of the API below `/api/v1`. */
@@ -55,7 +54,7 @@ export const operations = [
 ]
 
 /** The whole HTTP side of one open Tocsin, not yet listening. */
-export function createApp({ tocsin, config, log, hosts, isStopping, now }: AppOptions): Express {
+export function createApp({ tocsin, config, log, hosts, isStopping }: AppOptions): Express {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -63,7 +62,7 @@ export function createApp({ tocsin, config, log, hosts, isStopping, now }: AppOp
   if (config.trustProxy.length > 0) app.set('trust proxy', config.trustProxy)
 
   // First and without the headers browsers need: monitoring tools send bursts.
-  app.use(webhookRoutes(tocsin, log, now ?? (() => new Date())))
+  app.use(webhookRoutes(tocsin, log))
 
   app.use(
     helmet({

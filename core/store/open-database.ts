@@ -45,6 +45,8 @@ export interface Database<S = Schema> {
   classify(error: unknown): 'retry' | 'unavailable' | 'fault'
   /** Whether the database answers and takes writes. */
   ping(): Promise<boolean>
+  /** The time, the same for all processes on this database whatever their machines say. */
+  now(): Date
   /** Waits for running transactions, then disconnects. */
   close(): Promise<void>
 }
@@ -135,6 +137,8 @@ async function openSqlite<S>(path: string): Promise<Database<S>> {
         () => true,
         () => false,
       ),
+    // All of them are on this machine.
+    now: () => new Date(),
     async close() {
       reader.close()
       writer.close()
@@ -342,6 +346,8 @@ function codeOf(error: unknown): string {
 const CONNECT_MS = 2_000
 const STATEMENT_MS = 5_000
 const READ_MS = 15_000
+/** How often the server is asked for the time. */
+const LOOK_MS = 5_000
 const MAX_ROWS = 1_000
 const MAX_JSON = 8 * 1024 * 1024
 
@@ -399,12 +405,15 @@ async function openPostgres<S>(url: string): Promise<Database<S>> {
     }
   }
 
+  const clock = serverClock(readers)
   try {
     await checkServer(writers)
+    await clock.look()
   } catch (error) {
     await Promise.all([writers.end(), readers.end()])
     throw error
   }
+  const looking = setInterval(() => void tracked(clock.look()).catch(() => {}), LOOK_MS).unref()
 
   return {
     kind: 'postgres',
@@ -415,7 +424,9 @@ async function openPostgres<S>(url: string): Promise<Database<S>> {
     migrate: (run) => migratePostgres(url, run),
     classify: classifyPostgres,
     ping: () => ping().catch(() => false),
+    now: clock.now,
     async close() {
+      clearInterval(looking)
       await Promise.allSettled(underWay)
       await Promise.all([writers.end(), readers.end()])
     },
@@ -470,6 +481,30 @@ async function checkServer(pool: pg.Pool): Promise<void> {
   )
   if (rows[0].durable === 'off') throw new Error('PostgreSQL must not run with synchronous_commit=off.')
   if (rows[0].encoding !== 'UTF8') throw new Error('The PostgreSQL database must have the encoding UTF8.')
+}
+
+interface ServerClock {
+  now(): Date
+  /** Sets it by the server. */
+  look(): Promise<void>
+}
+
+/**
+ * The server's clock, carried on in between by one that no setting of this machine's clock moves. It is set only as far
+ * as an answer proves it wrong, so that a slow answer does not make it go back.
+ */
+function serverClock(pool: pg.Pool): ServerClock {
+  // Milliseconds between the two.
+  let ahead = Number.NEGATIVE_INFINITY
+  return {
+    now: () => new Date(performance.now() + ahead),
+    async look() {
+      const asked = performance.now()
+      const { rows } = await pool.query('select extract(epoch from clock_timestamp()) * 1000 as ms')
+      const [least, most] = [rows[0].ms - performance.now(), rows[0].ms - asked]
+      ahead = Math.min(Math.max(ahead, least), most)
+    },
+  }
 }
 
 async function migratePostgres<S, T>(url: string, run: (db: Kysely<S>) => Promise<T>): Promise<T> {

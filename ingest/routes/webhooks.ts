@@ -104,7 +104,7 @@ function dropIn(id: string, path: string, adapter: string, summary: string): Web
 }
 
 /** Answers 2xx once what a webhook says is committed. */
-export function webhookRoutes(tocsin: OpenedTocsin, log: Log, now: () => Date): Router {
+export function webhookRoutes(tocsin: OpenedTocsin, log: Log): Router {
   const router = Router({ caseSensitive: true })
 
   router.use((req: Request, _res: Response, next: NextFunction) => {
@@ -135,7 +135,7 @@ export function webhookRoutes(tocsin: OpenedTocsin, log: Log, now: () => Date): 
         headers,
         // What a GET says stands in its query.
         rawBody: isGet ? Buffer.from(query.toString()) : bytes,
-        receivedAt: now().toISOString(),
+        receivedAt: tocsin.now().toISOString(),
         ip: senderIp(req),
       }
       const received = await tocsin.receive(request, toAddress(req.params, query), refusal)

@@ -1,4 +1,5 @@
 import type { DatabaseKind } from '../support/fresh-database.ts'
+import type { TocsinProcess } from '../support/tocsin-process.ts'
 import type { World } from './world.ts'
 
 /** One way to break something, and what has to hold all the same. */
@@ -22,4 +23,10 @@ export interface Finding {
 /** The environment of a process that loads a file of `hooks` first. */
 export function withHook(name: string, env: Record<string, string>): Record<string, string> {
   return { NODE_OPTIONS: `--import ${new URL(`./hooks/${name}.ts`, import.meta.url)}`, ...env }
+}
+
+/** Starts a process again as if so much time had passed: beside other tests nobody waits for leases to end. */
+export function restartLater({ kind }: World, tocsin: TocsinProcess, ms: number): Promise<void> {
+  const hook = kind === 'postgres' ? 'database-clock' : 'clock'
+  return tocsin.restart(withHook(hook, { CHAOS_CLOCK_MS: `${ms}` }))
 }

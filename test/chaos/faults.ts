@@ -6,11 +6,13 @@ import { killNine } from './kill-nine.ts'
 import { locked } from './locked.ts'
 import { noConnections } from './no-connections.ts'
 import { postgresAway } from './postgres-away.ts'
+import { POSTGRES_FULL } from './postgres-full.ts'
 import { races } from './races.ts'
 
 export const FAULTS: readonly Fault[] = [
   killNine,
   ...DISK_FAULTS,
+  ...POSTGRES_FULL,
   locked,
   postgresAway,
   noConnections,

@@ -1,8 +1,9 @@
+import { mkdirSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { startReceiver } from '../support/start-receiver.ts'
 import { until } from '../support/until.ts'
 import { audit, type Listening, newestEntry, untilDelivered } from './audit.ts'
-import { type Fault, type Finding, withHook } from './fault.ts'
+import { type Fault, type Finding, restartLater, withHook } from './fault.ts'
 import { openLedger } from './ledger.ts'
 import { findWrongAnswers, openEndpoint, openPlace, resend, underLoad } from './load.ts'
 import type { World } from './world.ts'
@@ -33,7 +34,17 @@ export const killNine: Fault = {
       ...Array.from({ length: runs }, () => 'random' as const),
       ...STEPS.flatMap((step) => Array.from({ length: perStep }, () => step)),
     ]
-    const total = { alerts: 0, lost: 0, doubled: 0, readyMs: 0, messages: 0, repeats: 0, resentMs: 0 }
+    const total = {
+      alerts: 0,
+      lost: 0,
+      doubled: 0,
+      readyMs: 0,
+      listeningMs: 0,
+      openingMs: 0,
+      messages: 0,
+      repeats: 0,
+      resentMs: 0,
+    }
     const wrong: string[] = []
     for (let at = 0; at < kills.length; at += KILLS_PER_DATABASE) {
       const life = await liveThrough(world, kills.slice(at, at + KILLS_PER_DATABASE))
@@ -44,18 +55,21 @@ export const killNine: Fault = {
       total.messages += life.messages
       total.repeats += life.repeats
       total.readyMs = Math.max(total.readyMs, life.readyMs)
+      total.listeningMs = Math.max(total.listeningMs, life.listeningMs)
+      total.openingMs = Math.max(total.openingMs, life.openingMs)
       total.resentMs = Math.max(total.resentMs, life.resentMs)
       world.say(
         `${Math.min(at + KILLS_PER_DATABASE, kills.length)} kills of ${kills.length}: ${JSON.stringify(total)}`,
       )
     }
-    const { alerts, lost, doubled, readyMs, messages, repeats, resentMs } = total
+    const { alerts, lost, doubled, readyMs, listeningMs, openingMs, messages, repeats, resentMs } = total
     if (world.isTimed && readyMs > MOST_READY_MS)
       wrong.push(`ready again only after ${readyMs.toFixed(0)} ms`)
     return {
       figure:
         `${runs} kills at random, ${perStep} at each of ${STEPS.length} steps; ${alerts} alerts: ` +
-        `${lost} lost, ${doubled} doubled; ready again in ${(readyMs / 1000).toFixed(1)} s at most; ` +
+        `${lost} lost, ${doubled} doubled; ready again in ${(readyMs / 1000).toFixed(1)} s at most: ` +
+        `${(listeningMs / 1000).toFixed(1)} s until the process listens, ${(openingMs / 1000).toFixed(2)} s to open the database; ` +
         `${messages} messages all arrived, ${repeats} of them again under the same id, ` +
         `the last ${(resentMs / 1000).toFixed(0)} s after the last kill`,
       wrong,
@@ -68,6 +82,10 @@ interface Life extends Finding {
   lost: number
   doubled: number
   readyMs: number
+  /** Until the process is read and listens. */
+  listeningMs: number
+  /** From then on: recovery, migrations, first start. */
+  openingMs: number
   messages: number
   repeats: number
   resentMs: number
@@ -80,6 +98,8 @@ async function liveThrough(
 ): Promise<Life> {
   const databaseUrl = await world.newDatabase()
   const tocsin = await world.start(databaseUrl)
+  // As where the key file lies there; what Node has compiled is kept in it from the next start on.
+  mkdirSync(tocsin.dataDir, { mode: 0o700 })
   const place = await openPlace(tocsin)
   const ledger = await openLedger(world)
   const receiver = await startReceiver(async () => {
@@ -90,7 +110,7 @@ async function liveThrough(
   world.afterwards(receiver.close)
   const wrong: string[] = []
   const listening: Listening[] = []
-  let readyMs = 0
+  let [readyMs, listeningMs, openingMs] = [0, 0, 0]
 
   for (const [cycle, kill] of kills.entries()) {
     const step = kill === 'random' ? undefined : kill
@@ -116,15 +136,22 @@ async function liveThrough(
     wrong.push(...findWrongAnswers(tally, true))
 
     const started = performance.now()
+    const listens = until('it listens', () =>
+      fetch(`${tocsin.address}/healthz`).then(() => performance.now()),
+    )
     await tocsin.restart()
-    readyMs = Math.max(readyMs, performance.now() - started)
+    const ready = performance.now()
+    // It is looked for twice, so that each may see it first.
+    const listenedAt = Math.min(await listens, ready)
+    readyMs = Math.max(readyMs, ready - started)
+    listeningMs = Math.max(listeningMs, listenedAt - started)
+    openingMs = Math.max(openingMs, ready - listenedAt)
     wrong.push(...(await resend({ place, ledger, random: world.random, address: tocsin.address })))
     if (cycle % 20 === 19) world.say(`${cycle + 1} kills of ${kills.length} on this database`)
   }
 
   const sending = performance.now()
-  // Beside other tests nobody waits a minute for leases to end: the clock of the last start is ahead.
-  if (!world.isTimed) await tocsin.restart(withHook('clock', { CHAOS_CLOCK_MS: `${MOST_RESENT_MS}` }))
+  if (!world.isTimed) await restartLater(world, tocsin, MOST_RESENT_MS)
   const ids = await untilDelivered(databaseUrl, place.projectId)
   const resentMs = performance.now() - sending
   const arrived = receiver.received.map(({ headers }) => headers['webhook-id'] as string)
@@ -139,6 +166,8 @@ async function liveThrough(
     lost: found.lost,
     doubled: found.doubled,
     readyMs,
+    listeningMs,
+    openingMs,
     messages: ids.length,
     repeats: arrived.length - new Set(arrived).size,
     resentMs,

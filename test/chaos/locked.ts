@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 import type { Fault } from './fault.ts'
 import { liveThroughOutages } from './outage.ts'
@@ -5,6 +6,8 @@ import { liveThroughOutages } from './outage.ts'
 /** How long another process holds the lock. Tocsin waits half a second for it. */
 const HOLD_MS = [300, 1_000, 5_000, 30_000]
 const HOLD_MS_IN_SHORT = [100, 1_500]
+const MOST_HEALTH_MS = 600
+const MOST_LOG_MB = 256
 
 export const locked: Fault = {
   id: 'T4',
@@ -13,6 +16,8 @@ export const locked: Fault = {
   runs: 200,
   async run(world, runs) {
     const databaseUrl = await world.newDatabase()
+    const file = databaseUrl.slice('sqlite:'.length)
+    let logMb = 0
     const times = world.isTimed ? HOLD_MS : HOLD_MS_IN_SHORT
     const heldMs = (run: number) => times[run % times.length]!
     return liveThroughOutages(world, runs, {
@@ -20,8 +25,16 @@ export const locked: Fault = {
       awayMs: heldMs,
       isUnnoticed: (run) => heldMs(run) < 500,
       mostAnswerMs: 900,
+      mostHealthMs: MOST_HEALTH_MS,
+      sample: () => {
+        logMb = Math.max(logMb, statSync(`${file}-wal`).size / 2 ** 20)
+      },
+      finish: async () => ({
+        figure: `write-ahead log ${logMb.toFixed(0)} MiB at most`,
+        wrong: logMb > MOST_LOG_MB ? [`the write-ahead log grew to ${logMb.toFixed(0)} MiB`] : [],
+      }),
       begin: async () => {
-        const db = new Sqlite(databaseUrl.slice('sqlite:'.length), { timeout: 5_000 })
+        const db = new Sqlite(file, { timeout: 5_000 })
         db.exec('begin immediate')
         return async () => {
           db.exec('rollback')

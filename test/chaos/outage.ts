@@ -11,7 +11,7 @@ import type { World } from './world.ts'
 export interface Outage {
   databaseUrl: string
   /** Takes the database away; answers how to bring it back. */
-  begin(run: number): Promise<() => Promise<unknown>>
+  begin(run: number, tocsin: TocsinProcess): Promise<() => Promise<unknown>>
   /** How long it is away. */
   awayMs: (run: number) => number
   /** The longest an answer may take. */
@@ -19,31 +19,50 @@ export interface Outage {
   /** Whether nobody may notice; else some requests have to be refused, or the test has seen nothing. */
   isUnnoticed?: (run: number) => boolean
   env?: Record<string, string>
+  /** Requests a second; 100 unless told. */
+  perSecond?: number
+  /** Looked at many times a second while it is under load. */
+  sample?: () => void
+  /** The longest all but one in a hundred answers of `/healthz` may take. */
+  mostHealthMs?: number
+  /** What else is found when all outages are over, and the process still runs. */
+  finish?: (tocsin: TocsinProcess) => Promise<Finding>
 }
+
+/** Between two looks at how it is. */
+const LOOK_MS = 20
 
 const MOST_BACK_MS = 5_000
 
 /** Takes the database away so often, each time under load, and audits what is left. */
-export async function liveThroughOutages(world: World, runs: number, outage: Outage): Promise<Finding> {
-  const { databaseUrl, begin, awayMs, mostAnswerMs, isUnnoticed = () => false, env = {} } = outage
+export async function liveThroughOutages(world: World, runs: number, options: Outage): Promise<Finding> {
+  const { databaseUrl, begin, awayMs, mostAnswerMs, isUnnoticed = () => false, env = {} } = options
+  const { perSecond = 100, sample = () => {}, mostHealthMs = Number.POSITIVE_INFINITY, finish } = options
   const tocsin = await world.start(databaseUrl, env)
   const place = await openPlace(tocsin)
   const ledger = await openLedger(world)
   const wrong: string[] = []
   const statuses: Record<string, number> = {}
+  const healthMs: number[] = []
   let [backMs, slowestMs] = [0, 0]
 
   for (let run = 0; run < runs; run++) {
-    const load = { place, ledger, random: world.random, addresses: [tocsin.address], perSecond: 100 }
-    const tally = await underLoad(load, async () => {
+    const load = { place, ledger, random: world.random, addresses: [tocsin.address], perSecond }
+    const looking = new AbortController()
+    const looks = lookAfter(tocsin, looking.signal, (ms) => {
+      healthMs.push(ms)
+      sample()
+    })
+    const outage = underLoad(load, async () => {
       await wait(300)
-      const end = await begin(run)
+      const end = await begin(run, tocsin)
       await wait(awayMs(run))
       await end()
       const ended = performance.now()
       await until('it takes alerts again', () => probe(tocsin, place, ledger, world), { withinMs: 60_000 })
       backMs = Math.max(backMs, performance.now() - ended)
-    })
+    }).finally(() => looking.abort())
+    const [tally] = await Promise.all([outage, looks])
     wrong.push(...findWrongAnswers(tally, false), ...(await resend({ ...load, address: tocsin.address })))
     if (isUnnoticed(run) !== (refusalsOf(tally) === 0)) {
       wrong.push(`${refusalsOf(tally)} of the requests of run ${run + 1} were refused`)
@@ -58,6 +77,12 @@ export async function liveThroughOutages(world: World, runs: number, outage: Out
     wrong.push(`it took alerts again only after ${backMs.toFixed(0)} ms`)
   if (world.isTimed && slowestMs > mostAnswerMs) wrong.push(`an answer took ${slowestMs.toFixed(0)} ms`)
 
+  const healthP99 = healthMs.toSorted((a, b) => a - b)[Math.floor(healthMs.length * 0.99)]!
+  if (world.isTimed && healthP99 > mostHealthMs)
+    wrong.push(`the slowest of a hundred looks at /healthz took ${healthP99.toFixed(0)} ms`)
+  const more = await finish?.(tocsin)
+  wrong.push(...(more?.wrong ?? []))
+
   if (tocsin.hasEnded()) wrong.push(`the process ended by itself: ${tocsin.stderr().slice(-500)}`)
   const { code } = await tocsin.stop()
   if (code !== 0) wrong.push(`a stop afterwards exits with ${code}`)
@@ -67,9 +92,24 @@ export async function liveThroughOutages(world: World, runs: number, outage: Out
   return {
     figure:
       `${runs} times: ${ledger.allAcknowledged().length} alerts, ${found.lost} lost, ${found.doubled} doubled; ` +
-      `answers ${answers.join(', ')}; slowest answer ${slowestMs.toFixed(0)} ms; ` +
-      `takes alerts again ${(backMs / 1000).toFixed(1)} s after the database is back at most`,
+      `answers ${answers.join(', ')}; slowest answer ${slowestMs.toFixed(0)} ms, p99 of /healthz ${healthP99.toFixed(0)} ms; ` +
+      `takes alerts again ${(backMs / 1000).toFixed(1)} s after the database is back at most${more ? `; ${more.figure}` : ''}`,
     wrong,
+  }
+}
+
+/** Asks for its health again and again until told to stop. */
+async function lookAfter(
+  tocsin: TocsinProcess,
+  signal: AbortSignal,
+  took: (ms: number) => void,
+): Promise<void> {
+  while (!signal.aborted) {
+    const asked = performance.now()
+    const { status } = await fetch(`${tocsin.address}/healthz`)
+    if (status !== 200) throw new Error(`/healthz answered ${status}`)
+    took(performance.now() - asked)
+    await wait(LOOK_MS)
   }
 }
 

@@ -1,12 +1,17 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import pg from 'pg'
 import { startPostgres } from '../support/postgres-server.ts'
+import type { TocsinProcess } from '../support/tocsin-process.ts'
 import { until } from '../support/until.ts'
-import type { Fault } from './fault.ts'
+import { type Fault, type Finding, withHook } from './fault.ts'
 import { liveThroughOutages } from './outage.ts'
 import type { World } from './world.ts'
 
 /** The ways it goes away, in turns. */
 const WAYS = ['fast', 'immediate', 'killed', 'black hole', 'cut after COMMIT', 'cut before COMMIT'] as const
+const MOST_LATE_MS = 200
+/** Of the pools of one process: 4 that write, 10 that read. */
+const MOST_CONNECTIONS = 14
 const SIGNALS = { fast: 'SIGINT', immediate: 'SIGQUIT', killed: 'SIGKILL' } as const
 
 export const postgresAway: Fault = {
@@ -20,16 +25,25 @@ export const postgresAway: Fault = {
     const server = await startPostgres()
     world.afterwards(() => server.stop())
     const link = await openLink(world, server.url)
+    // The short version has the two that are hardest.
+    const ways = world.isTimed ? WAYS : (['killed', 'cut after COMMIT'] as const)
+    const wayOf = (run: number) => ways[run % ways.length]!
     return liveThroughOutages(world, runs, {
       databaseUrl: link.url,
-      awayMs: () => (world.isTimed ? 1_000 + world.random.below(2_000) : 1_000),
+      env: withHook('event-loop', {}),
+      perSecond: world.isTimed ? 300 : 100,
+      awayMs: (run) => {
+        if (!world.isTimed) return 1_000
+        // Longer than a statement may take: until then nobody knows that it is lost.
+        return wayOf(run) === 'black hole' ? 8_000 : 1_000 + world.random.below(2_000)
+      },
       // A statement that is sent into nothing ends after five seconds, and one more for the answer.
       mostAnswerMs: 10_000,
-      begin: async (run) => {
-        // The short version has the two that are hardest.
-        const way = world.isTimed
-          ? WAYS[run % WAYS.length]!
-          : (['killed', 'cut after COMMIT'] as const)[run % 2]!
+      finish: (tocsin) => lookBack(world, tocsin, server.url),
+      begin: async (run, tocsin) => {
+        // What it did before is its start.
+        if (run === 0) process.kill(tocsin.pid, 'SIGUSR2')
+        const way = wayOf(run)
         if (way === 'fast' || way === 'immediate' || way === 'killed') {
           await server.end(SIGNALS[way])
           return () => until('PostgreSQL starts', () => server.start().then(() => true), { withinMs: 60_000 })
@@ -39,6 +53,29 @@ export const postgresAway: Fault = {
       },
     })
   },
+}
+
+/** How late the process was for what it had to do, and whether it has as many connections as ever. */
+async function lookBack(world: World, tocsin: TocsinProcess, serverUrl: string): Promise<Finding> {
+  process.kill(tocsin.pid, 'SIGUSR2')
+  const late = await until(
+    'it says how late it was',
+    // The first one was about its start.
+    () => [...tocsin.stderr().matchAll(/event loop: p99 (\d+) ms, most (\d+) ms/g)][1],
+  )
+  const client = new pg.Client({ connectionString: serverUrl })
+  await client.connect()
+  const open = await until('its pools are as before', async () => {
+    const { rows } = await client.query(
+      "select count(*)::int as open from pg_stat_activity where application_name = 'tocsin'",
+    )
+    return rows[0].open <= MOST_CONNECTIONS && `${rows[0].open}`
+  }).finally(() => client.end())
+  return {
+    figure: `event loop late by ${late[1]} ms (p99), ${late[2]} ms at most; ${open} connections afterwards`,
+    wrong:
+      world.isTimed && Number(late[2]) > MOST_LATE_MS ? [`the event loop was late by ${late[2]} ms`] : [],
+  }
 }
 
 /** What becomes of a connection, or of its next COMMIT; from then on the link is down until it is open again. */

@@ -15,7 +15,7 @@ import { until } from '../support/until.ts'
 
 /** pg_dump takes no server newer than itself, so this one comes from where pg_dump comes from. */
 const programs = globSync('/usr/lib/postgresql/*/bin/pg_dump').map((path) => dirname(path))[0]
-const server = programs === undefined ? undefined : await startPostgres(programs)
+const server = programs === undefined ? undefined : await startPostgres({ programs })
 afterAll(() => server?.stop())
 
 if (!server) {

@@ -1,5 +1,6 @@
 import type { ApiProject, ApiReceived, ApiRequestDetail } from '@tocsin/core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { withHook } from '../chaos/fault.ts'
 import { databaseKinds } from '../support/databases.ts'
 import { reading } from '../support/reading.ts'
 import {
@@ -140,6 +141,25 @@ test.each(databaseKinds)(
 
     const read = reading(first!, project.id)
     expect(await read.incidents()).toMatchObject([{ signalCount: LIMIT, eventCount: LIMIT }])
+  },
+)
+
+test.runIf(databaseKinds.includes('postgres'))(
+  'the hour is that of the database, also for a process whose clock is ahead',
+  async () => {
+    const aheadMs = 2 * HOUR_S * 1_000
+    const processes = await startSeveral(2, {}, 'postgres', (place) =>
+      place === 0 ? {} : withHook('clock', { CHAOS_CLOCK_MS: `${aheadMs}` }),
+    )
+    const [first, ahead] = processes
+    const { project } = await first!.api<{ project: ApiProject }>('POST', '/projects', {
+      name: 'Limited',
+      plan: 'pro',
+    })
+    const source = await first!.createSource({ adapter: 'generic' }, project.id)
+    for (let n = 0; n < LIMIT; n++) expect((await fire(source, n)).status).toBe(200)
+    const url = source.url.replace(first!.address, ahead!.address)
+    await refusal({ ...source, url }, LIMIT)
   },
 )
 

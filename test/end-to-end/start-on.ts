@@ -16,6 +16,8 @@ export async function startSeveral(
   count: number,
   env: Record<string, string> = {},
   kind: DatabaseKind = 'postgres',
+  /** What only one of them has in its environment, by its place. */
+  own: (place: number) => Record<string, string> = () => ({}),
 ): Promise<TocsinProcess[]> {
   const database = await freshDatabase(kind)
   // Registered first, so that it runs last.
@@ -27,8 +29,9 @@ export async function startSeveral(
     ...env,
   }
   const processes: TocsinProcess[] = []
-  for (let left = count; left > 0; left--) {
-    processes.push(started(await startTocsin({ databaseUrl: database.url, env: shared })))
+  for (let place = 0; place < count; place++) {
+    const env = { ...shared, ...own(place) }
+    processes.push(started(await startTocsin({ databaseUrl: database.url, env })))
   }
   return processes
 }

@@ -511,9 +511,9 @@ let served: Served
 let behindProxy: Served
 
 beforeAll(async () => {
-  const { tocsin, clock } = t
-  served = await listen({ tocsin, now: clock.now })
-  behindProxy = await listen({ tocsin, now: clock.now, config: { trustProxy: ['127.0.0.0/8'] } })
+  const { tocsin } = t
+  served = await listen({ tocsin })
+  behindProxy = await listen({ tocsin, config: { trustProxy: ['127.0.0.0/8'] } })
 })
 afterAll(() => [served, behindProxy].forEach(stop))
 

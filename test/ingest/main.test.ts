@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -43,6 +43,19 @@ describe('a start', () => {
     expect(second.printed).not.toContain(secret)
     expect(second.printed).not.toContain('Admin key')
     expect(JSON.parse(shell(second.curlLine, { TOCSIN_SECRET: secret }))).toMatchObject({ outcome: 'opened' })
+  })
+
+  test('after the first one keeps what Node compiles, where nobody else can write', async () => {
+    const compiled = join(dir, 'data', 'compiled')
+    await stop((await start()).process)
+    expect(existsSync(compiled)).toBe(false)
+    chmodSync(join(dir, 'data'), 0o770)
+    await stop((await start()).process)
+    expect(existsSync(compiled)).toBe(false)
+    chmodSync(join(dir, 'data'), 0o700)
+    await start()
+    await expect.poll(() => existsSync(compiled) && readdirSync(compiled)).toHaveLength(1)
+    expect(statSync(compiled).mode & 0o077).toBe(0)
   })
 
   test('takes the admin key of the settings, and does not print it', async () => {

@@ -70,7 +70,7 @@ const isShort = (path: string) => path.startsWith('/webhooks/')
 
 describe('a refusal is the same', () => {
   test('whatever is unknown or wrong', async () => {
-    const { url } = await serve({ tocsin: t.tocsin, now: t.clock.now })
+    const { url } = await serve({ tocsin: t.tocsin })
     const [first, ...others] = (await guesses()).filter(({ path }) => !isShort(path))
     const expected = await answerTo(url, first!)
     expect(expected).toMatchObject({ status: 401, told: { error: { code: 'unauthorized' } } })
@@ -79,7 +79,7 @@ describe('a refusal is the same', () => {
   })
 
   test('of a token at the short address, in the shape of that address', async () => {
-    const { url } = await serve({ tocsin: t.tocsin, now: t.clock.now })
+    const { url } = await serve({ tocsin: t.tocsin })
     const short = (await guesses()).filter(({ path }) => isShort(path))
     const [first, ...others] = await Promise.all(short.map((guess) => answerTo(url, guess)))
     expect(first).toMatchObject({ status: 404, told: { error: { code: 'ROUTE_NOT_FOUND' } } })
@@ -90,7 +90,7 @@ describe('a refusal is the same', () => {
     ['too large', 413, 'x'.repeat(1024 * 1024 + 1), {}],
     ['compressed', 415, '{}', { 'Content-Encoding': 'gzip' }],
   ])('also for a body that is %s', async (_, status, body, headers) => {
-    const { url } = await serve({ tocsin: t.tocsin, now: t.clock.now })
+    const { url } = await serve({ tocsin: t.tocsin })
     const answers = []
     for (const guess of (await guesses()).filter(({ path }) => !isShort(path))) {
       answers.push(await answerTo(url, { ...guess, headers: { ...guess.headers, ...headers } }, body))
@@ -100,7 +100,7 @@ describe('a refusal is the same', () => {
   })
 
   test('at every address, whatever it is that is wrong', async () => {
-    const { url } = await serve({ tocsin: t.tocsin, now: t.clock.now })
+    const { url } = await serve({ tocsin: t.tocsin })
     for (const { name, one, other } of await pairsOf(t)) {
       const [answer, otherAnswer] = [
         await answerTo(url, one, one.body),
@@ -112,7 +112,7 @@ describe('a refusal is the same', () => {
   })
 
   test('and costs the same: as many questions to the database, as many checks of a credential', async () => {
-    const { url } = await serve({ tocsin: patient.tocsin, now: patient.clock.now })
+    const { url } = await serve({ tocsin: patient.tocsin })
     for (const { name, one, other } of await pairsOf(patient)) {
       const send = (knock: Knock) =>
         fetch(url + knock.path, { method: 'POST', headers: knock.headers, body: knock.body })

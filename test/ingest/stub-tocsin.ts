@@ -40,7 +40,7 @@ export const KEY = 'a-key-the-stub-knows'
  * refused, and keeps what it was called with. `answers` replaces single answers.
  */
 export function stubTocsin(
-  answers: Partial<Pick<OpenedTocsin, 'receive' | 'isReady' | 'authenticateKey'>> & {
+  answers: Partial<Pick<OpenedTocsin, 'receive' | 'isReady' | 'now' | 'authenticateKey'>> & {
     useCases?: Partial<Tocsin>
   } = {},
 ): StubTocsin {
@@ -70,6 +70,7 @@ export function stubTocsin(
     },
     beginOnce: async () => ({ answer: null, keep: async () => {}, free: async () => {} }),
     isReady: answers.isReady ?? (async () => true),
+    now: answers.now ?? (() => new Date()),
     close: async () => {},
   }
 }

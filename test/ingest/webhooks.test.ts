@@ -31,8 +31,8 @@ describe('an address', () => {
   })
 
   test('hands over the request as it came', async () => {
-    const tocsin = stubTocsin()
-    const { url } = await serve({ tocsin, now: () => new Date('2026-11-21T08:00:00Z') })
+    const tocsin = stubTocsin({ now: () => new Date('2026-11-21T08:00:00Z') })
+    const { url } = await serve({ tocsin })
     const body = '{"title":"Grüße\\u00e9"}'
     await fetch(`${url}${PATH}?severity=json(a.b)`, { method: 'POST', headers: JSON_TYPE, body })
 

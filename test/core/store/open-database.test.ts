@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { sql } from 'kysely'
 import pg from 'pg'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { migrate } from '../../../core/store/migrate.ts'
 import { migrations } from '../../../core/store/migrations/index.ts'
 import { type Database, openDatabase } from '../../../core/store/open-database.ts'
@@ -219,6 +219,19 @@ describe.runIf(databaseKinds.includes('postgres'))('PostgreSQL', () => {
     }
     await database.transaction(() => store('c'))
     expect(await names(database)).toContain('c')
+  })
+
+  test('has one time for everybody, whatever the clock of this machine is set to', async () => {
+    const { database } = await open('postgres')
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 600_000 })
+    onTestFinished(() => void vi.useRealTimers())
+    const other = await open('postgres')
+    for (const { now } of [database, other.database]) {
+      const { rows } = await sql<{
+        ms: number
+      }>`select extract(epoch from clock_timestamp()) * 1000 as ms`.execute(database.read)
+      expect(Math.abs(now().getTime() - rows[0]!.ms)).toBeLessThan(60_000)
+    }
   })
 
   test('a statement prepared before a migration is prepared again', async () => {

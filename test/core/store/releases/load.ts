@@ -81,6 +81,25 @@ export async function fingerprint(url: string): Promise<Map<string, Map<string, 
   }
 }
 
+export type Prints = Awaited<ReturnType<typeof fingerprint>>
+
+/** Where a column went that a later schema no longer has. */
+const MOVED: Record<string, [table: string, column: string]> = { 'message.body': ['message_body', 'body'] }
+
+/** Columns of the one whose values, or whose number of rows, the other does not have. */
+export function findLost(before: Prints, after: Prints): string[] {
+  return [...before].flatMap(([table, columns]) =>
+    [...columns]
+      .filter(([column, print]) => {
+        const [newTable, newColumn] = after.get(table)?.has(column)
+          ? [table, column]
+          : (MOVED[`${table}.${column}`] ?? [table, column])
+        return after.get(newTable)?.get(newColumn) !== print
+      })
+      .map(([column]) => `${table}.${column}`),
+  )
+}
+
 export async function openHands(url: string): Promise<Hands> {
   if (url.startsWith('sqlite:')) {
     const db = new Sqlite(url.slice('sqlite:'.length))

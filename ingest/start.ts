@@ -1,0 +1,132 @@
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type OpenedTocsin, type OpenOptions, openTocsin, TocsinError } from '@tocsin/core'
+import { answerError, answerJson } from './answer.ts'
+import { createApp, createServer } from './app.ts'
+import { type Config, ConfigError, readConfig, targetRules } from './config.ts'
+import { openDataDir } from './data-dir.ts'
+import { openLog } from './log.ts'
+import { reachable } from './networks.ts'
+import { startUpText } from './start-up-text.ts'
+import { stopSignalHandler } from './stop-signal.ts'
+import { makeStoppable } from './stoppable.ts'
+
+// Together with closing the database this stays below the 10 s after which process managers kill.
+const STOP_LIMIT_MS = 8_000
+
+try {
+  await start()
+} catch (error) {
+  process.stderr.write(`Tocsin did not start: ${sentenceOf(error)}\n`)
+  process.exit(1)
+}
+
+async function start(): Promise<void> {
+  const config = readConfig(process.env)
+  const log = await openLog(config.logLevel)
+  process.on('uncaughtException', (error) => {
+    log('error', 'crashed', { err: error })
+    process.exit(1)
+  })
+  const secretKey = openDataDir(config)
+
+  // The port comes first: a start that finds it taken must not have made, and lost, the first admin key.
+  let answer: RequestListener = answerStarting
+  const server = createServer((req, res) => answer(req, res))
+  const stoppable = makeStoppable(server)
+  const localUrl = await listen(server, config)
+  const publicUrl = config.publicUrl ?? localUrl
+
+  const opening = open({
+    databaseUrl: config.databaseUrl,
+    secretKey,
+    publicUrl,
+    defaultPlan: config.defaultPlan,
+    role: config.role,
+    targets: targetRules(config),
+    ...(config.adminKey !== null && { adminKey: config.adminKey }),
+    ...(config.model !== null && { model: config.model }),
+    log,
+  })
+  const stop = async () => {
+    try {
+      await stoppable.stop(STOP_LIMIT_MS)
+      await (await opening).close()
+    } catch (error) {
+      log('error', 'stopping failed', { err: error })
+      throw error
+    }
+  }
+  const onSignal = stopSignalHandler(stop, process.exit, () => performance.now())
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+
+  const tocsin = await opening
+  const hosts = [...config.allowedHosts, new URL(publicUrl).hostname, reachable(config.host)]
+  answer = createApp({ tocsin, config, hosts, log, isStopping: stoppable.isStopping })
+  process.stdout.write(startUpText(tocsin, { localUrl, publicUrl }))
+}
+
+/** Opens core. Drivers say what failed, but not which setting to look at. */
+async function open(options: OpenOptions): Promise<OpenedTocsin> {
+  try {
+    return await openTocsin(options)
+  } catch (error) {
+    options.log?.('debug', 'opening failed', { err: error })
+    if (!(error instanceof Error) || error instanceof TocsinError || !('code' in error)) throw error
+    throw new ConfigError(`the database at DATABASE_URL does not open (${messageOf(error)})`)
+  }
+}
+
+/** Until the database is open. */
+function answerStarting(req: IncomingMessage, res: ServerResponse): void {
+  if (req.url === '/healthz') answerJson(res, 200, { status: 'ok' })
+  else if (req.url === '/readyz') answerJson(res, 503, { status: 'not ready', reason: 'starting' })
+  else {
+    answerError(
+      res,
+      new TocsinError('unavailable', 'Tocsin is starting: try again.', { retryAfterSeconds: 1 }),
+    )
+  }
+}
+
+/** Listens and returns the address to reach it at from this machine. */
+function listen(server: Server, { host, port }: Config): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error) => reject(listenError(error, host, port)))
+    server.listen(port, host, () => {
+      const chosen = (server.address() as AddressInfo).port
+      resolve(`http://${reachable(host)}:${chosen}`)
+    })
+  })
+}
+
+function listenError(error: Error, host: string, port: number): Error {
+  switch ('code' in error ? error.code : undefined) {
+    case 'EADDRINUSE':
+      return new ConfigError(
+        `TOCSIN_PORT is ${port}, which another program listens on; for example TOCSIN_PORT=${port === 4117 ? 4118 : 4117}, or 0 for any free one`,
+      )
+    case 'EACCES':
+      return new ConfigError(
+        `TOCSIN_PORT is ${port}, which this user may not use; for example TOCSIN_PORT=4117`,
+      )
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return new ConfigError(
+        `TOCSIN_HOST is "${host}", which is no address of this machine; for example TOCSIN_HOST=127.0.0.1`,
+      )
+    default:
+      return error
+  }
+}
+
+function sentenceOf(error: unknown): string {
+  const message = error instanceof Error ? messageOf(error) : 'for an unknown reason'
+  return /[.!?]$/.test(message) ? message : `${message}.`
+}
+
+/** A refused connection comes as a bundle of errors with no message of its own. */
+function messageOf(error: Error): string {
+  return error.message || (error instanceof AggregateError && error.errors[0]?.message) || error.name
+}
