@@ -203,6 +203,7 @@ function judge(answer: string, page: DraftPage): Written {
     title: draft.markdown.split('\n', 1)[0]!,
     origin:
       'A model wrote the prose, and it was checked against the facts; timeline, signals, actions, questions and evidence are drafted from recorded events.',
+    times: page.times,
     sections,
     labels: Array.from(labelsOf(page), ([id, label]) => ({ id, label })).filter(({ label }) =>
       text.includes(`[${label}]`),
