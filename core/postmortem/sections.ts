@@ -38,7 +38,7 @@ export const summary: SectionWriter = (writing) => {
       ].join(' '),
       // The sum is in the summary, and no section on the impact follows.
       ...(writing.template === 'five_whys' && facts.stretches.length > 1
-        ? ['', ...bullets(facts.stretches.map((stretch) => stretchWords(writing, stretch)))]
+        ? ['', ...bullets(openWords(writing))]
         : []),
     ],
   }
@@ -46,7 +46,7 @@ export const summary: SectionWriter = (writing) => {
 
 export const impact: SectionWriter = (writing) => {
   const { facts, page } = writing
-  const { evidenceIds, stretches } = facts
+  const { evidenceIds } = facts
   const lines = [
     facts.services.length > 0
       ? page.sentence(
@@ -59,17 +59,9 @@ export const impact: SectionWriter = (writing) => {
       ? [page.sentence('A sender said that customers are affected', evidenceIds.customerImpact)]
       : []),
     ...facts.errors.flatMap((error) => errorCount(writing, error)),
-    ...(facts.timeToResolveMs === null
-      ? []
-      : [
-          page.sentence(
-            `It was open for ${duration(facts.timeToResolveMs)}, in ${count(stretches.length, 'stretch', 'stretches')}`,
-            evidenceIds.resolvedAt,
-          ),
-        ]),
+    ...openWords(writing),
   ]
-  const each = stretches.map((stretch) => stretchWords(writing, stretch))
-  return { heading: 'Impact', isProse: true, lines: [...bullets(lines), ...bullets(each)] }
+  return { heading: 'Impact', isProse: true, lines: bullets(lines) }
 }
 
 export const detection: SectionWriter = (writing) => {
@@ -81,7 +73,7 @@ export const detection: SectionWriter = (writing) => {
       ? [page.sentence(`It was detected at once, at ${clock(facts.detectedAt, day)}`, evidenceIds.detectedAt)]
       : [
           page.sentence(
-            `The earliest signal fired at ${clock(facts.startedAt, day)}, by its sender's clock`,
+            `The earliest signal fired at ${clock(facts.startedAt, day)}, by the sender's clock`,
             evidenceIds.startedAt,
           ),
           page.sentence(
@@ -117,7 +109,7 @@ export const signals: SectionWriter = ({ facts, page }) => {
       ...(left > 0
         ? [page.sentence(`The first ${facts.signals.length} of ${count(counts.signals, 'signal')}`), '']
         : []),
-      page.sentence('Times in this table are those of the clocks of the sources'),
+      page.sentence("Times in this table are by the senders' clocks where they gave them"),
       '',
       ...tableHead(
         'Signal',
@@ -432,8 +424,13 @@ function ending({ facts, page }: Writing): string {
     ...evidenceIds.resolvedAt,
     ...facts.signals.flatMap((signal) => signal.evidenceIds),
   ])
+  const recordedAt = facts.evidence.find(({ id }) => id === evidenceIds.resolvedAt[0])?.at
+  const recorded =
+    when.endsWith(SENDERS_CLOCK) && recordedAt !== undefined
+      ? `, recorded at ${clock(recordedAt, facts.startedAt)}`
+      : ''
   return page.sentence(
-    `It was ${how} ${when}${why}${again}; it had been open for ${duration(facts.timeToResolveMs!)}${again && ' in all'}`,
+    `It was ${how} ${when}${recorded}${why}${again}; it had been open for ${duration(facts.timeToResolveMs!)}${again && ' in all'}`,
     evidenceIds.resolvedAt,
   )
 }
@@ -538,18 +535,38 @@ function amount(value: string | number): string {
     : quote(value)
 }
 
-function stretchWords({ facts, page }: Writing, stretch: ApiPostmortemFacts['stretches'][number]): string {
-  const { startedAt, resolvedAt, durationMs, evidenceIds } = stretch
-  const start = timeWords(facts, startedAt, evidenceIds)
-  if (resolvedAt === null) return page.sentence(`Open from ${start}, not resolved`, evidenceIds)
-  const end = timeWords(facts, resolvedAt, evidenceIds)
-  const sum = durationMs === null ? '' : `: ${duration(durationMs)}`
-  const isOneClock = start.endsWith(SENDERS_CLOCK) && end.endsWith(SENDERS_CLOCK)
-  const from = isOneClock ? clock(startedAt, facts.startedAt) : start
-  return page.sentence(`Open from ${from} to ${end}${sum}`, evidenceIds)
+/** How long it was open, and each stretch that adds up to it. */
+function openWords({ facts, page }: Writing): string[] {
+  const { stretches, timeToResolveMs, evidenceIds } = facts
+  const each = stretches.map((stretch) =>
+    page.sentence(
+      `Open ${span(facts, stretch)}${stretch.durationMs === null ? '' : `: ${duration(stretch.durationMs)}`}`,
+      stretch.evidenceIds,
+    ),
+  )
+  const [only] = stretches
+  if (timeToResolveMs === null) return stretches.length > 1 ? each : []
+  const all = `It was open for ${duration(timeToResolveMs)}`
+  if (only && stretches.length === 1)
+    return [page.sentence(`${all}, ${span(facts, only)}`, [...only.evidenceIds, ...evidenceIds.resolvedAt])]
+  return [
+    page.sentence(`${all}, in ${count(stretches.length, 'stretch', 'stretches')}`, evidenceIds.resolvedAt),
+    ...each,
+  ]
 }
 
-const SENDERS_CLOCK = " by its sender's clock"
+/** `from 12:00:00 to 12:04:30`, by whichever clocks. */
+function span(facts: ApiPostmortemFacts, stretch: ApiPostmortemFacts['stretches'][number]): string {
+  const { startedAt, resolvedAt, evidenceIds } = stretch
+  const start = timeWords(facts, startedAt, evidenceIds)
+  if (resolvedAt === null) return `from ${start}, not resolved`
+  const end = timeWords(facts, resolvedAt, evidenceIds)
+  // Said once where it is the same.
+  const isOneClock = start.endsWith(SENDERS_CLOCK) && end.endsWith(SENDERS_CLOCK)
+  return `from ${isOneClock ? clock(startedAt, facts.startedAt) : start} to ${end}`
+}
+
+const SENDERS_CLOCK = " by the sender's clock"
 
 /** The clock of a time, and whose it is where none of the evidence was heard of then. */
 function timeWords(facts: ApiPostmortemFacts, time: string, evidenceIds: readonly string[]): string {
