@@ -175,6 +175,15 @@ describe.each(databaseKinds)('post-mortems on %s', (kind) => {
     expect(postmortem.markdown).toContain('It is not resolved: 1 signal still firing.')
   })
 
+  test('customers are told of one time for one thing', async () => {
+    const { project, incident } = await outage()
+    const draft = { audience: 'customer', dryRun: true } as const
+    const { postmortem } = await t.admin.draftPostmortem(project.id, incident.id, draft)
+    const end = postmortem.facts.resolvedAt!.slice(11, 19)
+    expect(postmortem.markdown).toContain(`It was over on 2026-07-01 at ${end} UTC`)
+    expect(postmortem.markdown).toContain(`- 2026-07-01 ${end} UTC: The problem was over`)
+  })
+
   test('customers are told nothing of the inside', async () => {
     const project = await t.project()
     const source = await project.source('sentry', { name: 'Sentry EU' })
