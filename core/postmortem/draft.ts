@@ -20,8 +20,6 @@ export interface Draft extends Findings {
 export interface DraftPage {
   draft: Draft
   sections: Section[]
-  /** By which clocks its times are. */
-  times: string
   /** Labels of the evidence cited in the sections. */
   labels: { label: string; id: string }[]
 }
@@ -46,21 +44,20 @@ export function writePage(all: Findings, { template, audience }: Form): DraftPag
     .map((write) => write(writing))
     .filter(({ lines }) => lines.length > 0)
   const labels = page.cited()
-  const times =
-    audience === 'customer'
-      ? 'Times are UTC.'
-      : "Times are UTC, by Tocsin's clock where no sender's is named."
   const markdown = pageText(findings, {
     title:
       audience === 'customer'
         ? `# ${findings.reference}: what happened`
         : `# Post-mortem of ${findings.reference}: ${escapeMarkdown(quote(findings.facts.title))}`,
     origin: 'Drafted from recorded events.',
-    times,
+    times:
+      audience === 'customer'
+        ? 'Times are UTC.'
+        : "Times are UTC, by Tocsin's clock where no sender's is named.",
     sections,
     labels,
   })
-  return { draft: { ...findings, gaps, markdown }, sections, times, labels }
+  return { draft: { ...findings, gaps, markdown }, sections, labels }
 }
 
 /** The whole page; `origin` says who wrote it, `times` by which clocks. */

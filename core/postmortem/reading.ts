@@ -137,11 +137,13 @@ export function eventText(read: Reading, event: StoryEvent): string {
   return `${called(read.sourceName(event.source_id))} reported ${eventWords(read, event)}.`
 }
 
+/** Whose clock a time is by that is not the time of hearing. */
+export const OWN_CLOCK = 'by its clock'
+
 export function eventWords(read: Reading, event: StoryEvent): string {
   const title = quote(event.title)
-  /** Whose clock it is, as the other times are of hearing. */
   const said = (before: string, time: string) =>
-    areSame(event.received_at, time) ? '' : `${before} ${clock(time, read.day)} by its clock`
+    areSame(event.received_at, time) ? '' : `${before} ${clock(time, read.day)} ${OWN_CLOCK}`
   switch (event.kind) {
     case 'fire':
       return `${title} firing (${event.severity})${said(', since', dataOf(event).firedAt ?? event.event_time)}`

@@ -2,7 +2,7 @@ import type { ApiPostmortemFacts } from '../api-types.ts'
 import { isQuery } from './facts.ts'
 import { SLOW_DETECTION_MS } from './gaps.ts'
 import { codeBlock, type SectionWriter, tableHead, type Writing } from './page.ts'
-import { areSame } from './reading.ts'
+import { areSame, OWN_CLOCK } from './reading.ts'
 import { called, clock, count, dateAtTime, duration, list, quote } from './words.ts'
 
 /** An acknowledgement within this time is told as one that went well. */
@@ -420,10 +420,7 @@ function ending({ facts, page }: Writing): string {
   const isByHand = facts.stretches.at(-1)?.resolution === 'by_hand'
   const how = isByHand ? 'resolved by hand at' : 'resolved at'
   const why = isByHand ? '' : ', when nothing fired any more'
-  const when = timeWords(facts, facts.resolvedAt, [
-    ...evidenceIds.resolvedAt,
-    ...facts.signals.flatMap((signal) => signal.evidenceIds),
-  ])
+  const when = timeWords(facts, facts.resolvedAt, evidenceIds.resolvedAt)
   const recordedAt = facts.evidence.find(({ id }) => id === evidenceIds.resolvedAt[0])?.at
   const recorded =
     when.endsWith(SENDERS_CLOCK) && recordedAt !== undefined
@@ -568,9 +565,15 @@ function span(facts: ApiPostmortemFacts, stretch: ApiPostmortemFacts['stretches'
 
 const SENDERS_CLOCK = " by the sender's clock"
 
-/** The clock of a time, and whose it is where none of the evidence was heard of then. */
+/**
+ * The clock of a time, and whose it is where neither this evidence nor an event that brought no time of its own was
+ * heard of then.
+ */
 function timeWords(facts: ApiPostmortemFacts, time: string, evidenceIds: readonly string[]): string {
-  const isOurs = facts.evidence.some(({ id, at }) => evidenceIds.includes(id) && areSame(at, time))
+  const isOurs = facts.evidence.some(
+    ({ id, kind, at, text }) =>
+      areSame(at, time) && (evidenceIds.includes(id) || (kind === 'event' && !text.includes(OWN_CLOCK))),
+  )
   return `${clock(time, facts.startedAt)}${isOurs ? '' : SENDERS_CLOCK}`
 }
 

@@ -217,6 +217,20 @@ describe.each(databaseKinds)('post-mortems on %s', (kind) => {
     expect(await related('INC-005')).toEqual(['INC-001: “Checkout fails” fired there too'])
   })
 
+  test('no sender is said to have given a time that is Tocsin’s own', async () => {
+    const project = await t.project({ policy: { resolveGraceSeconds: 60, reopenWindowMinutes: 30 } })
+    const source = await project.source('generic')
+    for (const action of ['alert', 'resolve', 'alert', 'resolve']) {
+      await source.send({ id: 'a', title: 'Queue is full', action })
+      t.clock.pass(2 * MINUTE)
+      await t.due()
+    }
+    const { postmortem } = await t.admin.draftPostmortem(project.id, 'INC-001', { dryRun: true })
+    expect(postmortem.facts.stretches).toHaveLength(2)
+    expect(postmortem.markdown).toMatch(/It was resolved at \d\d:\d\d:\d\d, when nothing fired/)
+    expect(postmortem.markdown.replaceAll(/^Times .*$/gm, '')).not.toMatch(/by (?:its|the sender's) clock/)
+  })
+
   test('customers are told of one time for one thing', async () => {
     const { project, incident } = await outage()
     const draft = { audience: 'customer', dryRun: true } as const
