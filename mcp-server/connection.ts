@@ -7,6 +7,8 @@ export interface Connection {
   own(): Promise<Tocsin>
   /** For whoever has this key; undefined where it is unknown or expired. */
   authenticate(key: string): Promise<Tocsin | undefined>
+  /** Nobody said at which address the server is reached: those of webhooks begin with the default. */
+  isAddressGuessed: boolean
   close(): Promise<void>
 }
 
@@ -41,6 +43,7 @@ export async function connect(env: NodeJS.ProcessEnv, log: Log): Promise<Connect
       return asked(own)
     },
     authenticate,
+    isAddressGuessed: !env.TOCSIN_PUBLIC_URL?.trim(),
     close: () => tocsin.close(),
   }
 }
@@ -75,6 +78,7 @@ function overHttp(url: string, key: string | undefined): Connection {
         throw error
       }
     },
+    isAddressGuessed: false,
     close: async () => {},
   }
 }

@@ -11,6 +11,7 @@ import {
   toNodeHandler,
 } from './sdk-2026.ts'
 import { createSurface, type Surface } from './surface.ts'
+import { wrongParams } from './wrong-params.ts'
 
 export interface McpOptions {
   /** The use-cases as the owner of this key has them; undefined where it is unknown or expired. */
@@ -51,10 +52,11 @@ export function guardedHandler({ authenticate, hosts, readOnly, log }: McpOption
     {
       fetch: async (received, given) => {
         const surface = given?.authInfo?.extra?.surface as Surface
-        const request =
-          received.body === null
-            ? received
-            : new Request(received, { body: withObjectArguments(await received.text()) })
+        const text = received.body === null ? null : await received.text()
+        const refusal = text === null ? undefined : wrongParams(text)
+        if (refusal !== undefined)
+          return new Response(refusal, { headers: { 'Content-Type': 'application/json' } })
+        const request = text === null ? received : new Request(received, { body: withObjectArguments(text) })
         return (await isLegacyRequest(request))
           ? eras.legacy(request, surface)
           : eras.modern(request, surface)

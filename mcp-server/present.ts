@@ -92,7 +92,7 @@ function holds(value: unknown, path: readonly string[]): boolean {
 
 type Fence = (text: string) => string
 
-/** Markdown lines of an object: plain members on one line, text of strangers fenced below, lists as bullets. */
+/** Markdown lines of an object: plain members on one line, text of strangers fenced below, entries and sentences as bullets. */
 function render(
   value: Record<string, unknown>,
   path: string,
@@ -105,7 +105,10 @@ function render(
   const below: string[] = []
   for (const [name, member] of Object.entries(value)) {
     const place = path === '' ? name : `${path}.${name}`
-    if (untrusted[place] !== undefined) {
+    if (untrusted[place] !== undefined && isListOfSentences(member)) {
+      const items = member.map((item) => `${indent}- ${item}`)
+      below.push(`${indent}${name}:`, `${indent}${fence(['', ...items, indent].join('\n'))}`)
+    } else if (untrusted[place] !== undefined) {
       strange.push(`${name}: ${inline(member)}`)
     } else if (typeof member !== 'object' || member === null) {
       plain.push(`${name}: ${String(member)}`)
@@ -131,6 +134,11 @@ function render(
   const lines = plain.length > 0 ? [`${indent}${plain.join(' · ')}`] : []
   if (strange.length > 0) lines.push(`${indent}${fence(strange.join(' · '))}`)
   return [...lines, ...below]
+}
+
+/** Texts of several words, of which commas between them would make one. */
+function isListOfSentences(value: unknown): value is string[] {
+  return Array.isArray(value) && value.some((item) => typeof item === 'string' && /\s/.test(item))
 }
 
 /** Line feeds of a whole document stay; in a word among others they would look like a new fact. */

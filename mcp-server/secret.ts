@@ -4,7 +4,7 @@ import { Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import { type ApiCredential, cleanText, type Tocsin, TocsinError } from '@tocsin/core'
-import { connect } from './connection.ts'
+import { type Connection, connect } from './connection.ts'
 import { allProjects, allSources, findSource } from './find.ts'
 
 const USAGE = `Secrets of webhook sources, past every AI assistant.
@@ -39,7 +39,7 @@ async function run(): Promise<void> {
   try {
     const tocsin = await connection.own()
     const projects = values.project === undefined ? await projectsOf(tocsin) : [values.project]
-    if (command === 'reveal') await reveal(tocsin, projects, name)
+    if (command === 'reveal') await reveal(tocsin, projects, name, connection)
     else await set(tocsin, projects, name)
   } finally {
     await connection.close()
@@ -51,21 +51,29 @@ async function projectsOf(tocsin: Tocsin): Promise<string[]> {
   return key.projectId === null ? (await allProjects({ tocsin })).map(({ id }) => id) : [key.projectId]
 }
 
-async function reveal(tocsin: Tocsin, projects: string[], id: string): Promise<void> {
+async function reveal(
+  tocsin: Tocsin,
+  projects: string[],
+  id: string,
+  { isAddressGuessed }: Connection,
+): Promise<void> {
   for (const project of projects) {
     const credential = await orNothing(() => tocsin.revealSecret(project, id))
-    if (credential) return show(credential.credential)
+    if (credential) return show(credential.credential, isAddressGuessed)
   }
   throw new Error('Not there: a secret shows once, within ten minutes. Rotate the source for a new one.')
 }
 
-function show({ adapter, name: given, url, secret }: ApiCredential): void {
+function show({ adapter, name: given, url, secret }: ApiCredential, isAddressGuessed: boolean): void {
   // A terminal would obey what is hidden in a name.
   const name = cleanText(given, 200)
+  const guess = isAddressGuessed
+    ? `Its beginning, ${new URL(url).origin}, is a guess, as TOCSIN_PUBLIC_URL is not set here: put the address of your server in its place.\n`
+    : ''
   process.stdout.write(
     secret === null
-      ? `Address for ${name} (${adapter}), itself the secret:\n${url}\n`
-      : `Address for ${name} (${adapter}):\n${url}\nSecret, shown only now:\n${secret}\n`,
+      ? `Address for ${name} (${adapter}), itself the secret:\n${url}\n${guess}`
+      : `Address for ${name} (${adapter}):\n${url}\n${guess}Secret, shown only now:\n${secret}\n`,
   )
 }
 

@@ -4,6 +4,7 @@ import { withObjectArguments } from './object-arguments.ts'
 import { serve2025 } from './sdk-2025.ts'
 import { serve2026 } from './sdk-2026.ts'
 import type { Surface } from './surface.ts'
+import { wrongParams } from './wrong-params.ts'
 
 /** A beginning longer than this is no greeting. */
 const MOST_BYTES = 1024 * 1024
@@ -33,7 +34,11 @@ export async function serveStdio(surface: Surface, input: Readable, output: Writ
   const asked = new PassThrough()
   const answers = new PassThrough()
   const isAnswered = watch(read, answers, output)
-  eachLine(read, (line) => asked.write(`${withObjectArguments(line)}\n`))
+  eachLine(read, (line) => {
+    const refusal = wrongParams(line)
+    if (refusal === undefined) asked.write(`${withObjectArguments(line)}\n`)
+    else answers.write(`${refusal}\n`)
+  })
   const stop = greeting.isInitialize
     ? await serve2025(surface, asked, answers)
     : serve2026(surface, asked, answers)

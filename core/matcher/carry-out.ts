@@ -56,6 +56,7 @@ export function applyDecision(
 ): DecidedEvent {
   const decided: DecidedEvent = {
     ...event,
+    title: titleOf(picture, event),
     id: fold.context.newId(),
     position: 0,
     outcome: decision.outcome,
@@ -80,6 +81,13 @@ export function applyDecision(
   }
   picture.events.push(decided)
   return decided
+}
+
+/** A recovery or an acknowledgement may come without a title; its key says less to a reader than its alert's. */
+function titleOf(picture: Picture, { kind, title, signalKey, signalId }: MatchEvent): string {
+  const isBare = (kind === 'recover' || kind === 'ack') && title === signalKey
+  const signal = isBare && signalId !== null ? picture.signals.get(signalId) : undefined
+  return signal?.title ?? title
 }
 
 /** Closes further occurrences of a resolved group (R2) on behalf of one event. */

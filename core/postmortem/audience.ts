@@ -44,9 +44,23 @@ export function forCustomers(findings: Findings): Findings {
   return {
     ...findings,
     facts: told,
-    timeline: actions.map(({ at, kind, evidenceIds }) => ({ at, text: PLAIN[kind], evidenceIds })),
+    timeline: actions.map((action) => ({
+      at: timeOf(action, facts.stretches),
+      text: PLAIN[action.kind],
+      evidenceIds: action.evidenceIds,
+    })),
     related: [],
   }
+}
+
+/** By the clock that the summary goes by: when it ended or came back, not when we heard of that. */
+function timeOf(
+  { at, kind, evidenceIds }: ApiPostmortemFacts['actions'][number],
+  stretches: ApiPostmortemFacts['stretches'],
+): string {
+  const own = stretches.find((stretch) => stretch.evidenceIds.some((id) => evidenceIds.includes(id)))
+  if (kind === 'resolved') return own?.resolvedAt ?? at
+  return kind === 'reopened' ? (own?.startedAt ?? at) : at
 }
 
 const PLAIN: Record<ApiPostmortemFacts['actions'][number]['kind'], string> = {

@@ -50,21 +50,31 @@ export function writePage(all: Findings, { template, audience }: Form): DraftPag
         ? `# ${findings.reference}: what happened`
         : `# Post-mortem of ${findings.reference}: ${escapeMarkdown(quote(findings.facts.title))}`,
     origin: 'Drafted from recorded events.',
+    times:
+      audience === 'customer'
+        ? 'Times are UTC.'
+        : "Times are UTC, by Tocsin's clock where no sender's is named.",
     sections,
     labels,
   })
   return { draft: { ...findings, gaps, markdown }, sections, labels }
 }
 
-/** The whole page; `origin` says who wrote it. */
+/** The whole page; `origin` says who wrote it, `times` by which clocks. */
 export function pageText(
   findings: Findings,
-  page: { title: string; origin: string; sections: readonly Section[]; labels: DraftPage['labels'] },
+  page: {
+    title: string
+    origin: string
+    times: string
+    sections: readonly Section[]
+    labels: DraftPage['labels']
+  },
 ): string {
   const lines = [
     page.title,
     '',
-    `${page.origin} A mark like [E1] names the evidence, listed at the end. Times are UTC.`,
+    `${page.origin} A mark like [E1] names the evidence, listed at the end. ${page.times}`,
     '',
     ...page.sections.flatMap(({ heading, lines }) => [`## ${heading}`, '', ...lines, '']),
     ...evidenceList(findings, page.labels),
@@ -72,11 +82,19 @@ export function pageText(
   return `${lines.join('\n').trimEnd()}\n`
 }
 
-/** `cited` by label; ids lead to events and timeline entries of the API. */
-function evidenceList({ facts }: Findings, cited: readonly { label: string; id: string }[]): string[] {
+/** `cited` by label; ids lead to events, timeline entries and earlier incidents of the API. */
+function evidenceList(
+  { facts, related }: Findings,
+  cited: readonly { label: string; id: string }[],
+): string[] {
   const known = new Map(facts.evidence.map((item) => [item.id, item]))
   const lines = cited.flatMap(({ label, id }) => {
     const item = known.get(id)
+    const earlier = related.find((one) => one.id === id)
+    if (earlier)
+      return [
+        `- ${label}: incident \`${id}\`: ${escapeMarkdown(`${earlier.reference}, ${quote(earlier.title)}`)}.`,
+      ]
     if (!item) return []
     const what = item.kind === 'event' ? 'event' : 'timeline entry'
     return [`- ${label}: ${what} \`${id}\`, ${dateTime(item.at)}: ${escapeMarkdown(item.text)}`]

@@ -113,6 +113,7 @@ class AnswerTooLong extends Error {}
 const INSTRUCTIONS = `You write post-mortems of incidents from facts you are given, for readers who were not there.
 Rules:
 - Use only the facts. Add no time, number, name or cause that is not in them, and compute nothing from them.
+- startedAt, firedAt, recoveredAt and resolvedAt are by the sender's clock, which may differ from Tocsin's: say so where you give them.
 - Copy times, durations, numbers and names exactly. Put titles and names of people in “quotation marks”.
 - End each factual sentence with the marks of its evidence before the full stop, such as [E1].
 - Causes are hypotheses: say so.
@@ -203,6 +204,8 @@ function judge(answer: string, page: DraftPage): Written {
     title: draft.markdown.split('\n', 1)[0]!,
     origin:
       'A model wrote the prose, and it was checked against the facts; timeline, signals, actions, questions and evidence are drafted from recorded events.',
+    // Nobody can hold a model to whose clock a time is by.
+    times: 'Times are UTC.',
     sections,
     labels: Array.from(labelsOf(page), ([id, label]) => ({ id, label })).filter(({ label }) =>
       text.includes(`[${label}]`),

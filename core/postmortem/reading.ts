@@ -137,20 +137,22 @@ export function eventText(read: Reading, event: StoryEvent): string {
   return `${called(read.sourceName(event.source_id))} reported ${eventWords(read, event)}.`
 }
 
+/** Whose clock a time is by that is not the time of hearing. */
+export const OWN_CLOCK = 'by its clock'
+
 export function eventWords(read: Reading, event: StoryEvent): string {
   const title = quote(event.title)
-  const since = dataOf(event).firedAt ?? event.event_time
-  const at =
-    Math.abs(ms(event.received_at) - ms(event.event_time)) < 1000 ? '' : clock(event.event_time, read.day)
+  const said = (before: string, time: string) =>
+    areSame(event.received_at, time) ? '' : `${before} ${clock(time, read.day)} ${OWN_CLOCK}`
   switch (event.kind) {
     case 'fire':
-      return `${title} firing (${event.severity})${at && `, since ${clock(since, read.day)}`}`
+      return `${title} firing (${event.severity})${said(', since', dataOf(event).firedAt ?? event.event_time)}`
     case 'refresh':
       return `${title} still firing (${event.severity})`
     case 'recover':
-      return `${title} recovered${at && ` at ${at}`}`
+      return `${title} recovered${said(' at', event.event_time)}`
     case 'ack':
-      return `${title} acknowledged${at && ` at ${at}`}`
+      return `${title} acknowledged${said(' at', event.event_time)}`
     default:
       return `${title}${event.source_status === null ? '' : ` (${line(event.source_status, MOST.name)})`}`
   }
@@ -210,6 +212,11 @@ export function line(text: string, most: number): string {
 
 export function ms(time: string): number {
   return Date.parse(time)
+}
+
+/** Two times that stand as one: clocks show whole seconds. */
+export function areSame(time: string, other: string): boolean {
+  return Math.abs(ms(time) - ms(other)) < 1000
 }
 
 /** The first two thirds and the last third of what may stay; `from` is where the rest was. */

@@ -2,6 +2,7 @@ import type { ApiPostmortemFacts } from '../api-types.ts'
 import { isQuery } from './facts.ts'
 import { SLOW_DETECTION_MS } from './gaps.ts'
 import { codeBlock, type SectionWriter, tableHead, type Writing } from './page.ts'
+import { areSame, OWN_CLOCK } from './reading.ts'
 import { called, clock, count, dateAtTime, duration, list, quote } from './words.ts'
 
 /** An acknowledgement within this time is told as one that went well. */
@@ -13,33 +14,39 @@ export const summary: SectionWriter = (writing) => {
   const { facts, page } = writing
   const { counts, evidenceIds } = facts
   const sources = facts.sources.slice(0, 5).map(({ name }) => called(name))
+  const opening = openingWords(writing)
   return {
     heading: 'Summary',
     isProse: true,
     lines: [
       [
         ...(facts.drill ? [page.sentence('This was a drill')] : []),
-        page.sentence(`On ${dateAtTime(facts.detectedAt)}, ${openingWords(writing)}`, evidenceIds.detectedAt),
+        page.sentence(`On ${dateAtTime(facts.detectedAt)}, ${opening}`, evidenceIds.detectedAt),
         ...(counts.signals > 1
           ? [
               page.sentence(
                 `In all, ${count(counts.signals, 'signal')} fired, reported by ${list(sources)}${facts.sources.length > sources.length ? ' and others' : ''}`,
-                idsOf(facts.sources),
+                idsOf([...facts.signals.slice(0, 3), ...facts.sources]),
               ),
             ]
           : []),
+        ...(opening.includes(`(${facts.severity})`) ? [] : [severityWords(writing)]),
         // Where no section on detection follows.
         ...(writing.template === 'standard' ? [] : described(writing).slice(0, 1)),
         acknowledgement(writing),
         ending(writing),
       ].join(' '),
+      // The sum is in the summary, and no section on the impact follows.
+      ...(writing.template === 'five_whys' && facts.stretches.length > 1
+        ? ['', ...bullets(openWords(writing))]
+        : []),
     ],
   }
 }
 
 export const impact: SectionWriter = (writing) => {
   const { facts, page } = writing
-  const { evidenceIds, stretches } = facts
+  const { evidenceIds } = facts
   const lines = [
     facts.services.length > 0
       ? page.sentence(
@@ -47,22 +54,14 @@ export const impact: SectionWriter = (writing) => {
           evidenceIds.services,
         )
       : page.sentence('No alert names a service'),
-    page.sentence(`Its severity was ${facts.severity}, the highest of its signals`, evidenceIds.severity),
+    severityWords(writing),
     ...(facts.customerImpact
       ? [page.sentence('A sender said that customers are affected', evidenceIds.customerImpact)]
       : []),
     ...facts.errors.flatMap((error) => errorCount(writing, error)),
-    ...(facts.timeToResolveMs === null
-      ? []
-      : [
-          page.sentence(
-            `It was open for ${duration(facts.timeToResolveMs)}${stretches.length > 1 ? `, in ${count(stretches.length, 'stretch', 'stretches')}` : ''}`,
-            evidenceIds.resolvedAt,
-          ),
-        ]),
+    ...openWords(writing),
   ]
-  const each = stretches.length > 1 ? stretches.map((stretch) => stretchWords(writing, stretch)) : []
-  return { heading: 'Impact', isProse: true, lines: [...bullets(lines), ...bullets(each)] }
+  return { heading: 'Impact', isProse: true, lines: bullets(lines) }
 }
 
 export const detection: SectionWriter = (writing) => {
@@ -74,7 +73,7 @@ export const detection: SectionWriter = (writing) => {
       ? [page.sentence(`It was detected at once, at ${clock(facts.detectedAt, day)}`, evidenceIds.detectedAt)]
       : [
           page.sentence(
-            `The earliest signal fired at ${clock(facts.startedAt, day)}, by its sender's clock`,
+            `The earliest signal fired at ${clock(facts.startedAt, day)}, by the sender's clock`,
             evidenceIds.startedAt,
           ),
           page.sentence(
@@ -110,6 +109,8 @@ export const signals: SectionWriter = ({ facts, page }) => {
       ...(left > 0
         ? [page.sentence(`The first ${facts.signals.length} of ${count(counts.signals, 'signal')}`), '']
         : []),
+      page.sentence("Times in this table are by the senders' clocks where they gave them"),
+      '',
       ...tableHead(
         'Signal',
         'Source',
@@ -139,10 +140,9 @@ export const signals: SectionWriter = ({ facts, page }) => {
 }
 
 export const response: SectionWriter = ({ facts, page }) => {
-  const day = facts.startedAt
   const lines = facts.actions.flatMap(({ at, kind, by, text, stillFiring, evidenceIds }) => {
     const who = by.type === 'key' ? quote(by.name) : called(by.name)
-    const when = `at ${clock(at, day)}`
+    const when = `at ${timeWords(facts, at, evidenceIds)}`
     if (kind === 'note') return [page.sentence(`${who} noted ${when}: ${quote(text!)}`, evidenceIds)]
     if (by.type !== 'key' && kind !== 'acknowledged') return []
     if (kind === 'acknowledged' && by.type !== 'key')
@@ -164,7 +164,7 @@ export const factors: SectionWriter = ({ facts, related, page }) => {
     ...(first && facts.counts.signals > 1
       ? [
           page.sentence(
-            `${quote(first.title)} fired first, at ${clock(first.firedAt, facts.startedAt)}: what caused it may have caused the others`,
+            `${quote(first.title)} fired first, at ${timeWords(facts, first.firedAt, first.evidenceIds)}: what caused it may have caused the others`,
             first.evidenceIds,
           ),
         ]
@@ -190,12 +190,14 @@ export const factors: SectionWriter = ({ facts, related, page }) => {
     ...facts.coFiring.map(({ signals: [a, b], references }) =>
       page.sentence(
         `${quote(a)} and ${quote(b)} may share a cause: they also fired together in ${list(references)}`,
+        related.filter(({ reference }) => references.includes(reference)).map(({ id }) => id),
       ),
     ),
     ...(shared.length > 0
       ? [
           page.sentence(
             `A cause of ${list(shared.map(({ reference }) => reference))} may remain: signals of this incident fired there too`,
+            shared.map(({ id }) => id),
           ),
         ]
       : []),
@@ -310,6 +312,7 @@ export const wentBadly: SectionWriter = ({ facts, related, page }) => {
       ? [
           page.sentence(
             `It may not be the first of its kind: see ${list(related.map(({ reference }) => reference))}`,
+            related.map(({ id }) => id),
           ),
         ]
       : []),
@@ -379,7 +382,9 @@ export const questions: SectionWriter = ({ gaps, page }) => ({
 export const earlierIncidents: SectionWriter = ({ related, page }) => ({
   heading: 'Earlier incidents',
   lines: bullets(
-    related.map(({ reference, title, why }) => page.sentence(`${reference}, ${quote(title)}: ${why}`)),
+    related.map(({ id, reference, title, why }) =>
+      page.sentence(`${reference}, ${quote(title)}: ${why}`, [id]),
+    ),
   ),
 })
 
@@ -399,7 +404,7 @@ function acknowledgement({ facts, page }: Writing): string {
   const who =
     action?.by.type === 'key' ? ` by ${quote(action.by.name)}` : action ? ` in ${called(action.by.name)}` : ''
   return page.sentence(
-    `It was acknowledged${who} at ${clock(facts.acknowledgedAt, facts.startedAt)}, ${duration(facts.timeToAcknowledgeMs!)} after detection`,
+    `It was acknowledged${who} at ${timeWords(facts, facts.acknowledgedAt, facts.evidenceIds.acknowledgedAt)}, ${duration(facts.timeToAcknowledgeMs!)} after detection`,
     facts.evidenceIds.acknowledgedAt,
   )
 }
@@ -415,8 +420,14 @@ function ending({ facts, page }: Writing): string {
   const isByHand = facts.stretches.at(-1)?.resolution === 'by_hand'
   const how = isByHand ? 'resolved by hand at' : 'resolved at'
   const why = isByHand ? '' : ', when nothing fired any more'
+  const when = timeWords(facts, facts.resolvedAt, evidenceIds.resolvedAt)
+  const recordedAt = facts.evidence.find(({ id }) => id === evidenceIds.resolvedAt[0])?.at
+  const recorded =
+    when.endsWith(SENDERS_CLOCK) && recordedAt !== undefined
+      ? `, recorded at ${clock(recordedAt, facts.startedAt)}`
+      : ''
   return page.sentence(
-    `It was ${how} ${clock(facts.resolvedAt, facts.startedAt)}${why}${again}; it had been open for ${duration(facts.timeToResolveMs!)}${again && ' in all'}`,
+    `It was ${how} ${when}${recorded}${why}${again}; it had been open for ${duration(facts.timeToResolveMs!)}${again && ' in all'}`,
     evidenceIds.resolvedAt,
   )
 }
@@ -425,7 +436,7 @@ function errorCount({ facts, page }: Writing, error: ApiPostmortemFacts['errors'
   const day = facts.startedAt
   const seen =
     error.firstSeenAt !== null && error.lastSeenAt !== null
-      ? `, first seen at ${clock(error.firstSeenAt, day)} and last at ${clock(error.lastSeenAt, day)}`
+      ? `, first seen at ${clock(error.firstSeenAt, day)} and last at ${timeWords(facts, error.lastSeenAt, error.evidenceIds)}`
       : ''
   const users = error.users === null ? '' : ` for ${count(error.users, 'user')}`
   if (error.count === null) return []
@@ -475,7 +486,7 @@ function described({ facts, page }: Writing): string[] {
 
 /** What the tools measured: of each signal and event one line, with the threshold where it has just one. */
 function measured({ facts, page }: Writing): string[] {
-  const { measurements, startedAt: day } = facts
+  const { measurements } = facts
   const groups = [...Map.groupBy(measurements, ({ signal, at }) => `${signal}\n${at}`).values()]
   return groups.flatMap((group) => {
     const { signal, at, evidenceIds } = group[0]!
@@ -483,7 +494,9 @@ function measured({ facts, page }: Writing): string[] {
     const only = values.length > 0 ? group.find(isOnlyThreshold) : undefined
     const rules = group.filter((one) => one.kind !== 'value' && one !== only)
     return [
-      ...(values.length === 0 ? [] : [`${quote(signal)} at ${clock(at, day)}: ${valueWords(values, only)}`]),
+      ...(values.length === 0
+        ? []
+        : [`${quote(signal)} at ${timeWords(facts, at, evidenceIds)}: ${valueWords(values, only)}`]),
       ...rules.map((rule) => ruleWords(signal, rule)),
     ].map((text) => page.sentence(text, evidenceIds))
   })
@@ -519,13 +532,54 @@ function amount(value: string | number): string {
     : quote(value)
 }
 
-function stretchWords({ facts, page }: Writing, stretch: ApiPostmortemFacts['stretches'][number]): string {
-  const day = facts.startedAt
-  const end =
-    stretch.resolvedAt === null
-      ? ', not resolved'
-      : ` to ${clock(stretch.resolvedAt, day)}${stretch.durationMs === null ? '' : `: ${duration(stretch.durationMs)}`}`
-  return page.sentence(`Open from ${clock(stretch.startedAt, day)}${end}`, stretch.evidenceIds)
+/** How long it was open, and each stretch that adds up to it. */
+function openWords({ facts, page }: Writing): string[] {
+  const { stretches, timeToResolveMs, evidenceIds } = facts
+  const each = stretches.map((stretch) =>
+    page.sentence(
+      `Open ${span(facts, stretch)}${stretch.durationMs === null ? '' : `: ${duration(stretch.durationMs)}`}`,
+      stretch.evidenceIds,
+    ),
+  )
+  const [only] = stretches
+  if (timeToResolveMs === null) return stretches.length > 1 ? each : []
+  const all = `It was open for ${duration(timeToResolveMs)}`
+  if (only && stretches.length === 1)
+    return [page.sentence(`${all}, ${span(facts, only)}`, [...only.evidenceIds, ...evidenceIds.resolvedAt])]
+  return [
+    page.sentence(`${all}, in ${count(stretches.length, 'stretch', 'stretches')}`, evidenceIds.resolvedAt),
+    ...each,
+  ]
+}
+
+/** `from 12:00:00 to 12:04:30`, by whichever clocks. */
+function span(facts: ApiPostmortemFacts, stretch: ApiPostmortemFacts['stretches'][number]): string {
+  const { startedAt, resolvedAt, evidenceIds } = stretch
+  const start = timeWords(facts, startedAt, evidenceIds)
+  if (resolvedAt === null) return `from ${start}, not resolved`
+  const end = timeWords(facts, resolvedAt, evidenceIds)
+  // Said once where it is the same.
+  const isOneClock = start.endsWith(SENDERS_CLOCK) && end.endsWith(SENDERS_CLOCK)
+  return `from ${isOneClock ? clock(startedAt, facts.startedAt) : start} to ${end}`
+}
+
+const SENDERS_CLOCK = " by the sender's clock"
+
+/**
+ * The clock of a time, and whose it is where neither this evidence nor an event that brought no time of its own was
+ * heard of then.
+ */
+function timeWords(facts: ApiPostmortemFacts, time: string, evidenceIds: readonly string[]): string {
+  const isOurs = facts.evidence.some(
+    ({ id, kind, at, text }) =>
+      areSame(at, time) && (evidenceIds.includes(id) || (kind === 'event' && !text.includes(OWN_CLOCK))),
+  )
+  return `${clock(time, facts.startedAt)}${isOurs ? '' : SENDERS_CLOCK}`
+}
+
+function severityWords({ facts, page }: Writing): string {
+  const highest = facts.signals.length > 0 ? ', the highest of its signals' : ''
+  return page.sentence(`Its severity was ${facts.severity}${highest}`, facts.evidenceIds.severity)
 }
 
 function recoveryWords(

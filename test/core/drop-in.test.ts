@@ -157,6 +157,16 @@ describe.each(databaseKinds)('the address of a drop-in adapter on %s', (kind) =>
       expect(await event(source)).toMatchObject({ duplicate: false })
     })
 
+    test('shows the summary of the trigger, not its key, where no other is given', async () => {
+      const project = await t.project()
+      const source = await project.source('pagerduty-events')
+      await event(source)
+      await event(source, { event_action: 'acknowledge', payload: undefined })
+      await event(source, { event_action: 'resolve', payload: undefined })
+      const [incident] = await project.incidents()
+      expect((await project.events(incident!.id)).map(({ title }) => title)).toEqual(['Lag', 'Lag', 'Lag'])
+    })
+
     test('refuses an unknown key, one that is missing and a body that names none', async () => {
       expect(await codeOf(event({ secret: 'f'.repeat(32) }))).toMatch(/^unauthorized/)
       expect(await codeOf(event({ secret: '' }))).toMatch(/^unauthorized/)

@@ -186,6 +186,21 @@ describe.each(databaseKinds)('lists of incidents on %s', (kind) => {
     expect(timeline).toEqual(['opened', ...Array(5).fill('context')])
   })
 
+  test('a recovery and an acknowledgement without a title bear that of their alert', async () => {
+    const project = await t.project()
+    const source = await project.source()
+    await source.send({ id: 'db-1', title: 'Disk full' })
+    await source.send({ id: 'db-1', action: 'acknowledge' })
+    await source.send({ id: 'db-1', action: 'resolve' })
+    const [incident] = await project.incidents()
+    expect(incident!.status).toBe('resolved')
+    const titles = (await project.events(incident!.id)).map(({ title }) => title)
+    expect(titles).toEqual(['Disk full', 'Disk full', 'Disk full'])
+    const texts = (await project.timeline(incident!.id)).map(({ text }) => text).join('\n')
+    expect(texts).toMatch(/“Disk full” acknowledged.*“Disk full” recovered/s)
+    expect(texts).not.toContain('db-1')
+  })
+
   test('an unknown incident, id or reference, does not exist', async () => {
     const project = await t.project()
     for (const id of ['INC-001', 'nothing', '', "'", 'a\0b', '019f1d8c-e200-724d-8742-e5e0bce4ab9e'])

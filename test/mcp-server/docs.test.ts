@@ -68,13 +68,18 @@ describe('the page on assistants', () => {
   })
 })
 
-/** What the registry's schema of 2025-12-11 asks of a server that comes as an npm package. */
-const Variable = z.strictObject({
-  name: z.string().min(1),
+/** What the registry's schema of 2025-12-11 asks of a server that comes as an npm package and is also hosted by its users. */
+const Input = z.strictObject({
   description: z.string(),
   isRequired: z.boolean(),
   isSecret: z.boolean().optional(),
-  format: z.enum(['string', 'number', 'boolean', 'filepath']),
+  format: z.enum(['string', 'number', 'boolean', 'filepath']).optional(),
+  placeholder: z.string().optional(),
+})
+const Named = Input.extend({
+  name: z.string().min(1),
+  value: z.string().optional(),
+  variables: z.record(z.string(), Input).optional(),
 })
 const ServerJson = z.strictObject({
   $schema: z.literal('https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json'),
@@ -93,7 +98,18 @@ const ServerJson = z.strictObject({
         identifier: z.string().min(1),
         version: z.string().regex(/^\d+\.\d+\.\d+$/),
         transport: z.strictObject({ type: z.literal('stdio') }),
-        environmentVariables: z.array(Variable),
+        environmentVariables: z.array(Named),
+      }),
+    )
+    .length(1),
+  remotes: z
+    .array(
+      z.strictObject({
+        type: z.literal('streamable-http'),
+        // The registry refuses a variable in the place of the scheme.
+        url: z.string().regex(/^https:\/\/[^\s]+$/),
+        variables: z.record(z.string(), Input),
+        headers: z.array(Named),
       }),
     )
     .length(1),
@@ -111,4 +127,17 @@ test('server.json fits the registry and the package it names', () => {
   ])
   const secret = entry?.environmentVariables.find(({ name }) => name === 'TOCSIN_API_KEY')
   expect(secret?.isSecret).toBe(true)
+
+  const [remote] = server.remotes
+  const [header] = remote!.headers
+  const filledIn = (text: string, variables: object = {}) =>
+    text.replace(/\{(\w+)\}/g, (_, name) => (name in variables ? `my-${name.replace('_', '-')}` : '?'))
+  expect(filledIn(remote!.url, remote!.variables)).toBe('https://my-tocsin-host/mcp')
+  expect([header?.name, header?.isSecret]).toEqual(['Authorization', true])
+  expect(filledIn(header!.value!, header!.variables)).toBe('Bearer my-api-key')
+})
+
+test('whoever looks for the package is told that it is not published', () => {
+  const { name, private: isPrivate } = JSON.parse(read('mcp-server/package.json'))
+  expect(page.includes(`\`${name}\` is not on npm yet`)).toBe(isPrivate === true)
 })

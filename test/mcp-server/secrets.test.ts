@@ -241,11 +241,16 @@ test('npm run secret reveals once, and takes the secret a tool issued', async ()
         )
       ).source.secret
 
-    for (const env of [local, remote]) {
+    const told = { ...local, TOCSIN_PUBLIC_URL: 'https://tocsin.example.com' }
+    for (const env of [local, told, remote]) {
       const made = await make()
       const first = await secret(['reveal', made.reveal.id], env)
       expect([first.code, first.stderr]).toEqual([0, ''])
       expect(first.stdout).toContain(await stored(made))
+      // The database does not know where its server is reached.
+      if (env === local) expect(first.stdout).toContain('http://127.0.0.1:4117, is a guess')
+      else expect(first.stdout).not.toContain('guess')
+      if (env === told) expect(first.stdout).toContain('\nhttps://tocsin.example.com/')
       // A terminal would obey what is hidden in the name.
       expect(first.stdout).not.toContain('\u001b')
       expect(first.stdout).not.toContain('\u202e')

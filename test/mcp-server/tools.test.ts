@@ -418,6 +418,16 @@ describe('draft_postmortem', () => {
     for (const heading of headings) expect(resource?.contents[0]?.text).toContain(`## ${heading}`)
   })
 
+  test('has each gap on a line of its own', async () => {
+    const surface = await surfaceOf(await projectWithIncidents(), ['incidents:read'])
+    const { text, gaps } = await call(surface, 'draft_postmortem', { incidentId: 'INC-001' })
+    expect(gaps.length).toBeGreaterThan(3)
+    const lines = text.split('\n')
+    const at = lines.indexOf('gaps:')
+    expect(lines[at + 1]).toMatch(/^<sender-text-\w+>$/)
+    expect(lines.slice(at + 2, at + 2 + gaps.length)).toEqual(gaps.map((gap: string) => `- ${gap}`))
+  })
+
   test('is the same for the same incident, and stores nothing', async () => {
     const project = await projectWithIncidents()
     const surface = await surfaceOf(project, ['incidents:read'])

@@ -39,6 +39,8 @@ describe.each(databaseKinds.flatMap((kind) => OUTAGE_NAMES.map((outage) => ({ ki
       expect(text).toBe(readFileSync(file, 'utf8'))
       expect(check(postmortem.markdown, postmortem)).toEqual([])
       await expectResolving(t.admin, project.id, postmortem)
+      // Customers are told nothing of clocks, and one time for each thing.
+      if (input.audience !== 'customer') expect(ofNoClock(postmortem.markdown)).toEqual([])
     })
   },
 )
@@ -49,6 +51,21 @@ function withPlainIds(markdown: string): string {
   return markdown.replace(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, (id) => {
     if (!ids.has(id)) ids.set(id, `00000000-0000-7000-8000-${String(ids.size + 1).padStart(12, '0')}`)
     return ids.get(id)!
+  })
+}
+
+/** Sentences with a time at which none of their evidence was heard of, and no word of the clock it is by. */
+function ofNoClock(markdown: string): string[] {
+  const [body, evidence] = markdown.split('## Evidence')
+  const heard = new Map(
+    Array.from(evidence!.matchAll(/^- (E\d+): .*?\d{4}-\d\d-\d\d (\S{8}):/gm), ([, mark, at]) => [mark, at]),
+  )
+  // The table of signals says it once for all its times.
+  const sentences = body!.replace(/^## Signals[\s\S]*?(?=^## )/m, '').split(/(?<=\]\.) |\n/)
+  return sentences.filter((sentence) => {
+    const marked = Array.from(sentence.matchAll(/\[(E\d+)\]/g), ([, mark]) => heard.get(mark!))
+    const times = sentence.replace(/“[^”]*”/g, '').match(/\d\d:\d\d:\d\d/g) ?? []
+    return times.some((time) => !marked.includes(time)) && !sentence.includes('clock')
   })
 }
 

@@ -175,6 +175,71 @@ describe.each(databaseKinds)('post-mortems on %s', (kind) => {
     expect(postmortem.markdown).toContain('It is not resolved: 1 signal still firing.')
   })
 
+  test('a recovery that was inferred is called so, and asked for', async () => {
+    const project = await t.project({ policy: { resolveScope: 'incident', grouping: 'project' } })
+    const source = await project.source('generic', { name: 'Checks' })
+    await source.send({ id: 'a', title: 'Queue is full' })
+    await source.send({ id: 'b', title: 'Mail is slow' })
+    t.clock.pass(MINUTE)
+    await source.send({ id: 'b', action: 'resolve' })
+    const { postmortem } = await t.admin.draftPostmortem(project.id, 'INC-001', { dryRun: true })
+    const { facts, gaps, markdown } = postmortem
+    expect(facts.counts.inferredRecoveries).toBe(1)
+    expect(facts.signals.map(({ title, recovery }) => [title, recovery])).toEqual([
+      ['Queue is full', 'inferred'],
+      ['Mail is slow', 'reported'],
+    ])
+    expect(gaps.map(({ question }) => question)).toContain(
+      'The recovery of “Queue is full” was inferred, not reported. When did it really end?',
+    )
+    expect(markdown).toMatch(/The end of 1 signal had to be inferred \[E\d+\]\./)
+    expect(markdown).toContain('Let Checks report when “Queue is full” recovers')
+  })
+
+  test('an earlier incident is found by its signals, or by a similar title', async () => {
+    const project = await t.project({ policy: { grouping: 'signal' } })
+    const source = await project.source('generic')
+    const outageOf = async (id: string, title: string) => {
+      await source.send({ id, title })
+      await source.send({ id, action: 'resolve' })
+      t.clock.pass(2 * 24 * 60 * MINUTE)
+    }
+    await outageOf('shop', 'Checkout fails')
+    await outageOf('disk-1', 'Disk of host 1 is full')
+    await outageOf('mail', 'Mail is slow')
+    await outageOf('disk-2', 'Disk of host 2 is full')
+    await outageOf('shop', 'Checkout fails')
+    const related = async (reference: string) =>
+      (await t.admin.draftPostmortem(project.id, reference, { dryRun: true })).postmortem.related.map(
+        ({ reference, why }) => `${reference}: ${why}`,
+      )
+    expect(await related('INC-004')).toEqual(['INC-002: its title is similar'])
+    expect(await related('INC-005')).toEqual(['INC-001: “Checkout fails” fired there too'])
+  })
+
+  test('no sender is said to have given a time that is Tocsin’s own', async () => {
+    const project = await t.project({ policy: { resolveGraceSeconds: 60, reopenWindowMinutes: 30 } })
+    const source = await project.source('generic')
+    for (const action of ['alert', 'resolve', 'alert', 'resolve']) {
+      await source.send({ id: 'a', title: 'Queue is full', action })
+      t.clock.pass(2 * MINUTE)
+      await t.due()
+    }
+    const { postmortem } = await t.admin.draftPostmortem(project.id, 'INC-001', { dryRun: true })
+    expect(postmortem.facts.stretches).toHaveLength(2)
+    expect(postmortem.markdown).toMatch(/It was resolved at \d\d:\d\d:\d\d, when nothing fired/)
+    expect(postmortem.markdown.replaceAll(/^Times .*$/gm, '')).not.toMatch(/by (?:its|the sender's) clock/)
+  })
+
+  test('customers are told of one time for one thing', async () => {
+    const { project, incident } = await outage()
+    const draft = { audience: 'customer', dryRun: true } as const
+    const { postmortem } = await t.admin.draftPostmortem(project.id, incident.id, draft)
+    const [day, end] = [postmortem.facts.resolvedAt!.slice(0, 10), postmortem.facts.resolvedAt!.slice(11, 19)]
+    expect(postmortem.markdown).toContain(`It was over on ${day} at ${end} UTC`)
+    expect(postmortem.markdown).toContain(`- ${day} ${end} UTC: The problem was over`)
+  })
+
   test('customers are told nothing of the inside', async () => {
     const project = await t.project()
     const source = await project.source('sentry', { name: 'Sentry EU' })
