@@ -218,7 +218,12 @@ test('GitHub: an issue with labels, and the duration as a comment', async () => 
   const issues = '/repos/your-organisation/your-repository/issues'
   const made: Json[] = []
   const asked = play('api.github.com', ({ method, path, body }) => {
-    if (method === 'GET') return made.slice(0, 1)
+    if (method === 'GET') {
+      const label = new URLSearchParams(path.split('?')[1]).get('labels')!
+      // Another project has an incident with the same number.
+      const other = { number: 3, labels: ['shop', label.split(' ').at(-1)] }
+      return [other, ...made].filter(({ labels }) => labels.includes(label))
+    }
     // A stand-in in trouble makes the issue, and fails all the same.
     if (path.endsWith('/issues')) return made.push({ number: 7, ...(body as object) }) && OUT_OF_ORDER
     return { id: 1 }
