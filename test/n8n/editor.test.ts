@@ -104,6 +104,7 @@ describe.skipIf(program === undefined)('the editor', () => {
       await page.goto(`${world.n8n.address}/home/credentials/${id}`)
     }
     await open('wrong')
+    await page.getByText('More details').first().click()
     await page.getByText('Put in one that is valid.').first().waitFor()
     await open(await world.createKey(['incidents:read']))
     await page.getByText('Connection tested successfully').first().waitFor()
