@@ -57,10 +57,11 @@ async function newestIncident(
 ): Promise<Incident | undefined> {
   const lists = Object.entries({ status: statuses, severity: severities, service: services, source: sources })
   const asked = lists.flatMap(([name, values]) => (values.length > 0 ? [[name, values.join(',')]] : []))
+  const limit = Object.keys(labels).length > 0 ? LOOKED_THROUGH : 1
   try {
     const { incidents } = await callTocsin<{ incidents: Incident[] }>(context, {
       path: `${projectPath}/incidents`,
-      qs: { ...Object.fromEntries(asked), ...(!drills && { drill: 'false' }), limit: LOOKED_THROUGH },
+      qs: { ...Object.fromEntries(asked), ...(!drills && { drill: 'false' }), limit },
     })
     return incidents.find((incident) =>
       Object.entries(labels).every(([name, value]) => [incident.labels[name]].flat().includes(value)),
