@@ -102,13 +102,13 @@ describe('what a test of the credential says', () => {
   const me = (...scopes: string[]) => said({ status: 200, body: { key: { scopes } } })
 
   test.each([
-    [['incidents:read', 'endpoints:read', 'endpoints:write'], /^Tocsin knows this key\.$/],
-    [['admin'], /^Tocsin knows this key\.$/],
-    [['incidents:read'], /Tocsin Trigger needs .* this one lacks endpoints:read and endpoints:write\.$/],
-    [['events:write', 'endpoints:read'], /Tocsin Trigger needs .* this one lacks endpoints:write\.$/],
-    [['endpoints:read', 'endpoints:write'], /The Tocsin node needs a key with incidents:read/],
-  ])('a key with %j will do, and what it is not for is said', async (scopes, message) => {
-    expect(await me(...scopes)).toEqual({ status: 'OK', message: expect.stringMatching(message) })
+    [['incidents:read', 'endpoints:read', 'endpoints:write']],
+    [['admin']],
+    [['incidents:read']],
+    [['events:write', 'endpoints:read']],
+    [['endpoints:read', 'endpoints:write']],
+  ])('a key with %j will do', async (scopes) => {
+    expect(await me(...scopes)).toEqual({ status: 'OK', message: 'Tocsin knows this key.' })
   })
 
   test.each([[[]], [['endpoints:read']], [['mcp', 'secrets:read']]])(

@@ -46,7 +46,7 @@ export class FakeTocsin {
       return { statusCode: 200, body: { key: { projectId: PROJECT, projectName: 'Shop', scopes: [] } } }
     if (path.endsWith('/incidents')) {
       const statuses = String(qs?.status).split(',')
-      const incidents = this.incidents.filter(({ status }) => statuses.includes(status)).slice(0, 1)
+      const incidents = this.incidents.filter(({ status }) => statuses.includes(status))
       return { statusCode: 200, body: { incidents, nextCursor: null } }
     }
     const [, type] = /^\/schemas\/(.+)\.json$/.exec(path) ?? []

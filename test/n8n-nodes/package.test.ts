@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { parse } from 'yaml'
 import { inRepository } from '../support/child.ts'
 
 const FOLDER = inRepository('n8n-nodes')
@@ -21,4 +22,27 @@ test('every address of the project is in the repository that the package names',
   )
   expect(addresses.length).toBeGreaterThan(5)
   expect(new Set(addresses)).toEqual(new Set([ours]))
+})
+
+test('the README shows pictures that are there', () => {
+  const readme = readFileSync(join(FOLDER, 'README.md'), 'utf8')
+  const pictures = Array.from(readme.matchAll(/!\[[^\]]+\]\(([^)]+)\)/g), ([, file]) => file!)
+  expect(pictures.length).toBeGreaterThan(2)
+  expect(pictures.filter((file) => !existsSync(join(FOLDER, file)))).toEqual([])
+})
+
+test('CI runs the nodes in a real n8n; what is published passed that, and says where it was built', () => {
+  const read = (name: string) =>
+    parse(readFileSync(inRepository(`.github/workflows/${name}.yml`), 'utf8')) as {
+      permissions: Record<string, string>
+      jobs: Record<string, { steps: { run?: string }[] }>
+    }
+  const runs = (steps: { run?: string }[]) => steps.flatMap(({ run }) => run ?? [])
+  expect(runs(read('n8n-nodes').jobs.test!.steps)).toContain('npm run test:n8n')
+  const { permissions, jobs } = read('n8n-nodes-publish')
+  expect(permissions['id-token']).toBe('write')
+  expect(runs(jobs.publish!.steps).slice(-2)).toEqual([
+    'npm run test:n8n',
+    'npm publish --provenance --access public',
+  ])
 })

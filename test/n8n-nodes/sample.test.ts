@@ -28,6 +28,30 @@ test('the newest incident that such a message could be about, in the shape of th
   expect(messageBody('incident.resolved').parse(sample)).toEqual(sample)
 })
 
+test('it is one that the filters of the node let through', async () => {
+  const tocsin = new FakeTocsin()
+  tocsin.incidents = [
+    { ...incidentOf('incident.opened', 'Of nobody'), labels: {} },
+    { ...incidentOf('incident.opened', 'Of others'), labels: { team: 'pay' } },
+    { ...incidentOf('incident.opened', 'Ours'), labels: { team: ['pay', 'shop'], region: 'eu' } },
+  ]
+  const options = {
+    severities: ['critical', 'high'],
+    services: 'checkout, payments',
+    sources: ['s1'],
+    labels: { label: [{ name: 'team', value: 'shop' }] },
+  }
+  const sampleOf = async (more: object) =>
+    (await listen(tocsin, { events: ['incident.opened'], options: { ...options, ...more } })).sample
+  expect(await sampleOf({})).toMatchObject({ data: { incident: { title: 'Ours' } } })
+  expect(await sampleOf({ drills: true })).toMatchObject({ data: { incident: { title: 'Ours' } } })
+  const filters = 'status=open&severity=critical%2Chigh&service=checkout%2Cpayments&source=s1'
+  const asked = tocsin.calls.flatMap(([call]) => /\/incidents\?(.*)/.exec(call)?.[1] ?? [])
+  expect(asked).toEqual([`${filters}&drill=false&limit=100`, `${filters}&limit=100`])
+  const labels = { label: [{ name: 'team', value: 'nobody' }] }
+  expect(await sampleOf({ labels })).toEqual(exampleOf('incident.opened'))
+})
+
 test('without an incident it is the example of Tocsin; without events about incidents there is none', async () => {
   expect((await listen(new FakeTocsin())).sample).toEqual(messageExample('incident.opened'))
   expect((await listen(new FakeTocsin(), { events: ['test'] })).sample).toBeUndefined()

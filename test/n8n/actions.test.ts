@@ -77,10 +77,7 @@ describe('the credential', () => {
   test('passes its test with an address and a key as people paste them, and works so', async () => {
     const apiToken = await world.createKey(['incidents:read'])
     const data = { baseUrl: ` ${world.tocsin.address}/api/v1/ `, apiToken: `${apiToken}\n` }
-    expect(await check(data)).toMatchObject({
-      status: 'OK',
-      message: expect.stringContaining('Tocsin Trigger needs'),
-    })
+    expect(await check(data)).toMatchObject({ status: 'OK', message: 'Tocsin knows this key.' })
     const credential = await world.n8n.createCredential('tocsinApi', data)
     const { id, reference } = await openIncident()
     const { output } = await run(
@@ -444,7 +441,7 @@ describe('what cannot be done', () => {
 })
 
 describe('the pickers of the editor', () => {
-  const pick = (methodName: string, filter?: string, parameters: object = {}) =>
+  const pick = (methodName: string, filter?: string, credential = world.credential) =>
     world.n8n.rest<{ results: { name: string; value: string }[]; paginationToken?: string }>(
       'POST',
       '/dynamic-node-parameters/resource-locator-results',
@@ -452,16 +449,22 @@ describe('the pickers of the editor', () => {
         nodeTypeAndVersion: { name: 'n8n-nodes-tocsin.tocsin', version: 1 },
         path: 'parameters.x',
         methodName,
-        currentNodeParameters: parameters,
-        credentials: { tocsinApi: world.credential },
+        currentNodeParameters: {},
+        credentials: { tocsinApi: credential },
         ...(filter && { filter }),
       },
     )
 
   test('list projects, incidents and sources, and find by what is typed', async () => {
-    expect(await pick('searchProjects')).toEqual({
-      results: [{ name: "The Key's Own Project", value: world.tocsin.projectId }],
+    const projects = { results: [{ name: 'default', value: world.tocsin.projectId }] }
+    expect(await pick('searchProjects')).toEqual(projects)
+    expect(await pick('searchProjects', 'DEF')).toEqual(projects)
+    expect(await pick('searchProjects', 'shop')).toEqual({ results: [] })
+    const all = await world.n8n.createCredential('tocsinApi', {
+      baseUrl: world.tocsin.address,
+      apiToken: world.tocsin.adminKey,
     })
+    expect(await pick('searchProjects', undefined, all)).toEqual(projects)
     const { id, reference, title } = await openIncident({ title: 'A rare one' })
     expect(await pick('searchIncidents', 'rare')).toEqual({
       results: [{ name: `${reference} ${title}`, value: id }],

@@ -97,6 +97,20 @@ describe.skipIf(program === undefined)('the editor', () => {
     await page.getByText(title).first().waitFor()
   })
 
+  test('the credential shows the sentence that refuses a key; of a key that will do it shows no sentence', async () => {
+    const open = async (apiToken: string) => {
+      const data = { baseUrl: world.tocsin.address, apiToken }
+      const { id } = await world.n8n.createCredential('tocsinApi', data)
+      await page.goto(`${world.n8n.address}/home/credentials/${id}`)
+    }
+    await open('wrong')
+    await page.getByText('More details').first().click()
+    await page.getByText('Put in one that is valid.').first().waitFor()
+    await open(await world.createKey(['incidents:read']))
+    await page.getByText('Connection tested successfully').first().waitFor()
+    expect(await page.getByText('Tocsin knows this key').count()).toBe(0)
+  })
+
   async function allIconsAreDrawn() {
     const icons = page.locator('img[src*="n8n-nodes-tocsin"]')
     await icons.first().waitFor()

@@ -1,12 +1,18 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 
-/** As much of SMTP as it takes to receive mails on loopback. */
+/** As much of SMTP as it takes to receive mails on loopback. Who comes first is sent away once, as busy servers do. */
 export async function openMailServer(): Promise<{ port: number; mails: string[]; close(): void }> {
   const mails: string[] = []
   const sockets = new Set<Socket>()
+  let isFirst = true
   const server = createServer((socket) => {
     sockets.add(socket)
     socket.on('error', () => {})
+    if (isFirst) {
+      isFirst = false
+      socket.end('421 try again later\r\n')
+      return
+    }
     let mail: string | undefined
     let rest = ''
     socket.setEncoding('utf8').on('data', (chunk: string) => {

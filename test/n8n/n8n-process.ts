@@ -58,11 +58,15 @@ export interface N8nProcess {
   createWorkflow(workflow: Workflow): Promise<string>
   /** Finished executions of a workflow, oldest first. */
   executions(workflowId: string): Promise<Execution[]>
+  /** Whether an execution of the workflow is about to start, runs or waits. */
+  isBusy(workflowId: string): Promise<boolean>
   /** Posts to the production address of a Webhook node, as soon as n8n knows it. */
   callWebhook(path: string, body: unknown): Promise<{ status: number; body: Json }>
   /** Deactivates and deletes a workflow. */
   forget(workflowId: string): Promise<void>
   stop(): Promise<Exit>
+  /** Ends it in the middle of whatever it does. */
+  crash(): Promise<Exit>
   /** The same data, the same address. */
   start(): Promise<void>
   dispose(): Promise<void>
@@ -216,6 +220,14 @@ export async function startN8n(options: {
           .map(readExecution)
           .reverse()
       },
+      isBusy: async (workflowId) => {
+        const filter = encodeURIComponent(JSON.stringify({ workflowId }))
+        const { results } = await rest<{ results: { status: string }[] }>(
+          'GET',
+          `/executions?filter=${filter}&limit=100`,
+        )
+        return results.some(({ status }) => ['new', 'running', 'waiting'].includes(status))
+      },
       callWebhook: (path, body) =>
         until('the webhook is registered', async () => {
           const response = await fetch(`${address}/webhook/${path}`, {
@@ -236,6 +248,7 @@ export async function startN8n(options: {
         })
       },
       stop,
+      crash: () => child.end('SIGKILL'),
       start,
       dispose,
     }

@@ -16,8 +16,10 @@ export interface OutsideRequest {
   body: unknown
 }
 
-/** JSON to answer with; undefined is 404. */
+/** JSON to answer with; undefined is 404, OUT_OF_ORDER is 500. */
 export type Answer = (request: OutsideRequest) => unknown
+
+export const OUT_OF_ORDER = Symbol('out of order')
 
 /** The services of the world as n8n sees them: a proxy on loopback that answers in their place and lets nothing out. */
 export interface Outside {
@@ -52,8 +54,9 @@ export async function openOutside(hosts: readonly string[]): Promise<Outside> {
     }
     received.push(request)
     const answer = plays.get(host)?.(request)
-    res.writeHead(answer === undefined ? 404 : 200, { 'Content-Type': 'application/json' })
-    res.end(JSON.stringify(answer ?? { message: 'not played' }))
+    const status = answer === undefined ? 404 : answer === OUT_OF_ORDER ? 500 : 200
+    res.writeHead(status, { 'Content-Type': 'application/json' })
+    res.end(JSON.stringify(status === 200 ? answer : { message: 'not played, or out of order' }))
   })
   const proxy = createProxy((req, res) => {
     refused.push(req.url ?? '')

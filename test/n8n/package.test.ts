@@ -23,6 +23,8 @@ test('npm packs what n8n loads, and nothing it would have to install', () => {
   for (const file of [
     'dist/icons/tocsin.svg',
     'dist/icons/tocsin.dark.svg',
+    'dist/nodes/Tocsin/Tocsin.node.json',
+    'dist/nodes/TocsinTrigger/TocsinTrigger.node.json',
     'LICENSE',
     'README.md',
     'CHANGELOG.md',

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import type { ApiIncident, ApiReceived, ApiTimelineEntry } from '@tocsin/core'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
@@ -9,7 +10,7 @@ import { send } from '../support/tocsin-process.ts'
 import { until } from '../support/until.ts'
 import { openMailServer } from './mail-server.ts'
 import type { Credential, Execution, Json, Workflow } from './n8n-process.ts'
-import type { Answer, OutsideRequest } from './outside.ts'
+import { type Answer, OUT_OF_ORDER, type OutsideRequest } from './outside.ts'
 import { openWorld, type World } from './world.ts'
 
 /** Every ready workflow as it is published: nothing is changed but that its nodes get credentials. */
@@ -41,14 +42,14 @@ async function openIncident(more: object = {}): Promise<ApiIncident> {
 }
 
 /** What a monitor reports: an incident that began twelve minutes ago, by its reference, and how it ends. */
-async function openMonitored(): Promise<{ reference: string; recover(): Promise<void> }> {
+async function openMonitored(more: object = {}): Promise<{ reference: string; recover(): Promise<void> }> {
   const source = await world.tocsin.createSource({
     adapter: 'generic',
     name: randomUUID(),
     settings: { grouping: 'signal' },
   })
-  const report = async (more: object) => {
-    const body = { title: 'Checkout is down', id: 'check-7', monitor: 'Checkout page', ...more }
+  const report = async (step: object) => {
+    const body = { title: 'Checkout is down', id: 'check-7', monitor: 'Checkout page', ...more, ...step }
     return (await send<ApiReceived>(source, JSON.stringify(body))).body
   }
   const time = new Date(Date.now() - 12 * 60_000).toISOString()
@@ -74,20 +75,39 @@ async function read(incident: ApiIncident): Promise<ApiIncident> {
     .incident
 }
 
-/** Plays a service for one test, and answers what it has been asked since. */
+/**
+ * Plays a service for one test, and answers what it has taken since. The first request of every kind finds it out of
+ * order: no workflow may lose a step by that.
+ */
 function play(host: string, answer: Answer): () => OutsideRequest[] {
-  const from = world.outside.received.length
-  world.outside.play(host, answer)
-  return () => world.outside.received.slice(from)
+  const kinds = new Set<string>()
+  const taken: OutsideRequest[] = []
+  world.outside.play(host, (request) => {
+    const kind = kindOf(request)
+    if (!kinds.has(kind)) {
+      kinds.add(kind)
+      return OUT_OF_ORDER
+    }
+    taken.push(request)
+    return answer(request)
+  })
+  return () => taken
 }
 
-/** Imports a workflow, gives its nodes these credentials, and activates it for one test. */
-async function activate(
+/** What it wants of a service; of GraphQL the field that is asked for. */
+function kindOf({ method, path, body }: OutsideRequest): string {
+  const field = /\w+(?=\((filter|input):)/.exec(String((body as Json)?.query))?.[0]
+  return [method, path.split('?')[0], field].join(' ')
+}
+
+/** Imports a workflow as the editor does, with its pinned data; gives its nodes these credentials. */
+async function importWorkflow(
   file: string,
   credentials: Record<string, Record<string, unknown>> = {},
-): Promise<string> {
-  tried.add(`${file}.json`)
+  edit: (workflow: Workflow) => void = () => {},
+): Promise<Workflow & { id: string }> {
   const workflow = JSON.parse(readFileSync(`${FOLDER}/${file}.json`, 'utf8')) as Workflow
+  edit(workflow)
   const made: Record<string, Credential> = { tocsinApi: world.credential }
   for (const [type, data] of Object.entries(credentials))
     made[type] = await world.n8n.createCredential(type, data)
@@ -95,9 +115,16 @@ async function activate(
     const type = credentialOf(node)
     if (type) node.credentials = { [type]: made[type]! }
   }
-  const id = await world.n8n.createWorkflow(workflow)
+  const { id } = await world.n8n.rest<{ id: string }>('POST', '/workflows', workflow)
   onTestFinished(() => world.n8n.forget(id))
-  if (workflow.nodes.some(({ type }) => type.endsWith('tocsinTrigger'))) await world.activate(id)
+  return { ...workflow, id }
+}
+
+/** The same, and activates it for one test. */
+async function activate(...imported: Parameters<typeof importWorkflow>): Promise<string> {
+  tried.add(`${imported[0]}.json`)
+  const { id, nodes } = await importWorkflow(...imported)
+  if (nodes.some(({ type }) => type.endsWith('tocsinTrigger'))) await world.activate(id)
   else await world.n8n.api('POST', `/workflows/${id}/activate`)
   return id
 }
@@ -159,131 +186,202 @@ test('Slack: the button of the message acknowledges, the end is told', async () 
   await replay(opened!)
   await succeeded(workflow, 3)
   expect(asked(), 'nobody is asked about what is over').toHaveLength(2)
+
+  await change(incident, 'reopen')
+  const again = await until('its return is told', () => asked()[2])
+  expect(JSON.stringify(again.body)).toContain(`It is back: *critical* ${incident.reference}`)
+  expect((again.body as Json).blocks.some(({ type }: Json) => type === 'actions')).toBe(true)
+})
+
+test('Slack: a button that nobody clicks acknowledges nothing, and waits no longer than it may', async () => {
+  const asked = play('slack.com', () => ({ ok: true, channel: 'C1', ts: '1.2', message: {} }))
+  const limits: Json[] = []
+  const workflow = await activate(
+    'slack-acknowledge',
+    { slackApi: { accessToken: 'xoxb-1' } },
+    ({ nodes }) => {
+      const { options } = nodes.find(({ name }) => name === 'Ask in Slack')!.parameters as Json
+      limits.push({ ...options.limitWaitTime.values })
+      // n8n looks once a minute for what has waited long enough.
+      Object.assign(options.limitWaitTime.values, { resumeAmount: 0.01, resumeUnit: 'minutes' })
+    },
+  )
+  expect(limits).toEqual([{ limitType: 'afterTimeInterval', resumeAmount: 1, resumeUnit: 'days' }])
+  const incident = await openIncident()
+  const [execution] = await succeeded(workflow, 1)
+  expect(asked()).toHaveLength(1)
+  expect(execution!.output.Acknowledge).toBeUndefined()
+  expect((await read(incident)).status).toBe('open')
 })
 
 test('GitHub: an issue with labels, and the duration as a comment', async () => {
-  let searches = 0
-  const asked = play('api.github.com', ({ method, path }) => {
-    // The end may overtake the beginning.
-    if (method === 'GET') return searches++ === 0 ? [] : [{ number: 7 }]
-    return path.endsWith('/issues') ? { number: 7 } : { id: 1 }
+  const issues = '/repos/your-organisation/your-repository/issues'
+  const made: Json[] = []
+  const asked = play('api.github.com', ({ method, path, body }) => {
+    if (method === 'GET') {
+      const label = new URLSearchParams(path.split('?')[1]).get('labels')!
+      // Another project has an incident with the same number.
+      const other = { number: 3, labels: ['shop', label.split(' ').at(-1)] }
+      return [other, ...made].filter(({ labels }) => labels.includes(label))
+    }
+    // A stand-in in trouble makes the issue, and fails all the same.
+    if (path.endsWith('/issues')) return made.push({ number: 7, ...(body as object) }) && OUT_OF_ORDER
+    return { id: 1 }
   })
   const workflow = await activate('github-issue', {
     githubApi: { server: 'https://api.github.com', user: 'me', accessToken: 'ghp' },
   })
   const { reference, recover } = await openMonitored()
-  await succeeded(workflow, 1)
+  const [opened] = await succeeded(workflow, 1)
   await recover()
   await succeeded(workflow, 2)
-  const issues = '/repos/your-organisation/your-repository/issues'
-  expect(asked().map(({ method, path, body }) => [method, path.split('?')[0], body])).toEqual([
-    [
-      'POST',
-      issues,
-      {
-        title: `[${reference}] Checkout is down`,
-        body: expect.stringContaining('Severity critical'),
-        labels: ['Checkout page', 'critical', reference],
-        assignees: [],
-      },
-    ],
-    ['GET', issues, expect.anything()],
-    ['GET', issues, expect.anything()],
-    ['POST', `${issues}/7/comments`, { body: 'Resolved after 12 min.' }],
+  const key = `default ${reference}`
+  expect(made).toEqual([
+    {
+      number: 7,
+      title: `[${key}] Checkout is down`,
+      body: expect.stringContaining('Severity critical'),
+      labels: ['Checkout page', 'critical', key],
+      assignees: [],
+    },
   ])
-  for (const { path } of asked().slice(1, 3)) expect(path).toContain(`labels=${reference}`)
+  const comments = () => asked().filter(({ path }) => path.endsWith('/comments'))
+  expect(comments().map(({ path, body }) => [path, body])).toEqual([
+    [`${issues}/7/comments`, { body: 'Resolved after 12 min.' }],
+  ])
+  const searched = asked().filter(({ method }) => method === 'GET')
+  for (const { path } of searched) expect(new URLSearchParams(path.split('?')[1]).get('labels')).toBe(key)
+
+  await replay(opened!)
+  await succeeded(workflow, 3)
+  expect(made, 'what is there is not made again').toHaveLength(1)
+  expect(comments()).toHaveLength(1)
+
+  await world.tocsin.api('POST', `${project()}/incidents/${reference}/reopen`, {})
+  await succeeded(workflow, 4)
+  expect(made).toHaveLength(1)
+  expect(comments().at(-1)!.body).toEqual({ body: 'It is back.' })
+})
+
+test('GitHub: the end waits for the beginning; where nothing comes both say so', async () => {
+  const asked = play('api.github.com', ({ method }) => (method === 'GET' ? [] : OUT_OF_ORDER))
+  const workflow = await activate('github-issue', {
+    githubApi: { server: 'https://api.github.com', user: 'me', accessToken: 'ghp' },
+  })
+  const incident = await openIncident()
+  await change(incident, 'resolve')
+  const ended = await world.executions(workflow, 2)
+  const errors = ended.map(({ error }) => error?.message ?? '')
+  expect(errors.toSorted()).toEqual([
+    expect.stringMatching(/^GitHub takes no issue: ./),
+    expect.stringContaining(`No issue has the label default ${incident.reference}.`),
+  ])
+  const tries = asked().filter(({ method }) => method === 'POST')
+  expect(tries.length).toBeGreaterThan(5)
+  // Opened by hand, it has no monitor.
+  expect((tries[0]!.body as Json).labels).toEqual(['checkout', 'critical', `default ${incident.reference}`])
 })
 
 test('Linear: an issue with labels, made where they are missing, and the duration as a comment', async () => {
   const labels = [{ id: 'L-critical', name: 'critical' }]
-  let searches = 0
+  let key = ''
+  let isMade = false
   const asked = play('api.linear.app', ({ body }) => {
     const { query, variables } = body as Json
     if (query.includes('issueLabels('))
       return { data: { issueLabels: { nodes: labels.filter(({ name }) => variables.names.includes(name)) } } }
     if (query.includes('issueLabelCreate')) {
       // Another incident made the first of them at the same moment.
-      labels.push({ id: 'L-monitor', name: 'Checkout page' }, { id: 'L-ref', name: reference })
+      labels.push({ id: 'L-monitor', name: 'Checkout page' }, { id: 'L-ref', name: key })
       return { errors: [{ message: 'duplicate label name' }], data: null }
     }
-    if (query.includes('issueCreate')) return { data: { issueCreate: { issue: { id: 'I-1' } } } }
-    // The end may overtake the beginning.
-    if (query.includes('issues('))
-      return { data: { issues: { nodes: searches++ === 0 ? [] : [{ id: 'I-1' }] } } }
+    if (query.includes('issueCreate')) {
+      isMade = true
+      return { data: { issueCreate: { issue: { id: 'I-1' } } } }
+    }
+    if (query.includes('issues(')) return { data: { issues: { nodes: isMade ? [{ id: 'I-1' }] : [] } } }
     return { data: { commentCreate: { success: true, comment: { id: 'C-1' } } } }
   })
   const workflow = await activate('linear-issue', { linearApi: { apiKey: 'lin' } })
   const { reference, recover } = await openMonitored()
-  await succeeded(workflow, 1)
+  key = `default ${reference}`
+  // The end overtakes the beginning, whose first requests fail.
   await recover()
   await succeeded(workflow, 2)
   const bodies = asked().map(({ body }) => body as Json)
-  expect(bodies[0].variables).toEqual({ names: ['Checkout page', 'critical', reference] })
-  expect(bodies[1].query).toBe(
-    `mutation { l0: issueLabelCreate(input: { name: "Checkout page" }) { issueLabel { id } } l1: issueLabelCreate(input: { name: "${reference}" }) { issueLabel { id } } }`,
-  )
-  expect(bodies[2]).toEqual(bodies[0])
-  expect(bodies[3].variables.input).toMatchObject({
-    title: `[${reference}] Checkout is down`,
-    description: expect.stringContaining('Severity critical'),
-    labelIds: ['L-critical', 'L-monitor', 'L-ref'],
-  })
-  expect(bodies[4].variables).toEqual({ title: `[${reference}]` })
-  expect(bodies[5]).toEqual(bodies[4])
-  expect(JSON.stringify(bodies[6])).toContain('Resolved after 12 min.')
+  const of = (field: string) => bodies.filter(({ query }) => query.includes(field))
+  expect(of('issueLabels(').length).toBeGreaterThan(1)
+  for (const { variables } of of('issueLabels('))
+    expect(variables).toEqual({ names: ['Checkout page', 'critical', key] })
+  expect(of('issueLabelCreate').map(({ query }) => query)).toEqual([
+    `mutation { l0: issueLabelCreate(input: { name: "Checkout page" }) { issueLabel { id } } l1: issueLabelCreate(input: { name: "${key}" }) { issueLabel { id } } }`,
+  ])
+  expect(of('issueCreate').map(({ variables }) => variables.input)).toEqual([
+    {
+      teamId: 'YOUR-TEAM-ID',
+      title: `[${key}] Checkout is down`,
+      description: expect.stringContaining('Severity critical'),
+      labelIds: ['L-critical', 'L-monitor', 'L-ref'],
+    },
+  ])
+  for (const { variables } of of('issues(')) expect(variables).toEqual({ title: `[${key}]` })
+  expect(of('commentCreate')).toHaveLength(1)
+  expect(JSON.stringify(of('commentCreate'))).toContain('Resolved after 12 min.')
 })
 
 test('Jira: a ticket with labels, and the duration as a comment', async () => {
-  let searches = 0
-  const asked = play('example.atlassian.net', ({ method, path }) => {
+  const made: Json[] = []
+  const asked = play('example.atlassian.net', ({ method, path, body }) => {
     if (path.endsWith('/issuetype')) return [{ id: '10001', name: 'Bug' }]
-    // The end may overtake the beginning.
-    if (path.includes('search'))
-      return searches++ === 0 ? { issues: [], total: 0 } : { issues: [{ id: '1', key: 'OPS-1' }], total: 1 }
-    return method === 'POST' ? { id: '1', key: 'OPS-1' } : { id: '1', key: 'OPS-1', fields: {} }
+    if (path.includes('search')) return { issues: made.slice(0, 1), total: made.length }
+    if (method === 'POST' && path.endsWith('/issue'))
+      made.push({ ...(body as object), id: '1', key: 'OPS-1' })
+    return { id: '1', key: 'OPS-1', fields: {} }
   })
   const workflow = await activate('jira-ticket', {
     jiraSoftwareCloudApi: { email: 'me@example.com', apiToken: 'j', domain: 'https://example.atlassian.net' },
   })
-  const { reference, recover } = await openMonitored()
+  const monitor = ` Checkout  ${'x'.repeat(300)}`
+  const { reference, recover } = await openMonitored({ monitor })
   await succeeded(workflow, 1)
   await recover()
   await succeeded(workflow, 2)
-  const created = asked().find(({ method, path }) => method === 'POST' && path.endsWith('/issue'))!
-  expect((created.body as Json).fields).toMatchObject({
-    summary: `[${reference}] Checkout is down`,
-    labels: ['Checkout-page', 'critical', reference],
+  const key = `default-${reference}`
+  expect(made).toHaveLength(1)
+  expect(made[0].fields).toMatchObject({
+    summary: `[default ${reference}] Checkout is down`,
+    labels: [`Checkout-${'x'.repeat(246)}`, 'critical', key],
     project: { id: '10000' },
   })
   const searched = asked().filter(({ path }) => path.includes('search'))
-  expect(searched).toHaveLength(2)
+  expect(searched.length).toBeGreaterThan(1)
   for (const { path, body } of searched)
-    expect(decodeURIComponent(path) + JSON.stringify(body)).toContain(reference)
-  const comment = asked().find(({ path }) => path.endsWith('/issue/OPS-1/comment'))!
-  expect(JSON.stringify(comment.body)).toContain('Resolved after 12 min.')
+    expect(decodeURIComponent(path.replaceAll('+', ' ')) + ((body as Json).jql ?? '')).toContain(
+      `labels = "${key}"`,
+    )
+  const comments = asked().filter(({ path }) => path.endsWith('/issue/OPS-1/comment'))
+  expect(comments).toHaveLength(1)
+  expect(JSON.stringify(comments[0]!.body)).toContain('Resolved after 12 min.')
 })
+
+function smtpOf({ port }: { port: number }) {
+  return { host: '127.0.0.1', port, secure: false, disableStartTls: true, user: '', password: '' }
+}
 
 test('e-mail: one for every step', async () => {
   const server = await openMailServer()
   onTestFinished(server.close)
-  const workflow = await activate('email', {
-    smtp: {
-      host: '127.0.0.1',
-      port: server.port,
-      secure: false,
-      disableStartTls: true,
-      user: '',
-      password: '',
-    },
-  })
+  const workflow = await activate('email', { smtp: smtpOf(server) })
   const incident = await openIncident()
   await change(incident, 'acknowledge')
   await change(incident, 'resolve')
-  await succeeded(workflow, 3)
+  await change(incident, 'reopen')
+  await succeeded(workflow, 4)
   const subjects = server.mails.map((mail) => /^Subject: (.*)$/m.exec(mail)?.[1])
   expect(subjects.toSorted()).toEqual([
     `[acknowledged] ${incident.reference} Checkout is down`,
-    `[open] ${incident.reference} Checkout is down`,
+    `[opened] ${incident.reference} Checkout is down`,
+    `[reopened] ${incident.reference} Checkout is down`,
     `[resolved] ${incident.reference} Checkout is down`,
   ])
   expect(server.mails[0]).toContain('Services: checkout')
@@ -293,10 +391,24 @@ test('SQL: a row for every incident, kept up to date', async () => {
   const database = await freshDatabase('postgres')
   onTestFinished(() => database.dispose())
   const { username, password, hostname, port, pathname } = new URL(database.url)
+  // The first who comes finds the database away.
+  let isAway = true
+  const between = createServer((socket) => {
+    if (isAway) socket.destroy()
+    else
+      socket
+        .pipe(connect(Number(port), hostname))
+        .on('error', () => {})
+        .pipe(socket)
+        .on('error', () => {})
+    isAway = false
+  })
+  await new Promise<void>((resolve) => between.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void between.close())
   const workflow = await activate('sql-rows', {
     postgres: {
-      host: hostname,
-      port: Number(port),
+      host: '127.0.0.1',
+      port: (between.address() as AddressInfo).port,
       database: pathname.slice(1),
       user: username,
       password,
@@ -327,13 +439,14 @@ test('SQL: a row for every incident, kept up to date', async () => {
 })
 
 test('status page: opened, moved on, ended, opened again, and no title of an alert on it', async () => {
-  const pages: Json[] = []
-  let searches = 0
-  const asked = play('api.statuspage.io', ({ method, body }) => {
-    // What happened next may overtake the beginning.
-    if (method === 'GET') return searches++ === 0 ? [] : [{ id: 'other', name: '[INC-000] Older' }, ...pages]
-    if (method === 'POST') pages[0] = { id: `p${searches}`, name: (body as Json).incident.name }
-    return pages[0]
+  let pages = 0
+  let unresolved: Json[] = []
+  const asked = play('api.statuspage.io', ({ method, path, body }) => {
+    if (method === 'GET') return [{ id: 'other', name: '[INC-000] Older', metadata: {} }, ...unresolved]
+    const { incident } = body as Json
+    if (method === 'POST') unresolved = [{ id: `page-${pages++}`, metadata: incident.metadata }]
+    // It goes on listing what is resolved until the end of this test: what others have overtaken is sent there.
+    return { id: path.split('/').at(-1) }
   })
   const workflow = await activate('status-page', {
     httpHeaderAuth: { name: 'Authorization', value: 'OAuth 1' },
@@ -341,15 +454,18 @@ test('status page: opened, moved on, ended, opened again, and no title of an ale
   const incident = await openIncident()
   await succeeded(workflow, 1)
   await change(incident, 'acknowledge')
-  const [, acknowledged] = await succeeded(workflow, 2)
+  const [opened, acknowledged] = await succeeded(workflow, 2)
   await change(incident, 'resolve')
   await succeeded(workflow, 3)
   await replay(acknowledged!)
-  await succeeded(workflow, 4)
-  await change(incident, 'reopen')
+  await replay(opened!)
   await succeeded(workflow, 5)
-  await change(incident, 'resolve')
+  unresolved = []
+  await change(incident, 'reopen')
   await succeeded(workflow, 6)
+  await change(incident, 'resolve')
+  await succeeded(workflow, 7)
+  const metadata = { tocsin: { incident: incident.id } }
   const base = '/v1/pages/YOUR-PAGE-ID/incidents'
   expect(
     asked()
@@ -363,12 +479,13 @@ test('status page: opened, moved on, ended, opened again, and no title of an ale
         name: `[${incident.reference}] Trouble with checkout`,
         status: 'investigating',
         body: 'We are looking into it.',
+        metadata,
       },
     ],
-    ['PATCH', `${base}/p0`, { status: 'identified', body: 'Someone is on it.' }],
-    ['PATCH', `${base}/p0`, { status: 'resolved', body: 'It is over.' }],
+    ['PATCH', `${base}/page-0`, { status: 'identified', body: 'Someone is on it.' }],
+    ['PATCH', `${base}/page-0`, { status: 'resolved', body: 'It is over.' }],
     // The older message says what is so by now.
-    ['PATCH', `${base}/p0`, { status: 'resolved', body: 'It is over.' }],
+    ['PATCH', `${base}/page-0`, { status: 'resolved', body: 'It is over.' }],
     [
       'POST',
       base,
@@ -376,9 +493,10 @@ test('status page: opened, moved on, ended, opened again, and no title of an ale
         name: `[${incident.reference}] Trouble with checkout`,
         status: 'investigating',
         body: 'It is back. We are looking into it.',
+        metadata,
       },
     ],
-    ['PATCH', `${base}/p4`, { status: 'resolved', body: 'It is over.' }],
+    ['PATCH', `${base}/page-1`, { status: 'resolved', body: 'It is over.' }],
   ])
   expect(asked()[0]!.headers.authorization).toBe('OAuth 1')
 })
@@ -476,6 +594,16 @@ test('AI triage: an agent uses Tocsin as its tool, and can write to this inciden
   const said = JSON.stringify(bodies.at(-1).messages)
   expect(said).toContain(incident.reference)
   expect(said).toContain('Looks like the database.')
+})
+
+test('Execute workflow runs the sample that is pinned to the trigger, without an incident', async () => {
+  const server = await openMailServer()
+  onTestFinished(server.close)
+  const { id } = await importWorkflow('email', { smtp: smtpOf(server) })
+  await world.n8n.rest('POST', `/workflows/${id}/run`, { triggerToStartFrom: { name: 'Tocsin Trigger' } })
+  const [execution] = await succeeded(id, 1)
+  expect(execution!.mode).toBe('manual')
+  expect(server.mails.join()).toContain('Subject: [opened] INC-042 Checkout is down')
 })
 
 test('every workflow of the folder was tried', () => {

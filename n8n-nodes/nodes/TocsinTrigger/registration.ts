@@ -73,14 +73,15 @@ export async function register(context: IHookFunctions): Promise<void> {
   const registration = registrationOf(context)
   const url = context.getNodeWebhookUrl('default') ?? ''
   const project = await wantedProject(context)
+  const filters = readFilters(context)
   const wanted = {
-    ...readFilters(context),
+    ...filters,
     enabled: true,
     description: `n8n: ${context.getWorkflow().name ?? 'a workflow'}`.slice(0, 500),
   }
   const isTest = context.getMode() === 'manual'
   const wantsSample = isTest && !context.getNodeParameter('options.wait', false)
-  const sample = wantsSample && (await findSample(context, projectPath(project), wanted.events))
+  const sample = wantsSample && (await findSample(context, projectPath(project), filters))
   const made = await callTocsin<{ endpoint: Endpoint; secret: string | null }>(context, {
     method: 'POST',
     path: `${projectPath(project)}/endpoints`,

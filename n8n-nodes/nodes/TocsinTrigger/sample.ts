@@ -1,5 +1,6 @@
 import type { IDataObject, IHookFunctions } from 'n8n-workflow'
 import { callTocsin } from '../shared/transport.ts'
+import type { Filters } from './filters.ts'
 
 const STATUSES: Record<string, string> = {
   'incident.acknowledged': 'acknowledged',
@@ -16,20 +17,25 @@ export interface Message extends IDataObject {
 
 interface Incident extends IDataObject {
   status: string
+  labels: Record<string, string | string[]>
   updatedAt: string
   signals: { monitor: IDataObject }[]
 }
 
-/** A message of a kind the node asks for: about the newest incident, or Tocsin's own example where there is none. */
+/** Tocsin filters by labels in messages, not in lists: so many incidents are looked through. */
+const LOOKED_THROUGH = 100
+
+/** A message the node asks for: about the newest incident, or Tocsin's own example where there is none. */
 export async function findSample(
   context: IHookFunctions,
   projectPath: string,
-  events: string[],
+  filters: Filters,
 ): Promise<Message | undefined> {
-  const types = events.filter((type) => type in STATUSES)
+  const types = filters.events.filter((type) => type in STATUSES)
   if (types.length === 0) return undefined
-  const statuses = [...new Set(types.map((type) => STATUSES[type]))]
-  const incident = await newestIncident(context, projectPath, statuses.join(','))
+  const incident = await newestIncident(context, projectPath, filters, [
+    ...new Set(types.map((type) => STATUSES[type]!)),
+  ])
   const type = incident ? types.find((one) => STATUSES[one] === incident.status) : types[0]
   const { examples } = await callTocsin<{ examples: Message[] }>(context, { path: `/schemas/${type}.json` })
   const example = examples[0]!
@@ -46,14 +52,20 @@ export async function findSample(
 async function newestIncident(
   context: IHookFunctions,
   projectPath: string,
-  status: string,
+  { severities, services, sources, labels, drills }: Filters,
+  statuses: string[],
 ): Promise<Incident | undefined> {
+  const lists = Object.entries({ status: statuses, severity: severities, service: services, source: sources })
+  const asked = lists.flatMap(([name, values]) => (values.length > 0 ? [[name, values.join(',')]] : []))
+  const limit = Object.keys(labels).length > 0 ? LOOKED_THROUGH : 1
   try {
     const { incidents } = await callTocsin<{ incidents: Incident[] }>(context, {
       path: `${projectPath}/incidents`,
-      qs: { status, limit: 1 },
+      qs: { ...Object.fromEntries(asked), ...(!drills && { drill: 'false' }), limit },
     })
-    return incidents[0]
+    return incidents.find((incident) =>
+      Object.entries(labels).every(([name, value]) => [incident.labels[name]].flat().includes(value)),
+    )
   } catch (error) {
     context.logger.warn(`Tocsin Trigger: the sample is an example: ${(error as Error).message}`)
     return undefined

@@ -16,6 +16,7 @@ interface Project {
   id: string
   name: string
 }
+type OwnKey = { projectId: string; projectName: string } | { projectId: null }
 interface Source {
   id: string
   name: string
@@ -35,17 +36,7 @@ export async function searchProjects(
   filter?: string,
   cursor?: string,
 ): Promise<INodeListSearchResult> {
-  const { key } = await callTocsin<{ key: { projectId: string | null; scopes: string[] } }>(this, {
-    path: '/me',
-  })
-  // Only administrators may list projects, and a key of one project has no choice.
-  if (key.projectId !== null && !key.scopes.includes('admin')) {
-    return { results: [{ name: "The Key's Own Project", value: key.projectId }] }
-  }
-  const { projects, nextCursor } = await callTocsin<Page & { projects: Project[] }>(this, {
-    path: '/projects',
-    qs: page(cursor),
-  })
+  const { projects, nextCursor } = await projectsPage(this, cursor)
   return list(narrow(projects, filter, ({ name }) => name).map(toOption), nextCursor)
 }
 
@@ -99,6 +90,18 @@ export async function sourceOptions(this: ILoadOptionsFunctions): Promise<INodeP
     cursor = nextCursor ?? undefined
   } while (cursor !== undefined)
   return options
+}
+
+/** Only administrators may list projects; the key of one project knows that one. */
+async function projectsPage(
+  context: ILoadOptionsFunctions,
+  cursor: string | undefined,
+): Promise<Page & { projects: Project[] }> {
+  const { key } = await callTocsin<{ key: OwnKey }>(context, { path: '/me' })
+  if (key.projectId !== null) {
+    return { projects: [{ id: key.projectId, name: key.projectName }], nextCursor: null }
+  }
+  return callTocsin(context, { path: '/projects', qs: page(cursor) })
 }
 
 async function sourcesPage(context: ILoadOptionsFunctions, cursor: string | undefined) {
