@@ -11,7 +11,7 @@ import {
   wholeId,
 } from './clean.ts'
 import { newEvent } from './new-event.ts'
-import { readFlag, readParameter } from './parameters.ts'
+import { readFlag, readParameter, remarkOn } from './parameters.ts'
 import { readJsonBody } from './read-body.ts'
 import { readLabels } from './read-labels.ts'
 import { readOwnSeverity } from './severity.ts'
@@ -61,10 +61,17 @@ export const grafanaIrm: Adapter = {
       sourceStatus: status.sourceStatus,
       services: cleanServices([parameter('service')].flat()),
       labels: readLabels(parameter('labels')),
-      metadata: cleanMetadata({ ...(isObject(body) && body), ...(roomPrefix !== null && { roomPrefix }) }),
+      metadata: cleanMetadata({ ...membersOf(body), ...(roomPrefix !== null && { roomPrefix }) }),
       drill: readFlag(parameter('drill')),
     })
-    return { events: [event], delivery: null, group: null, filtered: null }
+    const remark = remarkOn(request)
+    return {
+      events: [event],
+      delivery: null,
+      group: null,
+      filtered: null,
+      ...(remark !== undefined && { remark }),
+    }
   },
 
   testRequest: (kind, { id, secret }) => ({
@@ -87,6 +94,12 @@ export const grafanaIrm: Adapter = {
     'Set the header `Authorization: Bearer <secret of this source>`.',
     'Add `&drill=true` for a try; add `&id=json(…)&action=json(…)` if the tool also says when it is over.',
   ],
+}
+
+/** What of a body is attached: its members, or the whole of what has none, such as a list. */
+function membersOf(body: unknown): Record<string, unknown> {
+  if (isObject(body)) return body
+  return body === undefined || body === null ? {} : { body }
 }
 
 function bearer(request: Parameters<typeof hasBearer>[0]): string | undefined {
