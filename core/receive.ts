@@ -365,7 +365,7 @@ export function createReceive({
     }
     const off = whyDisabled(project, source)
     if (off) return refuse(new TocsinError('ingestion_disabled', off))
-    const isShort = request.path.startsWith(SHORT_PATH)
+    const isShort = isShortAddress(request)
     const fault = refusal ?? (isShort ? findMisfit(request, source.adapter) : undefined)
     const takesAny = source.adapter.bodies?.includes('any') === true
     if (fault && !takesAny) return refuse(fault)
@@ -489,7 +489,7 @@ export function createReceive({
       projectId: project.id,
       requestId,
       receivedAt,
-      content: () => `${request.query}\n${request.rawBody.toString('latin1')}`,
+      content: () => contentOf(request),
       drill: drill === true,
     })
     return {
@@ -524,6 +524,7 @@ export function createReceive({
               decision.hint ??
               whyDuplicate(decision) ??
               (bodyNotRead ? BODY_NOT_READ : null)),
+          diagnosis: parsed.remark ?? null,
           rule: decision.events.find(({ outcome }) => outcome === decision.outcome)?.rule ?? null,
           // D7: what was not accepted leaves no mark.
           deliveryKey: parked || decision.outcome === 'filtered' ? null : (delivery?.key ?? null),
@@ -592,8 +593,15 @@ function optional(decision: RequestDecision): { stillFiring?: number; hint?: str
 
 // ---- helpers ----
 
-/** The address that does not name its tool; a kept request knows it by its path. */
-const SHORT_PATH = '/webhooks/'
+/** Whether it came to the address that does not name its tool; a kept request knows it by its path. */
+export function isShortAddress({ path }: HookRequest): boolean {
+  return path.startsWith('/webhooks/')
+}
+
+/** What makes two requests without id and time the same (matching.md D5). */
+export function contentOf({ query, rawBody }: HookRequest): string {
+  return `${query}\n${rawBody.toString('latin1')}`
+}
 
 /** What speaks against a request once its tool is known. */
 function findMisfit(request: HookRequest, adapter: Adapter): TocsinError | undefined {
@@ -635,7 +643,7 @@ function isValidFor(request: HookRequest, { expiresAt }: { expiresAt: string | n
   return expiresAt === null || expiresAt > request.receivedAt
 }
 
-function secretsOf(sources: readonly KnownSource[]): string[] {
+export function secretsOf(sources: readonly KnownSource[]): string[] {
   return sources.flatMap(({ credentials }) => credentials.map(({ secret }) => secret))
 }
 
