@@ -28,6 +28,10 @@ const MessageV2 = z.object({
   incident: someObject,
 })
 
+const BodyV3 = z.object({ event: EventV3 })
+
+const BodyV2 = z.object({ messages: z.array(MessageV2).min(1).max(MOST_MESSAGES) })
+
 const Incident = z.object({
   id: someId,
   incident_key: someName,
@@ -132,12 +136,12 @@ export const pagerduty: Adapter = {
 function read(body: unknown, rawBody: Buffer): AlertEvent[] {
   const envelope = z.record(z.string(), z.unknown()).parse(body)
   if (Array.isArray(envelope.messages) && !isObject(envelope.event)) {
-    const messages = z.array(MessageV2).min(1).max(MOST_MESSAGES).parse(envelope.messages)
+    const { messages } = BodyV2.parse(envelope)
     return messages.map(({ id, event, created_on, incident }) =>
       toEvent({ id, type: event, at: created_on, data: { ...incident, type: 'incident' } }, rawBody),
     )
   }
-  const { event } = z.object({ event: EventV3 }).parse(envelope)
+  const { event } = BodyV3.parse(envelope)
   return [toEvent({ id: event.id, type: event.event_type, at: event.occurred_at, data: event.data }, rawBody)]
 }
 
@@ -206,6 +210,6 @@ function labelsOf({ incident_key, teams }: z.infer<typeof Incident>): AlertEvent
 }
 
 function missingId(): z.ZodError {
-  const message = 'An incident needs its id'
+  const message = 'event.data.id is missing: send the id of the incident'
   return new z.ZodError([{ code: 'custom', path: ['event', 'data', 'id'], message, input: undefined }])
 }

@@ -160,6 +160,6 @@ function labelsOf(tags: unknown[]): Labels {
 }
 
 function missingMonitor(): z.ZodError {
-  const message = 'A heartbeat needs its monitor: an id or a name'
+  const message = 'monitor.id is missing, and monitor.name is, too: send one of them'
   return new z.ZodError([{ code: 'custom', path: ['monitor', 'id'], message, input: undefined }])
 }

@@ -168,6 +168,6 @@ function firstObject(...values: unknown[]): Record<string, unknown> {
 }
 
 function missingMonitor(): z.ZodError {
-  const message = 'An incident needs a monitor (id or name) or an id of its own'
+  const message = 'monitor.id is missing, and so are its name and the id of the incident: send one of them'
   return new z.ZodError([{ code: 'custom', path: ['monitor', 'id'], message, input: undefined }])
 }
