@@ -535,7 +535,7 @@ export function createReceive({
           keep: bodyNotRead ? 'start' : 'all',
         })
       },
-      tally: (decision) => tallyOf(events, decision, source.adapter),
+      tally: (decision) => tallyOf(events, decision, source.adapter, source.settings.statusWords),
     }
   }
 }

@@ -57,7 +57,8 @@ const gitpulse: DropInExample = {
 }
 
 const grafanaIrm: DropInExample = {
-  credential: 'Bearer token: the secret of the source. Any body declares an incident, an unreadable one too.',
+  credential:
+    'Bearer token: the secret of the source. Any body declares an incident, an unreadable one too; a repeat joins the one that is open.',
   security: [{ sourceSecret: [] }],
   bodies: {
     any: {

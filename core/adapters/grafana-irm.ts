@@ -20,7 +20,8 @@ import { readStatus } from './status-words.ts'
 
 /**
  * What was built for the incoming webhook of Grafana IRM: the address says what to declare, by values or by
- * `json(path)` out of the body, and whatever the body is, an incident is declared.
+ * `json(path)` out of the body, and whatever the body is, an incident is declared, unless it repeats one that is open
+ * (matching.md M1, D5).
  * https://grafana.com/docs/grafana-cloud/alerting-and-irm/irm/configure/integrations/incoming-webhook/
  */
 export const grafanaIrm: Adapter = {
@@ -82,7 +83,7 @@ export const grafanaIrm: Adapter = {
 
   says: {
     credential: 'bearer token',
-    opens: 'every request',
+    opens: 'every request; a repeat joins the incident that is open',
     acknowledges: 'with `action=` in the address',
     resolves: 'with `action=` in the address',
     identity: 'The parameter `id`; without one, address and body as a whole.',
@@ -92,6 +93,7 @@ export const grafanaIrm: Adapter = {
   setup: [
     'Where the tool has the address of the incoming webhook, paste {url} and keep what follows the question mark.',
     'Set the header `Authorization: Bearer <secret of this source>`.',
+    'The same `id`, or without one the same address and body, joins its incident while that is open, instead of opening another.',
     'Add `&drill=true` for a try; add `&id=json(…)&action=json(…)` if the tool also says when it is over.',
   ],
 }

@@ -55,6 +55,25 @@ export function readStatus(word: unknown, ...tables: StatusWords[]): Status {
   }
 }
 
+/**
+ * Reads a type that ends in a status word, such as `com.example.check.opened`. The source's own table may name it whole,
+ * as the log shows it, or by its last word; a whole type goes before.
+ */
+export function readType(type: string | null, table: StatusWords): Status {
+  if (type === null || hasWord(table, type)) return readStatus(type, table)
+  return readStatus(lastWord(type), table)
+}
+
+/** The status word of a type. */
+export function lastWord(type: string): string {
+  return type.slice(type.lastIndexOf('.') + 1)
+}
+
+/** Whether a table has this word. */
+export function hasWord(table: StatusWords, word: string): boolean {
+  return find(table, normalise(cleanText(word, LIMITS.word) ?? '')) !== undefined
+}
+
 /** A source's own words are typed by people, in any case and with any dashes. */
 function find(table: StatusWords, key: string): EventKind | undefined {
   if (Object.hasOwn(table, key)) return table[key]

@@ -112,6 +112,31 @@ describe.each(databaseKinds)('the health of a source on %s', (kind) => {
     await t.admin.deleteProject(project.id)
   })
 
+  test('what it shows as unknown can be pasted into the settings, and is known then', async () => {
+    const project = await t.project()
+    const source = await project.source('cloudevents')
+    const type = 'com.example.Check.wobbling'
+    let n = 0
+    const send = async () => {
+      const event = { specversion: '1.0', id: `${++n}`, source: '/checks', type, subject: 's' }
+      return (await source.send(event, { headers: { 'content-type': 'application/cloudevents+json' } }))
+        .outcome
+    }
+    const unknown = async () =>
+      (await t.admin.getSource(project.id, source.id)).source.health.unknownStatusWords
+    expect(await send()).toBe('info')
+    const shown = (await unknown()).map(({ word }) => word)
+    expect(shown).toEqual([type])
+    await source.set({ statusWords: { [shown[0]!]: 'info' } })
+    await send()
+    expect(await unknown()).toMatchObject([{ word: type, count: 1 }])
+    await source.set({ statusWords: { wobbling: 'info' } })
+    await send()
+    expect(await unknown()).toMatchObject([{ word: type, count: 1 }])
+    await source.set({ statusWords: { wobbling: 'info', [shown[0]!]: 'fire' } })
+    expect(await send()).toBe('opened')
+  })
+
   test.each<[string, object]>([
     [
       'pagerduty',
