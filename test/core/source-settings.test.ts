@@ -1,3 +1,4 @@
+import { adapterSlugs } from '@tocsin/core'
 import { describe, expect, test } from 'vitest'
 import { databaseKinds } from '../support/databases.ts'
 import { MINUTE, refusal, testTocsin } from './open-test-tocsin.ts'
@@ -99,5 +100,14 @@ describe.each(databaseKinds)('the settings of a source on %s', (kind) => {
     expect(await project.incident(drill.incident?.id)).toMatchObject({ drill: true })
     expect((await source.send({ id: 'a', action: 'resolve' })).incident?.id).toBe(drill.incident?.id)
     expect(await project.incident(real.incident?.id)).toMatchObject({ status: 'open', drill: false })
+  })
+
+  test.each([...adapterSlugs])('the steps to set up %s have the address filled in', async (adapter) => {
+    const project = await t.project()
+    const { source } = await t.admin.createSource(project.id, { adapter })
+    const steps = source.setup.map(({ step }) => step).join('\n')
+    expect(source.url).toMatch(/^https:\/\/tocsin\.example\//)
+    expect(steps).toContain(source.url)
+    expect(steps).not.toContain('{url}')
   })
 })
