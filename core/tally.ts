@@ -1,5 +1,5 @@
 import type { Adapter } from './adapters/adapter.ts'
-import { hasWord, lastWord, type StatusWords } from './adapters/status-words.ts'
+import { kindOfWord, lastWord, type StatusWords } from './adapters/status-words.ts'
 import type { RequestDecision } from './matcher/decide-request.ts'
 import type { MatchEvent } from './matcher/state.ts'
 import type { RequestTally } from './store/source-health.ts'
@@ -32,7 +32,7 @@ export function tallyOf(
 
 /** The owner may have said that a word, or the last one of a type, only informs. */
 function isKnownWord(word: string, { informs = [] }: Adapter, ownWords: StatusWords): boolean {
-  if (hasWord(ownWords, word) || hasWord(ownWords, lastWord(word))) return true
+  if (kindOfWord(word, ownWords) ?? kindOfWord(lastWord(word), ownWords)) return true
   const lower = word.toLowerCase()
   return informs.some(
     (known) => lower === known || (known.endsWith('*') && lower.startsWith(known.slice(0, -1))),

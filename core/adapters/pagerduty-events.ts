@@ -92,7 +92,7 @@ export const pagerdutyEvents: Adapter = {
   },
 
   parse(body, request) {
-    const event = request.path === CHANGE_PATH ? changeOf(body, request) : alertOf(body, request)
+    const event = request.path.startsWith(CHANGE_PATH) ? changeOf(body, request) : alertOf(body, request)
     return {
       events: [event],
       delivery: null,

@@ -60,7 +60,7 @@ export function readStatus(word: unknown, ...tables: StatusWords[]): Status {
  * as the log shows it, or by its last word; a whole type goes before.
  */
 export function readType(type: string | null, table: StatusWords): Status {
-  if (type === null || hasWord(table, type)) return readStatus(type, table)
+  if (type === null || kindOfWord(type, table)) return readStatus(type, table)
   return readStatus(lastWord(type), table)
 }
 
@@ -69,9 +69,10 @@ export function lastWord(type: string): string {
   return type.slice(type.lastIndexOf('.') + 1)
 }
 
-/** Whether a table has this word. */
-export function hasWord(table: StatusWords, word: string): boolean {
-  return find(table, normalise(cleanText(word, LIMITS.word) ?? '')) !== undefined
+/** What a source's own table says of a word; undefined where it does not have it. */
+export function kindOfWord(word: string | null, table: StatusWords): EventKind | undefined {
+  const text = cleanText(word, LIMITS.word)
+  return text === null ? undefined : find(table, normalise(text))
 }
 
 /** A source's own words are typed by people, in any case and with any dashes. */
