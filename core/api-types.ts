@@ -191,6 +191,8 @@ export interface ApiPreviewInput {
   mapping?: ApiMapping | null
   /** A body as the tool sends it. */
   sample: unknown
+  /** Path it would be sent to, with the query; absent: the usual one of the adapter, without a query. */
+  path?: string
 }
 
 /** What an adapter reads in a body. */
@@ -467,7 +469,7 @@ export interface ApiRequest {
   message: string | null
   /** The rule that decided; null where the request was refused. */
   rule: string | null
-  /** What may be wrong with a refused request; null where its message says all that can be told. */
+  /** What may be wrong with a refused request, or to be mended for one that was taken; null where there is no more to tell. */
   diagnosis: string | null
   deliveryKey: string | null
   incidentId: string | null

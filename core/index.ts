@@ -7,6 +7,7 @@ export { RETRY_POLICIES } from './delivery/retry-policy.ts'
 export type { TargetRules } from './delivery/targets.ts'
 export { type ErrorCode, TocsinError } from './errors.ts'
 export { openTocsin } from './open-tocsin.ts'
+export { NO_SETTINGS } from './policy.ts'
 export { backupDatabase, type Restored, restoreDatabase } from './store/backup.ts'
 export { MESSAGE_TYPES } from './store/outbox.ts'
 export type {

@@ -365,7 +365,7 @@ export function createReceive({
     }
     const off = whyDisabled(project, source)
     if (off) return refuse(new TocsinError('ingestion_disabled', off))
-    const isShort = request.path.startsWith(SHORT_PATH)
+    const isShort = isShortAddress(request)
     const fault = refusal ?? (isShort ? findMisfit(request, source.adapter) : undefined)
     const takesAny = source.adapter.bodies?.includes('any') === true
     if (fault && !takesAny) return refuse(fault)
@@ -489,7 +489,7 @@ export function createReceive({
       projectId: project.id,
       requestId,
       receivedAt,
-      content: () => `${request.query}\n${request.rawBody.toString('latin1')}`,
+      content: () => contentOf(request),
       drill: drill === true,
     })
     return {
@@ -524,6 +524,7 @@ export function createReceive({
               decision.hint ??
               whyDuplicate(decision) ??
               (bodyNotRead ? BODY_NOT_READ : null)),
+          diagnosis: parsed.remark ?? null,
           rule: decision.events.find(({ outcome }) => outcome === decision.outcome)?.rule ?? null,
           // D7: what was not accepted leaves no mark.
           deliveryKey: parked || decision.outcome === 'filtered' ? null : (delivery?.key ?? null),
@@ -534,7 +535,7 @@ export function createReceive({
           keep: bodyNotRead ? 'start' : 'all',
         })
       },
-      tally: (decision) => tallyOf(events, decision, source.adapter),
+      tally: (decision) => tallyOf(events, decision, source.adapter, source.settings.statusWords),
     }
   }
 }
@@ -592,8 +593,15 @@ function optional(decision: RequestDecision): { stillFiring?: number; hint?: str
 
 // ---- helpers ----
 
-/** The address that does not name its tool; a kept request knows it by its path. */
-const SHORT_PATH = '/webhooks/'
+/** Whether it came to the address that does not name its tool; a kept request knows it by its path. */
+export function isShortAddress({ path }: HookRequest): boolean {
+  return path.startsWith('/webhooks/')
+}
+
+/** What makes two requests without id and time the same (matching.md D5). */
+export function contentOf({ query, rawBody }: HookRequest): string {
+  return `${query}\n${rawBody.toString('latin1')}`
+}
 
 /** What speaks against a request once its tool is known. */
 function findMisfit(request: HookRequest, adapter: Adapter): TocsinError | undefined {
@@ -635,7 +643,7 @@ function isValidFor(request: HookRequest, { expiresAt }: { expiresAt: string | n
   return expiresAt === null || expiresAt > request.receivedAt
 }
 
-function secretsOf(sources: readonly KnownSource[]): string[] {
+export function secretsOf(sources: readonly KnownSource[]): string[] {
   return sources.flatMap(({ credentials }) => credentials.map(({ secret }) => secret))
 }
 
@@ -760,6 +768,39 @@ export function explain(error: ZodError): string {
   const issue = error.issues[0]
   if (!issue) return 'it cannot be read.'
   const field = issue.path.map(String).join('.').slice(0, 100)
+  if (ZODS_OWN.test(issue.message)) return `${inWords(issue, field === '' ? 'the body' : field)}.`
   // Our own messages name the field themselves.
   return field === '' || issue.message.startsWith(field) ? `${issue.message}.` : `${field}: ${issue.message}.`
+}
+
+const ZODS_OWN = /^(Invalid |Too )/
+
+/** What zod found, as field, problem and remedy. */
+function inWords(issue: ZodError['issues'][number], field: string): string {
+  switch (issue.code) {
+    case 'invalid_type': {
+      const wanted = KINDS_OF_VALUE[issue.expected] ?? issue.expected
+      return issue.message.endsWith('received undefined')
+        ? `${field} is missing: send it as ${wanted}`
+        : `${field} is not ${wanted}: send ${wanted}`
+    }
+    // The only choice an adapter gives.
+    case 'invalid_union':
+      return `${field} is missing or neither text nor a number: send one of them`
+    case 'too_small':
+      return `${field} is empty: send ${issue.origin === 'string' ? 'some text' : 'at least one entry'}`
+    case 'too_big':
+      return `${field} is too long: send at most ${issue.maximum} ${issue.origin === 'string' ? 'characters' : 'entries'}`
+    default:
+      return `${field} cannot be read: send it as the documentation of the tool says`
+  }
+}
+
+const KINDS_OF_VALUE: Record<string, string> = {
+  object: 'an object',
+  record: 'an object',
+  array: 'a list',
+  string: 'text',
+  number: 'a number',
+  boolean: 'true or false',
 }

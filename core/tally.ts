@@ -1,4 +1,5 @@
 import type { Adapter } from './adapters/adapter.ts'
+import { kindOfWord, lastWord, type StatusWords } from './adapters/status-words.ts'
 import type { RequestDecision } from './matcher/decide-request.ts'
 import type { MatchEvent } from './matcher/state.ts'
 import type { RequestTally } from './store/source-health.ts'
@@ -14,6 +15,7 @@ export function tallyOf(
   events: readonly MatchEvent[],
   decision: RequestDecision,
   adapter: Adapter,
+  ownWords: StatusWords,
 ): RequestTally {
   const tally: RequestTally = { opened: 0, recovered: 0, unknownWords: [] }
   for (const [index, { kind, drill, sourceStatus }] of events.entries()) {
@@ -21,13 +23,16 @@ export function tallyOf(
     if (drill || outcome === undefined || NOTHING_SAID.includes(outcome)) continue
     if (kind === 'recover') tally.recovered += 1
     else if (kind === 'info') {
-      if (sourceStatus !== null && !isKnownWord(sourceStatus, adapter)) tally.unknownWords.push(sourceStatus)
+      if (sourceStatus !== null && !isKnownWord(sourceStatus, adapter, ownWords))
+        tally.unknownWords.push(sourceStatus)
     } else if (OPENINGS.includes(outcome)) tally.opened += 1
   }
   return tally
 }
 
-function isKnownWord(word: string, { informs = [] }: Adapter): boolean {
+/** The owner may have said that a word, or the last one of a type, only informs. */
+function isKnownWord(word: string, { informs = [] }: Adapter, ownWords: StatusWords): boolean {
+  if (kindOfWord(word, ownWords) ?? kindOfWord(lastWord(word), ownWords)) return true
   const lower = word.toLowerCase()
   return informs.some(
     (known) => lower === known || (known.endsWith('*') && lower.startsWith(known.slice(0, -1))),

@@ -166,6 +166,8 @@ export interface ParsedRequest {
   filtered: string | null
   /** The sender's name for what it spoke of, where its own format answers it. */
   echo?: string
+  /** What the owner may want to mend though the request is taken. */
+  remark?: string
 }
 
 /** Settings of one source; null means "as the project or the adapter says" (matching.md M2). */

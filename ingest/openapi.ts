@@ -3,9 +3,10 @@ import { adapterSlugs } from '@tocsin/core'
 import { z } from 'zod'
 import { ANSWERED_CODES } from './answer.ts'
 import type { Operation } from './define-route.ts'
+import { envelopeAt, native } from './envelopes.ts'
 import { methodsOf, type WebhookAddress, webhookAddresses } from './routes/webhooks.ts'
 import { MessageSchemaList, Received } from './schemas.ts'
-import { dropInExamples } from './webhook-examples.ts'
+import { bodiesByAdapter, dropInExamples } from './webhook-examples.ts'
 
 const ReceivedWithId = z.object({ ...Received.shape, requestId: z.string() }).meta({ id: 'ReceivedWebhook' })
 
@@ -158,6 +159,7 @@ const ERROR_TEXTS: Record<string, string> = {
   401: 'The credential is missing or wrong, or the project or source unknown',
   403: 'Not with this scope or plan, switched off, or from this address',
   404: 'Does not exist, or belongs to another project',
+  405: 'Not by this method; the header `Allow` names those that are taken',
   409: 'Does not go with what is there already',
   413: 'The body is larger than 1 MiB',
   415: 'The body is not JSON, or is compressed',
@@ -166,28 +168,38 @@ const ERROR_TEXTS: Record<string, string> = {
   503: 'Cannot store just now; send it again',
 }
 
+const retryAfter: Json = { 'Retry-After': { description: 'Seconds', schema: { type: 'integer' } } }
+
+const HEADERS: Record<string, Json> = {
+  405: { Allow: { description: 'Methods', schema: { type: 'string' } } },
+  429: retryAfter,
+  503: retryAfter,
+}
+
 const errorResponses: Json = Object.fromEntries(
   Object.entries(ERROR_TEXTS).map(([status, description]) => [
     `Error${status}`,
     {
       description,
       content: json({ $ref: '#/components/schemas/Error' }),
-      ...(status === '429' || status === '503'
-        ? { headers: { 'Retry-After': { description: 'Seconds', schema: { type: 'integer' } } } }
-        : {}),
+      ...headersOf(status),
     },
   ]),
 )
 
+/** Headers that an error of this status has. */
+function headersOf(status: string | number): Json {
+  const header = HEADERS[status]
+  return header ? { headers: header } : {}
+}
+
 function describeAddress(address: WebhookAddress, method: string, schemas: Record<string, unknown>): Json {
-  const dropIn = address.adapter === undefined ? undefined : dropInExamples[address.adapter]
+  const dropIn = dropInExamples[address.id]
   const description =
     method === 'POST' ? (dropIn?.credential ?? CREDENTIAL_TEXT[address.credential]) : METHOD_TEXT[method]
-  const { status, example } = address.path.startsWith('/webhooks/')
-    ? dropInExamples.runframe!
-    : (dropIn ?? { status: 200, example: RECEIVED_EXAMPLE })
-  const schema =
-    example === RECEIVED_EXAMPLE ? jsonSchema(ReceivedWithId, 'output', schemas) : { type: 'object' }
+  const { status, example } = dropIn ?? { status: 200, example: RECEIVED_EXAMPLE }
+  const isNative = envelopeAt(address.path) === native
+  const schema = isNative ? jsonSchema(ReceivedWithId, 'output', schemas) : { type: 'object' }
   const hasBody = method === 'POST' || method === 'PUT'
 
   return {
@@ -204,15 +216,44 @@ function describeAddress(address: WebhookAddress, method: string, schemas: Recor
       requestBody: {
         required: true,
         description: dropIn ? 'As it was sent before' : 'What the tool sends, as it sends it',
-        content: { 'application/json': { schema: {}, examples: dropIn?.bodies ?? GENERIC_BODIES } },
+        content: { 'application/json': { schema: {}, examples: dropIn?.bodies ?? bodiesByAdapter } },
       },
     }),
     responses: {
       [status]: { description: 'Committed to disk', content: json(schema, example) },
-      ...errorRefs(400, 401, 403, ...(schema.type === 'object' ? [404] : []), 413, 415, 429, 503),
+      ...(isNative ? errorRefs(400, 401, 403, 405, 413, 415, 429, 503) : errorsAt(address)),
     },
   }
 }
+
+/** The errors of an address that answers in another service's shape, each as it is answered there. */
+function errorsAt({ path, adapter }: WebhookAddress): Json {
+  const found: Json = {}
+  for (const [code, status] of REFUSALS) {
+    // Only a body that names its project can name a wrong one.
+    if (code === 'not_found' && adapter !== 'gitpulse') continue
+    const message = code === 'not_found' ? "Project with UUID '…' not found" : `${ERROR_TEXTS[status]}.`
+    const refused = envelopeAt(path).refused({ status, code, message, requestId: '', details: undefined })
+    found[refused.status] ??= {
+      description: ERROR_TEXTS[status],
+      content: json({ type: 'object' }, refused.body),
+      ...headersOf(status),
+    }
+  }
+  return found
+}
+
+const REFUSALS: readonly (readonly [code: string, status: number])[] = [
+  ['invalid_payload', 400],
+  ['unauthorized', 401],
+  ['ingestion_disabled', 403],
+  ['not_found', 404],
+  ['method_not_allowed', 405],
+  ['payload_too_large', 413],
+  ['unsupported_media_type', 415],
+  ['rate_limited', 429],
+  ['unavailable', 503],
+]
 
 /** What an address may say besides the body. */
 function queryOfAddress({ path, adapter }: WebhookAddress): Json[] {
@@ -255,11 +296,6 @@ const IRM_PARAMETERS = {
   },
   action: { description: 'Status word, such as `resolve`, or `json(a.b)`', example: 'trigger' },
   service: { description: 'Affected service, or `json(a.b)`', example: 'checkout' },
-}
-
-const GENERIC_BODIES = {
-  fire: { value: { id: 'check-7', title: 'Checkout is down', severity: 'critical' } },
-  recover: { value: { id: 'check-7', title: 'Checkout is up', status: 'resolved' } },
 }
 
 const METHOD_TEXT: Record<string, string> = {

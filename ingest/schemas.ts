@@ -286,6 +286,15 @@ export const PreviewInput = z.strictObject({
     .unknown()
     .refine((sample) => sample !== undefined, 'send a body as the tool sends it')
     .describe('A body as the tool sends it'),
+  path: z
+    .string()
+    .min(1)
+    .max(4_000)
+    .optional()
+    .describe(
+      "Path it would be sent to, with its query, where they tell something: PagerDuty's change events, parameters such as `title=json(a.b)`, the short address. Absent: the usual one of the adapter",
+    )
+    .meta({ examples: ['/v2/change/enqueue'] }),
 }) satisfies z.ZodType<ApiPreviewInput>
 
 export const Preview = z
@@ -553,7 +562,10 @@ const requestFields = {
   reason: z.string().nullable(),
   message: z.string().nullable().describe('A sentence for the owner of the source'),
   rule: z.string().nullable().describe('The rule that decided'),
-  diagnosis: z.string().nullable().describe('What may be wrong with a refused request'),
+  diagnosis: z
+    .string()
+    .nullable()
+    .describe('What may be wrong with a refused request, or to be mended for one that was taken'),
   deliveryKey: z.string().nullable(),
   incidentId: z.string().nullable(),
   bodySize: z.number(),

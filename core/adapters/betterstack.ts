@@ -219,6 +219,6 @@ function resourceEvent(word: string | null, resource: Resource, bodyHash: string
 }
 
 function missingName(): z.ZodError {
-  const message = 'An incident needs a monitor, a url, a name or an id'
+  const message = 'data.attributes holds no monitor, url or name, and data no id: send one of them'
   return new z.ZodError([{ code: 'custom', path: ['data', 'attributes'], message, input: undefined }])
 }

@@ -20,7 +20,7 @@ import { readBody, readJsonBody } from './read-body.ts'
 import { readTime } from './read-time.ts'
 import { readOwnSeverity } from './severity.ts'
 import { hasBasic, hasBearer, hasSecretHeader } from './signatures.ts'
-import { readStatus } from './status-words.ts'
+import { readType } from './status-words.ts'
 
 const MOST_EVENTS = 1_000
 
@@ -101,7 +101,7 @@ export const cloudevents: Adapter = {
     'Give {url} to the sender as its HTTP sink, binary, structured or batched.',
     'Set the header `Authorization: Bearer <secret of this source>`.',
     'Where the sender can only put a token into the address, make the source with `"address": "token"`: `access_token` is not read.',
-    'Let the type end in a status word (`com.example.check.opened`, `….resolved`); other words can be added in the settings of this source.',
+    'Let the type end in a status word (`com.example.check.opened`, `….resolved`); other words, or whole types, can be added in the settings of this source (`statusWords`).',
   ],
 }
 
@@ -153,7 +153,7 @@ function decoded(value: string): string {
 
 function toEvent(event: CloudEvent, settings: SourceSettings): AlertEvent {
   const dot = event.type.lastIndexOf('.')
-  const status = readStatus(event.type.slice(dot + 1), settings.statusWords)
+  const status = readType(event.type, settings.statusWords)
   const subject = cleanId(event.subject)
   const kindOfThing = cleanId(dot > 0 ? event.type.slice(0, dot) : event.type)
   const eventTime = readTime(event.time)

@@ -9,6 +9,7 @@ import { readLabels } from './read-labels.ts'
 import { readTime } from './read-time.ts'
 import { readSeverity } from './severity.ts'
 import { hasBasic, hasBearer, hasSecretHeader } from './signatures.ts'
+import { kindOfWord, type StatusWords } from './status-words.ts'
 
 /**
  * The payload to paste: Datadog's own default names neither the monitor nor the transition.
@@ -79,9 +80,9 @@ export const datadog: Adapter = {
   verify: (request, secret) =>
     hasBasic(request, secret) || hasBearer(request, secret) || hasSecretHeader(request, secret),
 
-  parse(body) {
+  parse(body, _request, { statusWords }) {
     const fields = Fields.parse(body)
-    const event = toEvent(fields)
+    const event = toEvent(fields, statusWords)
     return { events: [event], delivery: readDelivery(fields, event), group: null, filtered: null }
   },
 
@@ -118,10 +119,10 @@ export const datadog: Adapter = {
   ],
 }
 
-function toEvent(fields: Fields): AlertEvent {
+function toEvent(fields: Fields, words: StatusWords): AlertEvent {
   const { word, title } = splitTitle(fields.title)
   const transition = firstText(LIMITS.word, fields.transition, fields.alert_transition, word)
-  const kind = kindOf(transition, fields)
+  const kind = kindOfWord(transition, words) ?? kindOf(transition, fields)
   const scope = fields.scope ?? fields.scopes
   const monitorId = fields.alert_id ?? fields.monitor_id
   const signalKey =

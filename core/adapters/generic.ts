@@ -16,7 +16,7 @@ import {
 import { deliveryOf } from './delivery.ts'
 import { anything } from './fields.ts'
 import { newEvent } from './new-event.ts'
-import { readFlag, readParameter } from './parameters.ts'
+import { readFlag, readParameter, remarkOn } from './parameters.ts'
 import { readLabels } from './read-labels.ts'
 import { readTime } from './read-time.ts'
 import { readOwnSeverity } from './severity.ts'
@@ -79,6 +79,7 @@ export const generic: Adapter = {
 
   parse(body, request, settings) {
     const fields = withParameters(FIELDS.parse(body), request, settings)
+    const remark = remarkOn(request)
     return {
       events: [toEvent(fields, settings)],
       delivery: deliveryOf(
@@ -86,6 +87,7 @@ export const generic: Adapter = {
       ),
       group: null,
       filtered: null,
+      ...(remark !== undefined && { remark }),
     }
   },
 

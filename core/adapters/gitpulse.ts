@@ -15,6 +15,33 @@ const MORE_WORDS: StatusWords = { PENDING: 'fire', MAINTENANCE: 'recover' }
 
 const REQUIRED = ['incident_id', 'project_uuid', 'status', 'incident_time'] as const
 
+/** The template of GitPulse's page for Grafana, which speaks of the first alert alone. */
+const GRAFANA_TEMPLATE = {
+  incident_id: '{{ (index .Alerts 0).Fingerprint }}',
+  project_uuid: '<id of this project>',
+  status: '{{ .Status }}',
+  incident_time: '{{ (index .Alerts 0).StartsAt }}',
+  monitor_name: '{{ (index .Alerts 0).Labels.alertname }}',
+  monitor_id: '{{ (index .Alerts 0).Labels.monitor_id }}',
+  message: '{{ (index .Alerts 0).Annotations.message }}',
+}
+
+const KUMA_NOW = "{{ 'now' | date: '%Y-%m-%d %H:%M:%S' }}"
+
+/** And the one for Uptime Kuma, in Liquid; a test and a notice have no heartbeat. */
+const KUMA_TEMPLATE = {
+  incident_id: '{{ monitorJSON.name }}',
+  project_uuid: '<id of this project>',
+  status:
+    '{% if heartbeatJSON %}{% if heartbeatJSON.status == 0 %}down{% elsif heartbeatJSON.status == 1 %}up{% elsif heartbeatJSON.status == 2 %}pending{% else %}maintenance{% endif %}{% else %}pending{% endif %}',
+  incident_time: `{% if heartbeatJSON %}{{ heartbeatJSON.time }}{% else %}${KUMA_NOW}{% endif %}`,
+  local_time: `{% if heartbeatJSON %}{{ heartbeatJSON.localDateTime }}{% else %}${KUMA_NOW}{% endif %}`,
+  timezone: '{% if heartbeatJSON %}{{ heartbeatJSON.timezone }}{% else %}UTC{% endif %}',
+  monitor_name: '{{ monitorJSON.name }}',
+  monitor_id: '{{ monitorJSON.id }}',
+  message: '{{ msg }}',
+}
+
 /** What was built for GitPulse's incident webhook, the templates of its page for Grafana and Uptime Kuma included. */
 export const gitpulse: Adapter = {
   slug: 'gitpulse',
@@ -71,7 +98,13 @@ export const gitpulse: Adapter = {
     'Where the tool has the address of the GitPulse webhook, paste {url}.',
     'Set the header `X-API-Key` to the secret of this source.',
     'In the body, set `project_uuid` to the id of this project; the rest of the template stays.',
+    `Grafana without a template yet: add a custom payload of ${asCode(GRAFANA_TEMPLATE)}`,
+    `Uptime Kuma without a template yet: choose the request body Custom and paste ${asCode(KUMA_TEMPLATE)}`,
   ],
+}
+
+function asCode(template: object): string {
+  return `\`${JSON.stringify(template)}\``
 }
 
 function toEvent(fields: Record<string, unknown>, settings: SourceSettings): AlertEvent {

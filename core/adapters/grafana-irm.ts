@@ -11,7 +11,7 @@ import {
   wholeId,
 } from './clean.ts'
 import { newEvent } from './new-event.ts'
-import { readFlag, readParameter } from './parameters.ts'
+import { readFlag, readParameter, remarkOn } from './parameters.ts'
 import { readJsonBody } from './read-body.ts'
 import { readLabels } from './read-labels.ts'
 import { readOwnSeverity } from './severity.ts'
@@ -20,7 +20,8 @@ import { readStatus } from './status-words.ts'
 
 /**
  * What was built for the incoming webhook of Grafana IRM: the address says what to declare, by values or by
- * `json(path)` out of the body, and whatever the body is, an incident is declared.
+ * `json(path)` out of the body, and whatever the body is, an incident is declared, unless it repeats one that is open
+ * (matching.md M1, D5).
  * https://grafana.com/docs/grafana-cloud/alerting-and-irm/irm/configure/integrations/incoming-webhook/
  */
 export const grafanaIrm: Adapter = {
@@ -61,10 +62,17 @@ export const grafanaIrm: Adapter = {
       sourceStatus: status.sourceStatus,
       services: cleanServices([parameter('service')].flat()),
       labels: readLabels(parameter('labels')),
-      metadata: cleanMetadata({ ...(isObject(body) && body), ...(roomPrefix !== null && { roomPrefix }) }),
+      metadata: cleanMetadata({ ...membersOf(body), ...(roomPrefix !== null && { roomPrefix }) }),
       drill: readFlag(parameter('drill')),
     })
-    return { events: [event], delivery: null, group: null, filtered: null }
+    const remark = remarkOn(request)
+    return {
+      events: [event],
+      delivery: null,
+      group: null,
+      filtered: null,
+      ...(remark !== undefined && { remark }),
+    }
   },
 
   testRequest: (kind, { id, secret }) => ({
@@ -75,7 +83,7 @@ export const grafanaIrm: Adapter = {
 
   says: {
     credential: 'bearer token',
-    opens: 'every request',
+    opens: 'every request; a repeat joins the incident that is open',
     acknowledges: 'with `action=` in the address',
     resolves: 'with `action=` in the address',
     identity: 'The parameter `id`; without one, address and body as a whole.',
@@ -85,8 +93,15 @@ export const grafanaIrm: Adapter = {
   setup: [
     'Where the tool has the address of the incoming webhook, paste {url} and keep what follows the question mark.',
     'Set the header `Authorization: Bearer <secret of this source>`.',
+    'The same `id`, or without one the same address and body, joins its incident while that is open, instead of opening another.',
     'Add `&drill=true` for a try; add `&id=json(…)&action=json(…)` if the tool also says when it is over.',
   ],
+}
+
+/** What of a body is attached: its members, or the whole of what has none, such as a list. */
+function membersOf(body: unknown): Record<string, unknown> {
+  if (isObject(body)) return body
+  return body === undefined || body === null ? {} : { body }
 }
 
 function bearer(request: Parameters<typeof hasBearer>[0]): string | undefined {

@@ -40,10 +40,12 @@ const Envelope = z.object({
   payload: anything,
 })
 
-const Payload = z.object({
-  summary: filled('payload.summary'),
-  source: filled('payload.source'),
-  severity: filled('payload.severity'),
+const Trigger = z.object({
+  payload: z.object({
+    summary: filled('payload.summary'),
+    source: filled('payload.source'),
+    severity: filled('payload.severity'),
+  }),
 })
 
 /** What is read of any event, whatever its kind. */
@@ -90,7 +92,7 @@ export const pagerdutyEvents: Adapter = {
   },
 
   parse(body, request) {
-    const event = request.path === CHANGE_PATH ? changeOf(body, request) : alertOf(body, request)
+    const event = request.path.startsWith(CHANGE_PATH) ? changeOf(body, request) : alertOf(body, request)
     return {
       events: [event],
       delivery: null,
@@ -140,7 +142,11 @@ function alertOf(body: unknown, request: HookRequest): AlertEvent {
   // A trigger without a key gets one, the same when it is sent again.
   const key = dedupKey ?? sha256(request.rawBody).slice(0, 32)
   const summary =
-    action === 'trigger' ? Payload.parse(payload ?? {}).summary : isObject(payload) ? payload.summary : null
+    action === 'trigger'
+      ? Trigger.parse({ payload: payload ?? {} }).payload.summary
+      : isObject(payload)
+        ? payload.summary
+        : null
   const details = Details.parse(isObject(payload) ? payload : {})
   return {
     ...commonOf(body, details, request),

@@ -8,6 +8,7 @@ import { newEvent } from './new-event.ts'
 import { readTime } from './read-time.ts'
 import { readSeverity } from './severity.ts'
 import { hasHmacSha256, header, hmacSha256 } from './signatures.ts'
+import { kindOfWord, type StatusWords } from './status-words.ts'
 
 /** More messages than PagerDuty ever put into one body of version 2. */
 const MOST_MESSAGES = 100
@@ -27,6 +28,10 @@ const MessageV2 = z.object({
   created_on: someTime,
   incident: someObject,
 })
+
+const BodyV3 = z.object({ event: EventV3 })
+
+const BodyV2 = z.object({ messages: z.array(MessageV2).min(1).max(MOST_MESSAGES) })
 
 const Incident = z.object({
   id: someId,
@@ -72,8 +77,8 @@ export const pagerduty: Adapter = {
           signature.startsWith('v1=') && hasHmacSha256(request.rawBody, signature.slice(3), secret),
       ),
 
-  parse(body, request) {
-    const events = read(body, request.rawBody)
+  parse(body, request, { statusWords }) {
+    const events = read(body, request.rawBody, statusWords)
     // The id in the header is gone where a proxy drops what it does not know.
     const ids = events.map(({ externalId }) => externalId)
     const key = cleanId(header(request, 'x-webhook-id')) ?? (ids.includes(null) ? null : ids.join(' '))
@@ -129,27 +134,31 @@ export const pagerduty: Adapter = {
   ],
 }
 
-function read(body: unknown, rawBody: Buffer): AlertEvent[] {
+function read(body: unknown, rawBody: Buffer, words: StatusWords): AlertEvent[] {
   const envelope = z.record(z.string(), z.unknown()).parse(body)
   if (Array.isArray(envelope.messages) && !isObject(envelope.event)) {
-    const messages = z.array(MessageV2).min(1).max(MOST_MESSAGES).parse(envelope.messages)
+    const { messages } = BodyV2.parse(envelope)
     return messages.map(({ id, event, created_on, incident }) =>
-      toEvent({ id, type: event, at: created_on, data: { ...incident, type: 'incident' } }, rawBody),
+      toEvent({ id, type: event, at: created_on, data: { ...incident, type: 'incident' } }, rawBody, words),
     )
   }
-  const { event } = z.object({ event: EventV3 }).parse(envelope)
-  return [toEvent({ id: event.id, type: event.event_type, at: event.occurred_at, data: event.data }, rawBody)]
+  const { event } = BodyV3.parse(envelope)
+  const said = { id: event.id, type: event.event_type, at: event.occurred_at, data: event.data }
+  return [toEvent(said, rawBody, words)]
 }
 
 function toEvent(
   said: { id: string | null; type: string; at: string | null; data: Record<string, unknown> },
   rawBody: Buffer,
+  words: StatusWords,
 ): AlertEvent {
   const type = cleanText(said.type, LIMITS.word) ?? ''
   const isIncident = said.data.type === 'incident'
   const other = isObject(said.data.incident) ? said.data.incident : null
   const incident = Incident.parse(isIncident ? said.data : (other ?? {}))
-  const kind = (isIncident && KINDS.get(type)) || 'info'
+  // What belongs to no incident can only inform.
+  const own = incident.id === null ? undefined : kindOfWord(type, words)
+  const kind = own ?? ((isIncident && KINDS.get(type)) || 'info')
   if (kind !== 'info' && incident.id === null) throw missingId()
 
   const eventTime = readTime(said.at)
@@ -206,6 +215,6 @@ function labelsOf({ incident_key, teams }: z.infer<typeof Incident>): AlertEvent
 }
 
 function missingId(): z.ZodError {
-  const message = 'An incident needs its id'
+  const message = 'event.data.id is missing: send the id of the incident'
   return new z.ZodError([{ code: 'custom', path: ['event', 'data', 'id'], message, input: undefined }])
 }

@@ -28,7 +28,7 @@ const Fields = z.looseObject({
 export const runframe: Adapter = {
   slug: 'runframe',
   name: 'Runframe webhooks',
-  // Each body declares an incident of its own.
+  // Each thing that is wrong has an incident of its own; a body that repeats what is open joins it (matching.md M1, D5).
   defaults: { address: 'token', grouping: 'signal', reopenWindowMinutes: 0 },
   marks: ['title'],
   path: '/webhooks/{token}',
@@ -78,7 +78,7 @@ export const runframe: Adapter = {
 
   says: {
     credential: 'token in the address',
-    opens: 'every body',
+    opens: 'every body; a repeat joins the incident that is open',
     acknowledges: null,
     resolves: null,
     identity: 'The title, or an `id` where the body has one.',
@@ -88,6 +88,7 @@ export const runframe: Adapter = {
   setup: [
     'Where the tool or script has the address of its Runframe webhook, paste {url}.',
     'Send JSON with at least a `title`; the body stays as it was for Runframe.',
+    'The same title, or `id` where there is one, joins its incident while that is open, instead of opening another.',
     'Resolve these incidents by hand: such a sender never says that it is over.',
   ],
 }

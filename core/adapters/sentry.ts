@@ -131,6 +131,15 @@ const PluginBody = z.object({
   event: Event,
 })
 
+/** With the member around them, so that a refusal names the whole path. */
+const HOOKS = {
+  issue: z.object({ data: IssueData }),
+  eventAlert: z.object({ data: EventAlertData }),
+  error: z.object({ data: ErrorData }),
+  metricAlert: z.object({ data: MetricAlertData }),
+  comment: z.object({ data: CommentData }),
+}
+
 type Event = z.infer<typeof Event>
 
 const ISSUE_ACTIONS: StatusWords = {
@@ -273,7 +282,7 @@ function isPluginBody(body: unknown): boolean {
 }
 
 function readIssue(hook: Hook): Reading {
-  const data = IssueData.parse(hook.data)
+  const data = HOOKS.issue.parse(hook).data
   const { issue } = data
   const status = readStatus(hook.action, hook.settings.statusWords, ISSUE_ACTIONS)
   const values = presentValues({
@@ -312,7 +321,7 @@ function readIssue(hook: Hook): Reading {
 }
 
 function readEventAlert(hook: Hook): Reading {
-  const { event, triggered_rule: rule } = EventAlertData.parse(hook.data)
+  const { event, triggered_rule: rule } = HOOKS.eventAlert.parse(hook).data
   return {
     event: {
       ...eventOf(event, { issueId: issueIdOf(event), level: event.level, rule }),
@@ -326,7 +335,7 @@ function readEventAlert(hook: Hook): Reading {
 
 /** One per error, not per outage: told, never opened for. */
 function readError(hook: Hook): Reading {
-  const { error } = ErrorData.parse(hook.data)
+  const { error } = HOOKS.error.parse(hook).data
   return {
     event: {
       ...eventOf(error, { issueId: issueIdOf(error), level: error.level, rule: null }),
@@ -369,7 +378,7 @@ function readPlugin(body: unknown): Reading {
 }
 
 function readMetricAlert(hook: Hook): Reading {
-  const data = MetricAlertData.parse(hook.data)
+  const data = HOOKS.metricAlert.parse(hook).data
   const alert = data.metric_alert
   const rule = alert.alert_rule ?? null
   const projects = alert.projects.map((slug) => cleanText(slug, LIMITS.word))
@@ -414,7 +423,7 @@ function readMetricAlert(hook: Hook): Reading {
 }
 
 function readComment(hook: Hook): Reading {
-  const comment = CommentData.parse(hook.data)
+  const comment = HOOKS.comment.parse(hook).data
   const event = newEvent({
     kind: 'info',
     signalKey: comment.issue_id,
@@ -514,7 +523,8 @@ function issueIdOf(event: Event): string | null {
 }
 
 function missingIssue(): z.ZodError {
-  const message = 'An event needs an issue_id, an issue_url, a title or an event_id'
+  const message =
+    'data.event.issue_id is missing, and issue_url, title and event_id are, too: send one of them'
   return new z.ZodError([{ code: 'custom', path: ['data', 'event', 'issue_id'], message, input: undefined }])
 }
 

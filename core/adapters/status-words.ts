@@ -55,6 +55,26 @@ export function readStatus(word: unknown, ...tables: StatusWords[]): Status {
   }
 }
 
+/**
+ * Reads a type that ends in a status word, such as `com.example.check.opened`. The source's own table may name it whole,
+ * as the log shows it, or by its last word; a whole type goes before.
+ */
+export function readType(type: string | null, table: StatusWords): Status {
+  if (type === null || kindOfWord(type, table)) return readStatus(type, table)
+  return readStatus(lastWord(type), table)
+}
+
+/** The status word of a type. */
+export function lastWord(type: string): string {
+  return type.slice(type.lastIndexOf('.') + 1)
+}
+
+/** What a source's own table says of a word; undefined where it does not have it. */
+export function kindOfWord(word: string | null, table: StatusWords): EventKind | undefined {
+  const text = cleanText(word, LIMITS.word)
+  return text === null ? undefined : find(table, normalise(text))
+}
+
 /** A source's own words are typed by people, in any case and with any dashes. */
 function find(table: StatusWords, key: string): EventKind | undefined {
   if (Object.hasOwn(table, key)) return table[key]

@@ -7,6 +7,7 @@ import { newEvent } from './new-event.ts'
 import { readJsonBody } from './read-body.ts'
 import { readTime } from './read-time.ts'
 import { hasBasic, hasBearer, hasSecretHeader } from './signatures.ts'
+import { kindOfWord, type StatusWords } from './status-words.ts'
 
 /** https://github.com/louislam/uptime-kuma/blob/master/server/notification-providers/webhook.js */
 const Body = z.object({ heartbeat: anything, monitor: anything, msg: someDescription })
@@ -51,14 +52,14 @@ export const uptimeKuma: Adapter = {
   verify: (request, secret) =>
     hasSecretHeader(request, secret) || hasBearer(request, secret) || hasBasic(request, secret),
 
-  parse(body, request) {
+  parse(body, request, { statusWords }) {
     const fields = Body.parse(body)
     const heartbeat = member(fields.heartbeat)
     const monitor = member(fields.monitor)
     const event =
       heartbeat === null
         ? noticeOf(fields.msg, request.rawBody)
-        : beatOf(heartbeat, monitor ?? {}, fields.msg)
+        : beatOf(heartbeat, monitor ?? {}, fields.msg, statusWords)
     return { events: [event], delivery: null, group: null, filtered: null }
   },
 
@@ -109,6 +110,7 @@ function beatOf(
   heartbeatBody: Record<string, unknown>,
   monitorBody: Record<string, unknown>,
   msg: string | null,
+  words: StatusWords,
 ): AlertEvent {
   const heartbeat = Heartbeat.parse(heartbeatBody)
   const monitor = Monitor.parse(monitorBody)
@@ -120,7 +122,7 @@ function beatOf(
   const status = STATUS.get(sent ?? '')
   const eventTime = readTime(heartbeat.time)
   return newEvent({
-    kind: status?.kind ?? 'info',
+    kind: kindOfWord(status?.word ?? sent, words) ?? status?.kind ?? 'info',
     signalKey,
     eventTime,
     sourceTime: heartbeat.time,
@@ -160,6 +162,6 @@ function labelsOf(tags: unknown[]): Labels {
 }
 
 function missingMonitor(): z.ZodError {
-  const message = 'A heartbeat needs its monitor: an id or a name'
+  const message = 'monitor.id is missing, and monitor.name is, too: send one of them'
   return new z.ZodError([{ code: 'custom', path: ['monitor', 'id'], message, input: undefined }])
 }

@@ -8,7 +8,7 @@ import { newEvent } from './new-event.ts'
 import { readTime } from './read-time.ts'
 import { readSeverity } from './severity.ts'
 import { header, hmacSha256, sameText } from './signatures.ts'
-import { readStatus } from './status-words.ts'
+import { lastWord, readType } from './status-words.ts'
 
 const SIGNATURE_HEADER = 'x-uptimera-signature'
 
@@ -46,7 +46,7 @@ export const uptimera: Adapter = {
       top.event_type,
       read('status', 'action'),
     )
-    const status = readStatus(lastWord(word), settings.statusWords)
+    const status = readType(word, settings.statusWords)
     const episode = cleanId(incident.id ?? firstOf([data, top], ['incident_id', 'incidentId']))
     const monitorId = cleanId(monitor.id ?? read('monitor_id', 'monitorId'))
     const name = firstText(
@@ -76,7 +76,7 @@ export const uptimera: Adapter = {
       events: [
         newEvent({
           kind: status.kind,
-          ...(lastWord(word)?.toLowerCase() === 'test' && { test: true }),
+          ...(lastWord(word ?? '').toLowerCase() === 'test' && { test: true }),
           signalKey,
           episode,
           episodeStart: startedAt,
@@ -152,10 +152,6 @@ function timeOf(kind: AlertEvent['kind'], read: (...names: string[]) => unknown)
 }
 
 /** `incident.opened` is `opened`. */
-function lastWord(type: string | null): string | null {
-  return type === null ? null : type.slice(type.lastIndexOf('.') + 1)
-}
-
 function firstOf(places: Record<string, unknown>[], names: string[]): unknown {
   for (const place of places) {
     for (const name of names) if (Object.hasOwn(place, name) && place[name] !== null) return place[name]
@@ -168,6 +164,6 @@ function firstObject(...values: unknown[]): Record<string, unknown> {
 }
 
 function missingMonitor(): z.ZodError {
-  const message = 'An incident needs a monitor (id or name) or an id of its own'
+  const message = 'monitor.id is missing, and so are its name and the id of the incident: send one of them'
   return new z.ZodError([{ code: 'custom', path: ['monitor', 'id'], message, input: undefined }])
 }

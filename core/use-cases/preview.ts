@@ -4,34 +4,38 @@ import type { ApiPreview, ApiPreviewEvent, ApiPreviewInput } from '../api-types.
 import { decideAlone } from '../commands.ts'
 import type { KnownProject, KnownSource } from '../directory.ts'
 import { TocsinError } from '../errors.ts'
+import { withoutSecrets } from '../hide-secrets.ts'
 import { RULES } from '../matcher/rules.ts'
 import type { MatchEvent } from '../matcher/state.ts'
 import { normalise } from '../normalise.ts'
 import { effectivePolicy, matchPolicy, NO_SETTINGS } from '../policy.ts'
-import { explain } from '../receive.ts'
+import { contentOf, explain, isShortAddress, secretsOf } from '../receive.ts'
 import type { Caller } from '../tocsin.ts'
 import type { HookRequest, ParsedRequest } from '../types.ts'
 import { allow, type Core } from './core.ts'
-import { adapterOf } from './sources.ts'
+import { adapterOf, checkMapping } from './sources.ts'
 
 /** Reads a sample as an adapter would and decides it as of now; nothing is stored. */
 export async function previewSource(
   core: Core,
   caller: Caller,
   projectId: string,
-  { adapter, mapping, sample }: ApiPreviewInput,
+  { adapter, mapping, sample, path }: ApiPreviewInput,
 ): Promise<ApiPreview> {
   allow(caller, 'sources:read', projectId)
+  checkMapping(mapping, 'mapping')
   const project = await core.directory.fresh(projectId)
   if (!project) throw new TocsinError('not_found', 'project: no such project.')
   const source = sourceFor(project, adapter, core.newId(), mapping)
-  const request = requestOf(sample, core.now().toISOString())
+  const sent = requestOf(sample, path ?? source.adapter.path ?? '/', core.now().toISOString())
+  // As when it is received: what stands for an id may be made of the whole body.
+  const request = withoutSecrets(sent, secretsOf([source]))
   const parsed = read(sample, request, source)
   const events = normalise(parsed, source, {
     projectId,
     requestId: core.newId(),
     receivedAt: request.receivedAt,
-    content: () => request.rawBody.toString('latin1'),
+    content: () => contentOf(request),
     drill: false,
   })
 
@@ -87,11 +91,12 @@ function sourceFor(
   return { ...rest, adapter, settings, effective, policy: matchPolicy(effective) }
 }
 
-function requestOf(sample: unknown, receivedAt: string): HookRequest {
+function requestOf(sample: unknown, address: string, receivedAt: string): HookRequest {
+  const [path = '', ...query] = address.split('?')
   return {
     method: 'POST',
-    path: '/preview',
-    query: new URLSearchParams(),
+    path,
+    query: new URLSearchParams(query.join('?')),
     headers: new Map([['content-type', ['application/json']]]),
     rawBody: Buffer.from(JSON.stringify(sample)),
     receivedAt,
@@ -101,7 +106,12 @@ function requestOf(sample: unknown, receivedAt: string): HookRequest {
 
 function read(sample: unknown, request: HookRequest, source: KnownSource): ParsedRequest {
   try {
-    return readerOf(source.adapter, sample, false).parse(sample, request, source.settings, source.name)
+    return readerOf(source.adapter, sample, isShortAddress(request)).parse(
+      sample,
+      request,
+      source.settings,
+      source.name,
+    )
   } catch (error) {
     if (error instanceof ZodError)
       throw new TocsinError('invalid_request', `sample: ${explain(error)}`, { cause: error })

@@ -1,10 +1,12 @@
 import { isIP } from 'node:net'
 import type { Selectable } from 'kysely'
 import type { Adapter, TestRequest } from '../adapters/adapter.ts'
+import { isBrokenPath } from '../adapters/parameters.ts'
 import { adapterBySlug, adapters } from '../adapters/registry.ts'
 import type {
   ApiCredential,
   ApiIngestion,
+  ApiMapping,
   ApiPage,
   ApiReceived,
   ApiReveal,
@@ -170,6 +172,7 @@ export function newSource(
   input: Omit<ApiSourceInput, 'adapter'> & { projectId: string; adapter: Adapter },
 ): { source: SourceRow; credential: CredentialRow; secret: string } {
   const address = input.address ?? input.adapter.defaults.address
+  checkMapping(input.settings?.mapping, 'settings.mapping')
   const settings = checkedSettings(changeSettings(NO_SETTINGS, input.settings ?? {}))
   const createdAt = core.now().toISOString()
   const source: SourceRow = {
@@ -237,6 +240,7 @@ export async function updateSource(
   patch: ApiSourcePatch,
 ): Promise<{ source: ApiSource }> {
   allow(caller, 'sources:write', projectId)
+  checkMapping(patch.settings?.mapping, 'settings.mapping')
   const row = await change(core, function* () {
     yield* configChanged(projectId)
     const before = (yield* all(sourceById, { projectId, id: sourceId }))[0] ?? noSource()
@@ -571,6 +575,17 @@ function checkedSettings(settings: SourceSettings): SourceSettings {
     )
   }
   return settings
+}
+
+/** Throws `invalid_request` on what is meant as a path into the body and is none. `place` is what the caller calls it. */
+export function checkMapping(mapping: ApiMapping | null | undefined, place: string): void {
+  for (const [field, text] of Object.entries(mapping ?? {})) {
+    if (text === undefined || !isBrokenPath(text)) continue
+    throw new TocsinError(
+      'invalid_request',
+      `${place}.${field}: begins like a path into the body but is none. Write json(a.b), closed and with nothing around it.`,
+    )
+  }
 }
 
 function noSource(): never {

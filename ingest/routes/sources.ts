@@ -16,6 +16,7 @@ import {
   SourcePatch,
   SourceTestInput,
 } from '../schemas.ts'
+import { receivingPath } from './webhooks.ts'
 
 const OneSource = z.object({ source: Source })
 
@@ -103,7 +104,11 @@ export const sourceRoutes = [
     body: PreviewInput,
     status: 200,
     answer: Preview,
-    run: (tocsin, { params, body }) => tocsin.previewSource(params.project, body),
+    run: (tocsin, { params, body: { path, ...body } }) =>
+      tocsin.previewSource(params.project, {
+        ...body,
+        ...(path !== undefined && { path: receivingPath(path, body.adapter) }),
+      }),
   }),
   defineRoute({
     id: 'rotateSource',

@@ -7,6 +7,7 @@ import {
   type Log,
   type OpenedTocsin,
   type ReceiveAddress,
+  TocsinError,
 } from '@tocsin/core'
 import { type NextFunction, type Request, type Response, Router } from 'express'
 import { answerJson, answerMethodNotAllowed } from '../answer.ts'
@@ -103,15 +104,52 @@ function dropIn(id: string, path: string, adapter: string, summary: string): Web
   }
 }
 
+/** A path with its query as the router knows it. */
+function asRouted(url: string): string {
+  if (!url.includes(IRM_PATH)) return url
+  return (
+    url
+      // Grafana's page shows the address with a query that begins with `&` in place of a question mark.
+      .replace(`${IRM_PATH}&`, `${IRM_PATH}?&`)
+      // A Grafana that is served below a path of its own has its plugins there, too.
+      .replace(BELOW_GRAFANA, '/api/plugins/')
+  )
+}
+
+/**
+ * A path with its query, as core gets it from a request of that tool. Throws `invalid_request` where none of that tool
+ * would be received there.
+ */
+export function receivingPath(url: string, tool: string): string {
+  const routed = asRouted(url)
+  const parts = routed.replace(/\?.*/s, '').replace(/\/$/, '').split('/')
+  const address = webhookAddresses.find(({ path }) => {
+    const names = path.replace(/\/$/, '').split('/')
+    return (
+      names.length === parts.length &&
+      names.every((name, i) => (name.startsWith(':') ? parts[i] !== '' : name === parts[i]))
+    )
+  })
+  const owner = address?.adapter ?? (address?.path.includes(':adapter') ? toolIn(parts, address.path) : tool)
+  if (address && owner === tool) return routed
+  throw new TocsinError(
+    'invalid_request',
+    address
+      ? `Field "path" is not an address of ${tool}: send one of its own, or the adapter that belongs to it.`
+      : 'Field "path" is no address that receives webhooks: send one such as /v2/change/enqueue, without the host.',
+  )
+}
+
+function toolIn(parts: readonly string[], path: string): string | undefined {
+  return parts[path.split('/').indexOf(':adapter')]
+}
+
 /** Answers 2xx once what a webhook says is committed. */
 export function webhookRoutes(tocsin: OpenedTocsin, log: Log): Router {
   const router = Router({ caseSensitive: true })
 
   router.use((req: Request, _res: Response, next: NextFunction) => {
-    // Grafana's page shows the address with a query that begins with `&` in place of a question mark.
-    if (req.url.includes(`${IRM_PATH}&`)) req.url = req.url.replace(`${IRM_PATH}&`, `${IRM_PATH}?&`)
-    // A Grafana that is served below a path of its own has its plugins there, too.
-    if (req.url.includes(IRM_PATH)) req.url = req.url.replace(BELOW_GRAFANA, '/api/plugins/')
+    req.url = asRouted(req.url)
     next()
   })
 

@@ -228,6 +228,26 @@ describe.each(databaseKinds)('the address of a drop-in adapter on %s', (kind) =>
       expect(request.message).toContain('defaults')
     })
 
+    test('takes a path that is not closed as it stands, and tells the owner', async () => {
+      const project = await t.project()
+      const { secret } = await project.source('grafana-irm')
+      const headers = { authorization: `Bearer ${secret}` }
+      const declare = (query: string) => post('grafana-irm', { a: 'Down' }, headers, { query })
+      const remarkOf = async ({ requestId }: { requestId?: string }) =>
+        (await project.requests()).find(({ id }) => id === requestId)?.diagnosis
+
+      const broken = await declare('title=json(a&labels=json(a.b) x')
+      expect(broken).toMatchObject({ outcome: 'opened', incident: { title: 'json(a' } })
+      expect(await remarkOf(broken)).toMatch(
+        /^In the address, title, labels looks like a path .*json\(a\.b\)/,
+      )
+      expect(await remarkOf(await declare('title=json(a)&other=json(a'))).toBeNull()
+
+      const generic = await project.source('generic')
+      const sent = await generic.send({ name: 'Down' }, { query: 'title=json(a' })
+      expect(await remarkOf(sent)).toMatch(/^In the address, title looks like a path/)
+    })
+
     test('a body that is no text is kept as its bytes', async () => {
       const project = await t.project()
       const source = await project.source('grafana-irm')

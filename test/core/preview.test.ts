@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { databaseKinds } from '../support/databases.ts'
 import { payload } from './adapters/payload.ts'
-import { refusal, testTocsin } from './open-test-tocsin.ts'
+import { hookRequest, refusal, testTocsin } from './open-test-tocsin.ts'
 
 describe.each(databaseKinds)('previewing a body on %s', (kind) => {
   const t = testTocsin(kind)
@@ -69,6 +69,61 @@ describe.each(databaseKinds)('previewing a body on %s', (kind) => {
     expect(decisions).toHaveLength(events.length)
   })
 
+  test('reads a body as the path would that it is for', async () => {
+    const project = await t.project()
+    const preview = async (adapter: string, sample: unknown, path?: string) =>
+      (await t.admin.previewSource(project.id, { adapter, sample, ...(path !== undefined && { path }) }))
+        .events
+    const change = { payload: { summary: 'Deployed 1.4.2', source: 'ci' } }
+    expect(await preview('pagerduty-events', change, '/v2/change/enqueue')).toMatchObject([
+      { kind: 'info', title: 'Deployed 1.4.2', sourceStatus: 'change' },
+    ])
+    await expect(preview('pagerduty-events', change)).rejects.toThrow(/^sample: event_action/)
+
+    const title = { report: { title: 'Website is gone' } }
+    const irm =
+      '/api/experimental/incoming-webhooks/grafana.incident.create?title=json(report.title)&drill=true'
+    expect(await preview('grafana-irm', title, irm)).toMatchObject([
+      { title: 'Website is gone', drill: true },
+    ])
+    // At the short address a title alone is read as Runframe's, whatever the source.
+    expect(await preview('sentry', { title: 'Down', region: 'eu' }, '/webhooks/token')).toMatchObject([
+      { kind: 'fire', title: 'Down', metadata: { region: 'eu' } },
+    ])
+  })
+
+  test('decides a change event as the real path does', async () => {
+    const project = await t.project()
+    const { secret } = await project.source('pagerduty-events')
+    const sample = { routing_key: secret, payload: { summary: 'Deployed 1.4.2', source: 'ci' } }
+    const path = '/v2/change/enqueue'
+    const send = () =>
+      t.tocsin.receive(
+        hookRequest({ path, rawBody: Buffer.from(JSON.stringify(sample)), receivedAt: t.clock.at() }),
+        { kind: 'drop-in', adapter: 'pagerduty-events', sourceId: null },
+      )
+    const outcomes = new Set<string>()
+    for (let i = 0; i < 2; i++) {
+      const { decisions } = await t.admin.previewSource(project.id, {
+        adapter: 'pagerduty-events',
+        sample,
+        path,
+      })
+      const { events } = await send()
+      expect(decisions).toMatchObject(events)
+      outcomes.add(events[0]!.outcome)
+    }
+    expect(outcomes).toEqual(new Set(['info', 'duplicate']))
+  })
+
+  test('sees the repeat of a bare title that the real path would see', async () => {
+    const source = await (await t.project()).source()
+    const body = { title: 'Disk is full' }
+    await source.send(body)
+    const preview = await t.admin.previewSource(source.project.id, { adapter: 'generic', sample: body })
+    expect(preview.decisions).toMatchObject([{ outcome: 'duplicate', rule: 'D5' }])
+  })
+
   test('says what is wrong with a sample', async () => {
     const project = await t.project()
     const refused = async (adapter: string, sample: unknown) =>
@@ -76,5 +131,7 @@ describe.each(databaseKinds)('previewing a body on %s', (kind) => {
     expect(await refused('runframe', {})).toBe('sample: title is missing: send it as text.')
     expect(await refused('pagerduty-events', { event_action: 'triggered' })).toContain('sample: event_action')
     expect(await refused('no-such-tool', {})).toContain('adapter: unknown')
+    const broken = { adapter: 'generic', mapping: { title: 'json(a' }, sample: {} }
+    expect((await refusal(t.admin.previewSource(project.id, broken))).message).toMatch(/^mapping\.title: /)
   })
 })

@@ -81,6 +81,16 @@ describe.each(databaseKinds)('projects on %s', (kind) => {
     expect(stale.message).toMatch(/^settings.staleAfterMinutes: not available/)
     const cidr = await refusal(source.set({ cidrs: ['192.0.2.0/33'] }))
     expect(cidr.message).toMatch(/^settings.cidrs: /)
+    for (const text of ['json(a', 'json(a) b', ' json(a)', 'JSON(a)', 'json (a)']) {
+      const mapping = await refusal(source.set({ mapping: { id: 'json(id)', title: text } }))
+      expect([mapping.code, mapping.message]).toEqual([
+        'invalid_request',
+        expect.stringMatching(/^settings\.mapping\.title: .* Write json\(a\.b\)/),
+      ])
+    }
+    const made = await refusal(project.source('generic', { settings: { mapping: { id: 'json(a' } } }))
+    expect(made.message).toMatch(/^settings\.mapping\.id: /)
+    await source.set({ mapping: { title: 'About json(a' } })
     const adapter = await refusal(t.admin.createSource(project.id, { adapter: 'nobody' }))
     expect(adapter.message).toMatch(/^adapter: unknown/)
     for (const secret of ['short', ' padded-secret'])

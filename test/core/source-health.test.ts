@@ -112,6 +112,98 @@ describe.each(databaseKinds)('the health of a source on %s', (kind) => {
     await t.admin.deleteProject(project.id)
   })
 
+  const unknownWords: [string, string, object][] = [
+    [
+      'cloudevents',
+      'com.example.Check.wobbling',
+      { specversion: '1.0', source: '/checks', type: 'com.example.Check.wobbling', subject: 's' },
+    ],
+    [
+      'uptimera',
+      'incident.wobbling',
+      { type: 'incident.wobbling', incident: { id: 'i' }, monitor: { id: 'm' } },
+    ],
+    ['datadog', 'Wobbling', { alert_id: '1', transition: 'Wobbling', title: 'Slow' }],
+    [
+      'uptime-kuma',
+      '9',
+      { heartbeat: { monitorID: 1, status: 9 }, monitor: { id: 1, name: 'Shop' }, msg: 'm' },
+    ],
+    ['grafana', 'wobbling', { alerts: [{ status: 'wobbling', labels: { alertname: 'A' } }] }],
+    ['gitpulse', 'WOBBLING', { incident_id: 'a', status: 'WOBBLING' }],
+  ]
+
+  test.each(unknownWords)(
+    'what it shows of %s as unknown can be pasted into the settings',
+    async (adapter, word, body) => {
+      const project = await t.project()
+      const source = await project.source(adapter, { address: 'token' })
+      let n = 0
+      const send = async () => {
+        n += 1
+        t.clock.pass(MINUTE)
+        const more =
+          adapter === 'cloudevents'
+            ? { id: `${n}` }
+            : adapter === 'gitpulse'
+              ? { project_uuid: project.id, incident_time: t.clock.at() }
+              : { n }
+        const type = adapter === 'cloudevents' ? 'application/cloudevents+json' : 'application/json'
+        return (await source.send({ ...body, ...more }, { headers: { 'content-type': type } })).outcome
+      }
+      const unknown = async () =>
+        (await t.admin.getSource(project.id, source.id)).source.health.unknownStatusWords
+      expect(await send()).toBe('info')
+      expect(await unknown()).toMatchObject([{ word, count: 1 }])
+      const [shown] = await unknown()
+      await source.set({ statusWords: { [shown!.word]: 'info' } })
+      await send()
+      expect(await unknown()).toMatchObject([{ word, count: 1 }])
+      await source.set({ statusWords: { [shown!.word]: 'fire' } })
+      expect(await send()).toBe('opened')
+    },
+  )
+
+  test.each<[string, string, object]>([
+    ['pagerduty', 'incident.annotated', { event: { data: { type: 'incident', id: 'P1', title: 'Down' } } }],
+    [
+      'pagerduty',
+      'incident.annotated',
+      { event: { data: { type: 'incident_note', incident: { id: 'P1' } } } },
+    ],
+    ['sentry', 'assigned', { data: { issue: { id: '1', title: 'E' } } }],
+    ['betterstack', 'comment_added', { data: { id: '1', type: 'incident', attributes: { name: 'n' } } }],
+  ])('what %s only tells, %s, can be made to open', async (adapter, word, body) => {
+    const project = await t.project()
+    const source = await project.source(adapter, {
+      address: 'token',
+      settings: { statusWords: { [word]: 'fire' } },
+    })
+    const said =
+      'event' in body
+        ? { event: { event_type: word, ...(body.event as object) } }
+        : { action: word, event: word, ...body }
+    expect((await source.send(said)).outcome).toBe('opened')
+  })
+
+  test('what belongs to no incident of PagerDuty only informs, whatever its word', async () => {
+    const project = await t.project()
+    const source = await project.source('pagerduty', {
+      address: 'token',
+      settings: { statusWords: { 'service.updated': 'fire' } },
+    })
+    const event = { event_type: 'service.updated', data: { type: 'service', summary: 's' } }
+    expect((await source.send({ event })).outcome).toBe('info')
+  })
+
+  test('the last word of a type will do as well', async () => {
+    const project = await t.project()
+    const source = await project.source('cloudevents', { settings: { statusWords: { wobbling: 'fire' } } })
+    const event = { specversion: '1.0', id: '1', source: '/checks', type: 'check.wobbling', subject: 's' }
+    const headers = { 'content-type': 'application/cloudevents+json' }
+    expect((await source.send(event, { headers })).outcome).toBe('opened')
+  })
+
   test.each<[string, object]>([
     [
       'pagerduty',

@@ -55,7 +55,7 @@ function section(adapter: Adapter): string {
     `- Opens: ${says.opens}. Acknowledges: ${says.acknowledges ?? 'never'}. Resolves: ${says.resolves ?? 'never; resolve by hand'}.`,
     `- Identity: ${says.identity}`,
     `- Sends again: ${says.retries}`,
-    `- Groups by ${defaults.grouping === 'project' ? 'project: joins the current incident' : 'signal: an incident of its own'}; ${
+    `- Groups by ${defaults.grouping === 'project' ? 'project: joins the current incident' : 'signal: what is watched has one incident at a time'}; ${
       defaults.reopenWindowMinutes === 0
         ? 'never reopens'
         : `reopens within ${defaults.reopenWindowMinutes} minutes`

@@ -209,6 +209,21 @@ describe('a body', () => {
       { adapter: 'generic', sample: {}, mapping: JSON.parse('{"__proto__":"x"}') },
       'Field "mapping.__proto__" cannot have that name',
     ],
+    [
+      '/projects/p/sources/preview',
+      { adapter: 'pagerduty-events', sample: {}, path: '/v2/change' },
+      'Field "path" is no address that receives webhooks: ',
+    ],
+    [
+      '/projects/p/sources/preview',
+      { adapter: 'generic', sample: {}, path: '/v2/change/enqueue' },
+      'Field "path" is not an address of generic: ',
+    ],
+    [
+      '/projects/p/sources/preview',
+      { adapter: 'generic', sample: {}, path: '/api/v1/webhooks/p/sentry' },
+      'Field "path" is not an address of generic: ',
+    ],
     ['/projects/p/keys', { name: 'k', scopes: [] }, 'Field "scopes" needs at least 1 entry.'],
     ['/projects/p/keys', { name: 'k', scopes: ['root'] }, 'Field "scopes[0]" must be one of incidents:read'],
     [

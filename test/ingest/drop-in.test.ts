@@ -1,6 +1,9 @@
-import { TocsinError } from '@tocsin/core'
+import { adapters, NO_SETTINGS, TocsinError } from '@tocsin/core'
 import { describe, expect, test } from 'vitest'
+import { operations } from '../../ingest/app.ts'
+import { openApiDocument } from '../../ingest/openapi.ts'
 import { webhookAddresses } from '../../ingest/routes/webhooks.ts'
+import { hookRequest } from '../core/adapters/payload.ts'
 import { serve } from './serve.ts'
 import { stubTocsin } from './stub-tocsin.ts'
 
@@ -222,13 +225,74 @@ describe('methods and types', () => {
   })
 })
 
-test('every address is described with an example', async () => {
-  const { url } = await serve({ tocsin: stubTocsin() })
-  const { paths } = (await (await fetch(`${url}/api/v1/openapi.json`)).json()) as {
-    paths: Record<string, Record<string, { requestBody?: { content: Record<string, { examples: object }> } }>>
+describe('every address is described', () => {
+  const { paths } = openApiDocument(operations) as unknown as {
+    paths: Record<
+      string,
+      Record<
+        string,
+        {
+          requestBody?: { content: Record<string, { examples: Record<string, { value: unknown }> }> }
+          responses: Record<string, { content?: Record<string, { example?: unknown }>; $ref?: string }>
+        }
+      >
+    >
   }
-  for (const { path } of webhookAddresses) {
-    const { post } = paths[path.replaceAll(/:(\w+)/g, '{$1}')]!
-    expect(Object.keys(post!.requestBody!.content['application/json']!.examples).length).toBeGreaterThan(0)
-  }
+  const described = webhookAddresses.map(({ id, path }) => ({
+    id,
+    path,
+    post: paths[path.replaceAll(/:(\w+)/g, '{$1}')]!.post!,
+  }))
+
+  test.each(described)('$id, with a refused method', ({ post }) => {
+    expect(Object.keys(post.responses)).toContain('405')
+  })
+
+  test('the addresses of every tool with bodies of every tool, which its adapter reads', async () => {
+    for (const id of ['receiveAtProject', 'receiveAtToken']) {
+      const { examples } = described.find((one) => one.id === id)!.post.requestBody!.content[
+        'application/json'
+      ]!
+      for (const { slug, says, parse } of adapters) {
+        const kinds = says.resolves === null ? ['fire'] : ['fire', 'recover']
+        for (const kind of kinds) {
+          const { value } = examples[`${slug}-${kind}`]!
+          const query = slug === 'grafana-irm' ? 'action=json(action)' : ''
+          const parsed = await parse(
+            value,
+            hookRequest({ body: JSON.stringify(value), query }),
+            NO_SETTINGS,
+            'a source',
+          )
+          expect(parsed.events.map((event) => event.kind)).toEqual([kind])
+        }
+      }
+    }
+  })
+
+  test("PagerDuty's change events with a body and an answer of their own", () => {
+    const [event, change] = ['receivePagerDutyEvent', 'receivePagerDutyChange'].map((id) => {
+      const { requestBody, responses } = described.find((one) => one.id === id)!.post
+      const examples = Object.values(requestBody!.content['application/json']!.examples)
+      return {
+        bodies: examples.map(({ value }) => value as Record<string, unknown>),
+        answer: responses[202]!.content!['application/json']!.example,
+      }
+    })
+    for (const body of event!.bodies) expect(body).toHaveProperty('event_action')
+    for (const body of change!.bodies) expect(body).not.toHaveProperty('event_action')
+    expect(change!.bodies).toMatchObject([{ payload: { summary: expect.any(String) } }])
+    expect(event!.answer).toHaveProperty('dedup_key')
+    expect(change!.answer).toEqual({ status: 'success', message: 'Event processed' })
+  })
+
+  test('errors in the shape of the address', () => {
+    const example = (id: string, status: number) =>
+      described.find((one) => one.id === id)!.post.responses[status]!.content!['application/json']!.example
+    expect(example('receiveAtShortToken', 404)).toMatchObject({ error: { code: 'ROUTE_NOT_FOUND' } })
+    expect(example('receiveGitPulse', 404)).toMatchObject({ error: 'Invalid project UUID' })
+    expect(example('receivePagerDutyChange', 400)).toMatchObject({ status: 'invalid event' })
+    const { responses } = described.find((one) => one.id === 'receiveAtShortToken')!.post
+    expect(Object.keys(responses)).not.toContain('401')
+  })
 })

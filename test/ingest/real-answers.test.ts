@@ -73,6 +73,11 @@ test('every operation answers what the document declares', async () => {
   await call('rotateSource', { source: source.id }, { overlapMinutes: 5 })
   await call('testSource', { source: source.id })
   await call('previewSource', {}, { adapter: 'generic', sample: { title: 'Down' } })
+  await call(
+    'previewSource',
+    {},
+    { adapter: 'pagerduty-events', sample: { payload: { summary: 'Deployed' } }, path: '/v2/change/enqueue' },
+  )
   await call('getIngestion')
   const { reveal } = await call('rotateSource', { source: source.id }, { reveal: true })
   await call('revealSecret', { reveal: reveal.id })

@@ -5,6 +5,7 @@ import type { Adapter } from '../../../core/adapters/adapter.ts'
 import { readJsonBody } from '../../../core/adapters/read-body.ts'
 import { adapterBySlug, adapters } from '../../../core/adapters/registry.ts'
 import { TocsinError } from '../../../core/errors.ts'
+import { explain } from '../../../core/receive.ts'
 import type { HookRequest, SourceSettings } from '../../../core/types.ts'
 import { hookRequest, noSettings, payloadsOf } from './payload.ts'
 
@@ -34,6 +35,23 @@ function withHeader(request: HookRequest, name: string, values: string[]): HookR
 function parsed(adapter: Adapter, request: HookRequest) {
   return adapter.parse(readJsonBody(request.rawBody), request, noSettings)
 }
+
+/** Bodies with something amiss that one tool or another looks for. */
+const SPOILED: unknown[] = [
+  ...[null, [], 'text', 5, {}],
+  ...[{ data: 5 }, { data: {} }, { data: { issue: 5 } }, { data: { issue: {} } }, { data: { event: {} } }],
+  ...[{ data: { metric_alert: {} } }, { data: { type: 'incident', attributes: {} } }],
+  ...[{ event: {} }, { event: { event_type: 'incident.triggered', data: { type: 'incident' } } }],
+  ...[{ messages: [] }, { messages: [{}] }, { alerts: 5 }, { alerts: [] }, { alerts: [5] }],
+  ...[{ heartbeat: {}, monitor: {} }, { specversion: '1.0' }, { specversion: '2.0', id: '1' }],
+  ...[{ event_action: 'trigger' }, { event_action: 'trigger', payload: 5 }, { event_action: 'resolve' }],
+  ...[
+    { event_action: 'trigger', payload: { summary: 'a' } },
+    { event_action: 'resolve', dedup_key: 5 },
+  ],
+  ...[{ event_action: 'resolve', dedup_key: 'k'.repeat(300) }, { payload: {} }, { title: '' }, { title: {} }],
+  ...[{ incident_id: 'a', project_uuid: 'p', status: 'DOWN', incident_time: 'soon' }],
+]
 
 test('adapters are found by their slug, each once', () => {
   expect(new Set(adapters.map(({ slug }) => slug)).size).toBe(adapters.length)
@@ -116,6 +134,32 @@ describe.each(adapters)('$slug', (adapter) => {
       fc.property(fc.jsonValue(), (body) => expectEventsOrRefusal(adapter, body)),
       { numRuns: 500 },
     )
+  })
+
+  test('says of a body it refuses which field, what is wrong with it and what to send', () => {
+    const paths = adapter.slug === 'pagerduty-events' ? ['/v2/enqueue', '/v2/change/enqueue'] : ['/hook']
+    const resources = adapter.slug === 'sentry' ? ['issue', 'event_alert', 'metric_alert', 'error', ''] : ['']
+    const refusals = new Set<string>()
+    for (const body of SPOILED) {
+      for (const path of paths) {
+        for (const resource of resources) {
+          const headers: Record<string, string> = resource === '' ? {} : { 'sentry-hook-resource': resource }
+          const request = { ...hookRequest({ headers, body: JSON.stringify(body) }), path }
+          try {
+            adapter.parse(body, request, noSettings)
+          } catch (error) {
+            if (!(error instanceof ZodError)) throw error
+            refusals.add(explain(error))
+          }
+        }
+      }
+    }
+    // Grafana IRM declares whatever comes.
+    if (adapter.slug !== 'grafana-irm') expect(refusals.size).toBeGreaterThan(0)
+    for (const text of refusals) {
+      expect(text).toMatch(/^(the body|[\w.]+) [^:]+: (send|paste) .+\.$/)
+      expect(text).not.toMatch(/invalid input|expected|received|too small/i)
+    }
   })
 
   test('meets the members it reads with events or a refusal, whatever is in them', () => {

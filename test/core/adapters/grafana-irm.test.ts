@@ -62,6 +62,15 @@ test('where a path finds nothing, defaults stand', () => {
   expect(parse('text', 'title=json(a)').title).toBe('Incident declared by On-call')
 })
 
+test('a title of any length is cut, not dropped', () => {
+  expect(parse('empty-object', `title=${'t'.repeat(3_000)}`).title).toBe('t'.repeat(500))
+})
+
+test('a body that is a list is kept as well', () => {
+  expect(parse('list', 'title=json(0.title)').metadata).toEqual({ body: payload('grafana-irm/list') })
+  expect(parse('text', '').metadata).toEqual({ body: payload('grafana-irm/text') })
+})
+
 test('a body nobody can read declares, flagged', () => {
   expect(parseBody(undefined, 'title=json(a)&labels=x')).toMatchObject({
     kind: 'fire',

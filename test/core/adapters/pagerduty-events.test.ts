@@ -69,6 +69,7 @@ test('a change event only informs', () => {
   const { events, echo } = parseBody(payload('pagerduty-events/change'), '/v2/change/enqueue')
   expect(events[0]).toMatchObject({ kind: 'info', signalKey: null, title: 'Deployed shop 42' })
   expect(echo).toBeUndefined()
+  expect(parseBody(payload('pagerduty-events/change'), '/v2/change/enqueue/').events).toEqual(events)
 })
 
 test.each([

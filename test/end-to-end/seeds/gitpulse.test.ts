@@ -1,3 +1,4 @@
+import { adapterBySlug } from '@tocsin/core'
 import { Liquid } from 'liquidjs'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { type Reading, reading } from '../../support/reading.ts'
@@ -104,8 +105,7 @@ test('an API key of the project with events:write does as well', async () => {
   expect((await send(body, { 'X-API-Key': secret })).status).toBe(200)
 })
 
-describe('its Grafana template', () => {
-  const template = `{
+const GRAFANA_TEMPLATE = `{
 "incident_id": "{{ (index .Alerts 0).Fingerprint }}",
 "project_uuid": "<Your GitPulse Project UUID>",
 "status": "{{ .Status }}",
@@ -116,11 +116,26 @@ describe('its Grafana template', () => {
 "message": "{{ (index .Alerts 0).Annotations.message }}"
 }`
 
+const KUMA_TEMPLATE = `{
+"incident_id": "{{ monitorJSON.name }}",
+"project_uuid": "<Your GitPulse Project UUID>",
+"status": "{% if heartbeatJSON %}{% if heartbeatJSON.status == 0 %}down{% elsif heartbeatJSON.status == 1 %}up{% elsif heartbeatJSON.status == 2 %}pending{% else %}maintenance{% endif %}{% else %}pending{% endif %}",
+"incident_time": "{% if heartbeatJSON %}{{ heartbeatJSON.time }}{% else %}{{ 'now' | date: '%Y-%m-%d %H:%M:%S' }}{% endif %}",
+"local_time": "{% if heartbeatJSON %}{{ heartbeatJSON.localDateTime }}{% else %}{{ 'now' | date: '%Y-%m-%d %H:%M:%S' }}{% endif %}",
+"timezone": "{% if heartbeatJSON %}{{ heartbeatJSON.timezone }}{% else %}UTC{% endif %}",
+"monitor_name": "{{ monitorJSON.name }}",
+"monitor_id": "{{ monitorJSON.id }}",
+"repo_uuid": "<Your GitPulse repo UUID>",
+"message": "{{ msg }}"
+}`
+
+describe('its Grafana template', () => {
   /** As Go renders it: its own form of a time, and `<no value>` for what is not there. */
   function rendered(values: Record<string, string>): string {
-    return template
-      .replaceAll(/\{\{ (.+?) \}\}/g, (_, expression: string) => values[expression] ?? '<no value>')
-      .replace('<Your GitPulse Project UUID>', tocsin.projectId)
+    return GRAFANA_TEMPLATE.replaceAll(
+      /\{\{ (.+?) \}\}/g,
+      (_, expression: string) => values[expression] ?? '<no value>',
+    ).replace('<Your GitPulse Project UUID>', tocsin.projectId)
   }
 
   test('opens and resolves, although it sends the start for both', async () => {
@@ -143,19 +158,17 @@ describe('its Grafana template', () => {
   })
 })
 
+test('its templates stand in the set-up steps, but for the repository, which need not be told', () => {
+  const { setup } = adapterBySlug('gitpulse')!
+  const shown = setup.flatMap((step) => /`(\{.*\})`$/.exec(step)?.[1] ?? []).map((text) => JSON.parse(text))
+  const wanted = [GRAFANA_TEMPLATE, KUMA_TEMPLATE].map((text) => {
+    const { repo_uuid: _, ...template } = JSON.parse(text)
+    return { ...template, project_uuid: '<id of this project>' }
+  })
+  expect(shown).toEqual(wanted)
+})
+
 describe('its Uptime Kuma template', () => {
-  const template = `{
-"incident_id": "{{ monitorJSON.name }}",
-"project_uuid": "<Your GitPulse Project UUID>",
-"status": "{% if heartbeatJSON %}{% if heartbeatJSON.status == 0 %}down{% elsif heartbeatJSON.status == 1 %}up{% elsif heartbeatJSON.status == 2 %}pending{% else %}maintenance{% endif %}{% else %}pending{% endif %}",
-"incident_time": "{% if heartbeatJSON %}{{ heartbeatJSON.time }}{% else %}{{ 'now' | date: '%Y-%m-%d %H:%M:%S' }}{% endif %}",
-"local_time": "{% if heartbeatJSON %}{{ heartbeatJSON.localDateTime }}{% else %}{{ 'now' | date: '%Y-%m-%d %H:%M:%S' }}{% endif %}",
-"timezone": "{% if heartbeatJSON %}{{ heartbeatJSON.timezone }}{% else %}UTC{% endif %}",
-"monitor_name": "{{ monitorJSON.name }}",
-"monitor_id": "{{ monitorJSON.id }}",
-"repo_uuid": "<Your GitPulse repo UUID>",
-"message": "{{ msg }}"
-}`
   const monitorJSON = { id: 12, name: 'Shop homepage' }
   const beat = (status: number, time: string) => ({
     status,
@@ -165,7 +178,11 @@ describe('its Uptime Kuma template', () => {
   })
 
   function sendRendered(heartbeatJSON: unknown, monitor: unknown, msg: string) {
-    const rendered = new Liquid().parseAndRenderSync(template, { heartbeatJSON, monitorJSON: monitor, msg })
+    const rendered = new Liquid().parseAndRenderSync(KUMA_TEMPLATE, {
+      heartbeatJSON,
+      monitorJSON: monitor,
+      msg,
+    })
     return send(rendered.replace('<Your GitPulse Project UUID>', tocsin.projectId))
   }
 
