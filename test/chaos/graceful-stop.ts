@@ -181,5 +181,5 @@ async function stopWhileMigrating(world: World): Promise<Finding> {
     )
     if (lost.length > 0) wrong.push(`${signals} signals while migrating: other values in ${lost}`)
   }
-  return { figure: `while migrating one signal: ${ends[0]}, two: ${ends[1]}, no value lost`, wrong }
+  return { figure: `while migrating one signal: ${ends[0]}, two: ${ends[1]}`, wrong }
 }
