@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { type Child, inRepository, pinnedNode, startChild } from '../support/child.ts'
+import { type Child, inRepository, pinnedNode, startChild, startFlags } from '../support/child.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { scratchDir } from '../support/scratch.ts'
 import { startTocsin, type TocsinProcess } from '../support/tocsin-process.ts'
@@ -232,7 +232,7 @@ async function startReference(
 ): Promise<Variant & { databasePath: string }> {
   const dir = await scratchDir()
   const databasePath = join(dir.path, 'reference.db')
-  const child = await startChild(pinnedNode, [inRepository(`test/bench/${file}`)], {
+  const child = await startChild(pinnedNode, [...startFlags, inRepository(`test/bench/${file}`)], {
     cwd: dir.path,
     env: { DATABASE_URL: `sqlite:${databasePath}`, ...env },
   })

@@ -113,6 +113,11 @@ describe('the Dockerfile', () => {
     expect(dockerfile.match(/^USER .*/gm)).toEqual(['USER node'])
   })
 
+  test('starts as `npm start` does', () => {
+    const command = JSON.parse(dockerfile.match(/^CMD (.+)$/m)![1]!)
+    expect(command.join(' ')).toBe(JSON.parse(read('package.json')).scripts.start)
+  })
+
   test('copies what is there, and the packages of every workspace', () => {
     const { workspaces } = JSON.parse(read('package.json')) as { workspaces: string[] }
     for (const workspace of workspaces) {

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { trackLeftover } from './leftovers.ts'
@@ -13,6 +14,11 @@ export function inRepository(path: string): string {
 
 /** The Node this repository pins, whatever started us: TypeScript runs on it as it is. */
 export const pinnedNode = inRepository('node_modules/node/bin/node')
+
+/** The flags `npm start` gives Node. */
+export const startFlags: readonly string[] = JSON.parse(readFileSync(inRepository('package.json'), 'utf8'))
+  .scripts.start.split(' ')
+  .slice(1, -1)
 
 export interface Exit {
   code: number | null

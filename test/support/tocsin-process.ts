@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { ApiReceived, ApiSource, ApiSourceInput } from '@tocsin/core'
-import { type Child, type Exit, inRepository, pinnedNode, startChild } from './child.ts'
+import { type Child, type Exit, inRepository, pinnedNode, startChild, startFlags } from './child.ts'
 import { scratchDir } from './scratch.ts'
 import { until } from './until.ts'
 
@@ -67,7 +67,7 @@ export async function startTocsin(options: StartOptions = {}): Promise<TocsinPro
   const start = async (more: Record<string, string> = {}) => {
     const port = address === undefined ? '0' : new URL(address).port
     // In the scratch directory, so that a developer's .env stays out of it.
-    child = await startChild(pinnedNode, [inRepository('ingest/main.ts')], {
+    child = await startChild(pinnedNode, [...startFlags, inRepository('ingest/main.ts')], {
       cwd: dir.path,
       env: {
         TOCSIN_PORT: port,
