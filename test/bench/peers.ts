@@ -16,7 +16,7 @@ export const peers = receivingSuite({
     },
   ],
   gates: [
-    rateGate(CASE, 'product', 'alertmanager', { atLeast: 0, target: 0.85 }),
-    figureGate(CASE, 'p99Ms', 'product', 'alertmanager', { atMost: Number.POSITIVE_INFINITY, target: 0.25 }),
+    rateGate(CASE, 'product', 'alertmanager', { atLeast: null, target: 0.85 }),
+    figureGate(CASE, 'p99Ms', 'product', 'alertmanager', { atMost: null, target: 0.25 }),
   ],
 })
