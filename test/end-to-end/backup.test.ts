@@ -299,9 +299,16 @@ async function run(command: 'backup' | 'restore' | 'start', args: string[], env:
   const { scripts } = JSON.parse(readFileSync(inRepository('package.json'), 'utf8')) as {
     scripts: Record<string, string>
   }
-  const [, script] = scripts[command]!.split(' ')
+  const [, ...words] = scripts[command]!.split(' ')
   const dir = await scratchDir()
-  const child: Child = await startChild(pinnedNode, [inRepository(script!), ...args], { cwd: dir.path, env })
+  const child: Child = await startChild(
+    pinnedNode,
+    [...words.slice(0, -1), inRepository(words.at(-1)!), ...args],
+    {
+      cwd: dir.path,
+      env,
+    },
+  )
   const { code } = await child.exited
   dir.remove()
   return { code, stdout: child.stdout(), stderr: child.stderr() }
