@@ -80,23 +80,30 @@ export interface LoadOptions {
 
 const SENDERS = 8
 
-/** Keeps sending while something is done, and answers how that went when what is under way has ended. */
-export async function underLoad(options: LoadOptions, run: () => Promise<unknown>): Promise<Tally> {
+/**
+ * Keeps sending while something is done, which may look at how that goes, and answers how it went when what is under
+ * way has ended.
+ */
+export async function underLoad(
+  options: LoadOptions,
+  run: (sofar: Readonly<Tally>) => Promise<unknown>,
+): Promise<Tally> {
   const stop = new AbortController()
-  const load = sendUntil(stop.signal, options)
+  const tally = newTally()
+  const load = sendUntil(stop.signal, options, tally)
   try {
     // A load that breaks ends what is done beside it.
-    await Promise.race([run(), load])
+    await Promise.race([run(tally), load])
   } finally {
     stop.abort()
   }
-  return load
+  await load
+  return tally
 }
 
 /** Senders that go on whatever they are answered, each with one request at a time. */
-async function sendUntil(signal: AbortSignal, options: LoadOptions): Promise<Tally> {
+async function sendUntil(signal: AbortSignal, options: LoadOptions, tally: Tally): Promise<void> {
   const { place, ledger, random, addresses, perSecond } = options
-  const tally = newTally()
   const sender = openSender()
   const everyMs = (SENDERS * 1000) / perSecond
   const worker = async (first: number) => {
@@ -111,7 +118,6 @@ async function sendUntil(signal: AbortSignal, options: LoadOptions): Promise<Tal
   }
   await Promise.all(Array.from({ length: SENDERS }, (_, n) => worker(n)))
   sender.close()
-  return tally
 }
 
 /**

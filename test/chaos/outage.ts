@@ -16,7 +16,7 @@ export interface Outage {
   awayMs: (run: number) => number
   /** The longest an answer may take. */
   mostAnswerMs: number
-  /** Whether nobody may notice; else some requests have to be refused, or the test has seen nothing. */
+  /** Whether nobody may notice; else it lasts until a request was refused, or the test would have seen nothing. */
   isUnnoticed?: (run: number) => boolean
   env?: Record<string, string>
   /** Requests a second; 100 unless told. */
@@ -53,10 +53,11 @@ export async function liveThroughOutages(world: World, runs: number, options: Ou
       healthMs.push(ms)
       sample()
     })
-    const outage = underLoad(load, async () => {
+    const outage = underLoad(load, async (tally) => {
       await wait(300)
       const end = await begin(run, tocsin)
       await wait(awayMs(run))
+      if (!isUnnoticed(run)) await until('a request is refused', () => refusalsOf(tally) > 0)
       await end()
       const ended = performance.now()
       await until('it takes alerts again', () => probe(tocsin, place, ledger, world), { withinMs: 60_000 })
@@ -64,7 +65,7 @@ export async function liveThroughOutages(world: World, runs: number, options: Ou
     }).finally(() => looking.abort())
     const [tally] = await Promise.all([outage, looks])
     wrong.push(...findWrongAnswers(tally, false), ...(await resend({ ...load, address: tocsin.address })))
-    if (isUnnoticed(run) !== (refusalsOf(tally) === 0)) {
+    if (isUnnoticed(run) && refusalsOf(tally) > 0) {
       wrong.push(`${refusalsOf(tally)} of the requests of run ${run + 1} were refused`)
     }
     slowestMs = Math.max(slowestMs, tally.slowestMs)

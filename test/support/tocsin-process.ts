@@ -57,6 +57,9 @@ export interface TocsinProcess {
   dispose(): Promise<void>
 }
 
+/** A machine on which much else runs may need so long. */
+const START_MS = 60_000
+
 /** Starts the product as `npm start` does, on a free port, and waits until it is ready. */
 export async function startTocsin(options: StartOptions = {}): Promise<TocsinProcess> {
   const dir = await scratchDir()
@@ -172,11 +175,15 @@ export function readStartUp(stdout: string): Printed {
 }
 
 async function ready(child: Child): Promise<Printed> {
-  await until('Tocsin is ready', async () => {
-    if (child.exit()) return true
-    const printed = readStartUp(child.stdout())
-    return (await fetch(`${printed.address}/readyz`)).status === 200
-  })
+  await until(
+    'Tocsin is ready',
+    async () => {
+      if (child.exit()) return true
+      const printed = readStartUp(child.stdout())
+      return (await fetch(`${printed.address}/readyz`)).status === 200
+    },
+    { withinMs: START_MS },
+  )
   if (child.exit()) throw new Error(`Tocsin did not start: ${child.stderr()}${child.stdout()}`)
   return readStartUp(child.stdout())
 }
