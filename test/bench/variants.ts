@@ -85,8 +85,16 @@ async function startSlow(milliseconds: number): Promise<Variant> {
 }
 
 async function startProduct(): Promise<Variant> {
-  const tocsin = await startTocsin()
-  return { ...(await productOn(tocsin)), stop: () => tocsin.dispose() }
+  const profiles = process.env.TOCSIN_BENCH_PROFILES
+  const tocsin = await startTocsin({
+    nodeFlags: profiles ? ['--cpu-prof', `--cpu-prof-dir=${profiles}`] : [],
+  })
+  const stop = async () => {
+    // Node writes a profile at an end in good order.
+    if (profiles) await tocsin.stop()
+    await tocsin.dispose()
+  }
+  return { ...(await productOn(tocsin)), stop }
 }
 
 async function startWithHistory(events: number): Promise<Variant> {

@@ -8,6 +8,8 @@ export interface StartOptions {
   /** As DATABASE_URL takes it; without one, the SQLite file of the scratch data directory. */
   databaseUrl?: string
   env?: Record<string, string>
+  /** More flags for Node. */
+  nodeFlags?: readonly string[]
 }
 
 export interface Answer<T = unknown> {
@@ -70,16 +72,20 @@ export async function startTocsin(options: StartOptions = {}): Promise<TocsinPro
   const start = async (more: Record<string, string> = {}) => {
     const port = address === undefined ? '0' : new URL(address).port
     // In the scratch directory, so that a developer's .env stays out of it.
-    child = await startChild(pinnedNode, [...startFlags, inRepository('ingest/main.ts')], {
-      cwd: dir.path,
-      env: {
-        TOCSIN_PORT: port,
-        TOCSIN_DATA_DIR: dataDir,
-        ...(options.databaseUrl && { DATABASE_URL: options.databaseUrl }),
-        ...options.env,
-        ...more,
+    child = await startChild(
+      pinnedNode,
+      [...startFlags, ...(options.nodeFlags ?? []), inRepository('ingest/main.ts')],
+      {
+        cwd: dir.path,
+        env: {
+          TOCSIN_PORT: port,
+          TOCSIN_DATA_DIR: dataDir,
+          ...(options.databaseUrl && { DATABASE_URL: options.databaseUrl }),
+          ...options.env,
+          ...more,
+        },
       },
-    })
+    )
     return ready(child)
   }
 
