@@ -4,11 +4,10 @@
  * Breaks things on purpose and says what came of it: all faults where none is named, on every database that is not told.
  * With --write docs/reliability.md is renewed. Exits with 1 where a promise was broken.
  */
-import { availableParallelism, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { DatabaseKind } from '../support/fresh-database.ts'
 import { startPostgres } from '../support/postgres-server.ts'
-import { type ReliabilityRow, writeReliability } from '../support/reliability-page.ts'
+import { hereAndNow, type ReliabilityRow, writeReliability } from '../support/reliability-page.ts'
 import type { Fault, Finding } from './fault.ts'
 import { FAULTS } from './faults.ts'
 import { inWorld } from './world.ts'
@@ -72,7 +71,6 @@ function rowOf(fault: Fault, kind: DatabaseKind, count: number, { figure, wrong 
     command: `npm run chaos -- ${fault.id} --runs ${count} --database ${kind}`,
     figure: wrong.length === 0 ? figure : `${figure}; ${wrong.join('; ')}`,
     passed: wrong.length === 0,
-    on: new Date().toISOString().slice(0, 10),
-    machine: `${availableParallelism()} cores, load ${loadavg()[1]!.toFixed(1)}, Node ${process.versions.node}`,
+    ...hereAndNow(),
   }
 }
