@@ -76,7 +76,7 @@ if (values.write) {
       command: `npm run fuzz -- --runs ${runs} --database ${database}${only.join('')}`,
       figure:
         `${runs} bodies for each of ${adapters.length} tools, ${taken} taken: ${failures} failures; ` +
-        `the process ${busy}, ${growth}`,
+        `the process was ${busy}, ${growth}`,
       passed,
       ...hereAndNow(),
     },
