@@ -1,3 +1,4 @@
+import { burst } from './burst.ts'
 import { clockJumps } from './clock-jumps.ts'
 import { DISK_FAULTS } from './disk.ts'
 import type { Fault } from './fault.ts'
@@ -8,6 +9,7 @@ import { noConnections } from './no-connections.ts'
 import { postgresAway } from './postgres-away.ts'
 import { POSTGRES_FULL } from './postgres-full.ts'
 import { races } from './races.ts'
+import { soak } from './soak.ts'
 
 export const FAULTS: readonly Fault[] = [
   killNine,
@@ -20,3 +22,5 @@ export const FAULTS: readonly Fault[] = [
   clockJumps,
   gracefulStop,
 ]
+
+export const ON_DEMAND: readonly Fault[] = [soak, burst]

@@ -19,6 +19,8 @@ export interface Tally {
   /** Requests without a whole answer, by what happened to them. */
   cutOff: Record<string, number>
   slowestMs: number
+  /** How long each answer took. */
+  tookMs: number[]
   /** Answers of 503 or 429 that do not say when to come again. */
   withoutRetryAfter: number
 }
@@ -76,6 +78,8 @@ export interface LoadOptions {
   /** Of the processes to send to, in turns. */
   addresses: readonly string[]
   perSecond: number
+  /** Each with a connection of its own; 8 unless told. */
+  senders?: number
 }
 
 const SENDERS = 8
@@ -95,22 +99,22 @@ export async function underLoad(options: LoadOptions, run: () => Promise<unknown
 
 /** Senders that go on whatever they are answered, each with one request at a time. */
 async function sendUntil(signal: AbortSignal, options: LoadOptions): Promise<Tally> {
-  const { place, ledger, random, addresses, perSecond } = options
+  const { place, ledger, random, addresses, perSecond, senders = SENDERS } = options
   const tally = newTally()
-  const sender = openSender()
-  const everyMs = (SENDERS * 1000) / perSecond
+  const everyMs = (senders * 1000) / perSecond
   const worker = async (first: number) => {
-    let due = performance.now() + (first * everyMs) / SENDERS
+    const sender = openSender()
+    let due = performance.now() + (first * everyMs) / senders
     for (let n = first; !signal.aborted; n++) {
       await wait(Math.max(0, due - performance.now()), undefined, { signal }).catch(() => {})
-      if (signal.aborted) return
+      if (signal.aborted) break
       // One that was held up does not make up for it.
       due = Math.max(due + everyMs, performance.now())
       await sendOne(sender, place, ledger, ledger.next(random), addresses[n % addresses.length]!, tally)
     }
+    sender.close()
   }
-  await Promise.all(Array.from({ length: SENDERS }, (_, n) => worker(n)))
-  sender.close()
+  await Promise.all(Array.from({ length: senders }, (_, n) => worker(n)))
   return tally
 }
 
@@ -153,6 +157,7 @@ async function sendOne(
   const started = performance.now()
   try {
     const { status, headers } = await sender.post(place.request(alert, address))
+    tally.tookMs.push(performance.now() - started)
     tally.statuses[status] = (tally.statuses[status] ?? 0) + 1
     if (status >= 200 && status <= 299 && !wasKnown) ledger.acknowledged(alert)
     if ((status === 503 || status === 429) && !/^[1-9]\d*$/.test(headers['retry-after'] ?? '')) {
@@ -166,7 +171,7 @@ async function sendOne(
 }
 
 function newTally(): Tally {
-  return { statuses: {}, cutOff: {}, slowestMs: 0, withoutRetryAfter: 0 }
+  return { statuses: {}, cutOff: {}, slowestMs: 0, tookMs: [], withoutRetryAfter: 0 }
 }
 
 /** Everything of a load that may not be, whatever is broken: only 2xx and an honest 503 are answers. */
