@@ -78,7 +78,7 @@ export interface LoadOptions {
   /** Of the processes to send to, in turns. */
   addresses: readonly string[]
   perSecond: number
-  /** Each with a connection of its own; 8 unless told. */
+  /** Each with one request at a time; 8 unless told. */
   senders?: number
 }
 
@@ -102,19 +102,19 @@ async function sendUntil(signal: AbortSignal, options: LoadOptions): Promise<Tal
   const { place, ledger, random, addresses, perSecond, senders = SENDERS } = options
   const tally = newTally()
   const everyMs = (senders * 1000) / perSecond
+  const sender = openSender()
   const worker = async (first: number) => {
-    const sender = openSender()
     let due = performance.now() + (first * everyMs) / senders
     for (let n = first; !signal.aborted; n++) {
       await wait(Math.max(0, due - performance.now()), undefined, { signal }).catch(() => {})
-      if (signal.aborted) break
+      if (signal.aborted) return
       // One that was held up does not make up for it.
       due = Math.max(due + everyMs, performance.now())
       await sendOne(sender, place, ledger, ledger.next(random), addresses[n % addresses.length]!, tally)
     }
-    sender.close()
   }
   await Promise.all(Array.from({ length: senders }, (_, n) => worker(n)))
+  sender.close()
   return tally
 }
 
@@ -154,12 +154,23 @@ async function sendOne(
 ): Promise<void> {
   const wasKnown = ledger.isAcknowledged(alert)
   ledger.sent(alert)
-  const started = performance.now()
+  const isTaken = await exchange(sender, place.request(alert, address), tally)
+  if (isTaken && !wasKnown) ledger.acknowledged(alert)
+}
+
+/** Sends one request and counts what came; answers whether it was a 2xx. `due`: when it should have gone out. */
+export async function exchange(
+  sender: Sender,
+  request: Outgoing,
+  tally: Tally,
+  due = performance.now(),
+): Promise<boolean> {
+  let isTaken = false
   try {
-    const { status, headers } = await sender.post(place.request(alert, address))
-    tally.tookMs.push(performance.now() - started)
+    const { status, headers } = await sender.post(request)
+    tally.tookMs.push(performance.now() - due)
     tally.statuses[status] = (tally.statuses[status] ?? 0) + 1
-    if (status >= 200 && status <= 299 && !wasKnown) ledger.acknowledged(alert)
+    isTaken = status >= 200 && status <= 299
     if ((status === 503 || status === 429) && !/^[1-9]\d*$/.test(headers['retry-after'] ?? '')) {
       tally.withoutRetryAfter += 1
     }
@@ -167,10 +178,11 @@ async function sendOne(
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
     tally.cutOff[code] = (tally.cutOff[code] ?? 0) + 1
   }
-  tally.slowestMs = Math.max(tally.slowestMs, performance.now() - started)
+  tally.slowestMs = Math.max(tally.slowestMs, performance.now() - due)
+  return isTaken
 }
 
-function newTally(): Tally {
+export function newTally(): Tally {
   return { statuses: {}, cutOff: {}, slowestMs: 0, tookMs: [], withoutRetryAfter: 0 }
 }
 
