@@ -1,3 +1,4 @@
+import { backlogOfAMillion } from './backlog-of-a-million.ts'
 import { burst } from './burst.ts'
 import { clockJumps } from './clock-jumps.ts'
 import { DISK_FAULTS } from './disk.ts'
@@ -23,4 +24,4 @@ export const FAULTS: readonly Fault[] = [
   gracefulStop,
 ]
 
-export const ON_DEMAND: readonly Fault[] = [soak, burst]
+export const ON_DEMAND: readonly Fault[] = [backlogOfAMillion, soak, burst]
