@@ -4,7 +4,7 @@ import { percentile } from '../bench/measures.ts'
 import { until } from '../support/until.ts'
 import { audit, type Listening, openRows } from './audit.ts'
 import { startCounting } from './counting-receiver.ts'
-import type { Fault } from './fault.ts'
+import type { Fault, Finding } from './fault.ts'
 import { openLedger } from './ledger.ts'
 import { findWrongAnswers, openEndpoint, openPlace, resend, underLoad } from './load.ts'
 
@@ -146,13 +146,8 @@ async function deliveredIds(databaseUrl: string, projectId: string): Promise<str
   return rows.map(({ id }) => id as string)
 }
 
-export interface Judged {
-  figure: string
-  wrong: string[]
-}
-
 /** How memory went, and its slope where there was time for one. */
-export function memoryOver(samples: readonly Sample[], durationMs: number): Judged {
+export function memoryOver(samples: readonly Sample[], durationMs: number): Finding {
   const [first, last] = [samples[0]!, samples.at(-1)!]
   const most = Math.max(...samples.map(({ rssMb }) => rssMb))
   const words = `RSS ${first.rssMb.toFixed(0)} MiB at first, ${last.rssMb.toFixed(0)} at the end, ${most.toFixed(0)} at most`
@@ -175,7 +170,7 @@ function slopePerHour(samples: readonly Sample[]): number {
 }
 
 /** How many descriptors were open, and whether they became more. */
-export function descriptorsOver(samples: readonly Sample[], durationMs: number): Judged {
+export function descriptorsOver(samples: readonly Sample[], durationMs: number): Finding {
   const quarter = Math.ceil(samples.length / 4)
   const most = (some: readonly Sample[]) => Math.max(...some.map(({ descriptors }) => descriptors))
   const [first, last] = [most(samples.slice(0, quarter)), most(samples.slice(-quarter))]
