@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
 import type { ApiEndpoint, ApiProject } from '@tocsin/core'
 import { sql } from 'kysely'
 import { newMessage } from '../../core/delivery/results.ts'
@@ -43,7 +42,7 @@ export async function openBacklog(
       return (await tocsin.api<{ endpoint: ApiEndpoint }>('POST', path, input)).endpoint.id
     }),
   )
-  const database = await openDatabase(`sqlite:${join(tocsin.dataDir, 'tocsin.db')}`)
+  const database = await openDatabase(tocsin.databaseUrl)
   const newId = createIds(() => new Date(), randomBytes)
   const commit = <T>(work: () => Work<T>) => database.transaction(work)
   const numberOf = async <P extends object>(query: Statement<P, { count: number }>, params: P) =>

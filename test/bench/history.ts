@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import type { TocsinProcess } from '../support/tocsin-process.ts'
 import type { Target } from './alert-request.ts'
@@ -13,7 +12,7 @@ const STEP_MS = 60_000
 /**
  * Gives a Tocsin a past. The first event of each signal goes in as any other; then the process rests while SQL repeats
  * what those events left, earlier each time, as if each signal had fired so often before. Answers how many events were
- * sent.
+ * sent: on PostgreSQL all of them.
  */
 export async function makeHistory(
   tocsin: TocsinProcess,
@@ -21,9 +20,10 @@ export async function makeHistory(
   { events, startMs }: { events: number; startMs: number },
 ): Promise<number> {
   const generator = await startHelper<SliceOrder, SliceReport>('load.ts')
+  const isSqlite = tocsin.databaseUrl.startsWith('sqlite:')
   let sent = 0
   try {
-    while (sent < OPEN_INCIDENTS) {
+    while (sent < (isSqlite ? OPEN_INCIDENTS : events)) {
       const report = await generator.run({
         target,
         connections: 64,
@@ -39,8 +39,9 @@ export async function makeHistory(
   } finally {
     generator.stop()
   }
+  if (!isSqlite) return sent
   await tocsin.stop()
-  repeat(join(tocsin.dataDir, 'tocsin.db'), Math.round(events / OPEN_INCIDENTS) - 1)
+  repeat(tocsin.databaseUrl.slice('sqlite:'.length), Math.round(events / OPEN_INCIDENTS) - 1)
   await tocsin.restart()
   return sent
 }

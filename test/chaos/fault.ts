@@ -10,6 +10,13 @@ export interface Fault {
   databases: readonly DatabaseKind[]
   /** How often on demand unless told. */
   runs: number
+  /** Where it takes too long or too much for `npm test`: it runs only where it is named. */
+  onDemand?: {
+    /** What is counted instead of runs, such as messages. */
+    counts: string
+    /** The file that holds it, from the root of the repository. */
+    file: string
+  }
   run(world: World, runs: number): Promise<Finding>
 }
 

@@ -1,3 +1,5 @@
+import { backlogOfAMillion } from './backlog-of-a-million.ts'
+import { burst } from './burst.ts'
 import { clockJumps } from './clock-jumps.ts'
 import { DISK_FAULTS } from './disk.ts'
 import type { Fault } from './fault.ts'
@@ -8,6 +10,7 @@ import { noConnections } from './no-connections.ts'
 import { postgresAway } from './postgres-away.ts'
 import { POSTGRES_FULL } from './postgres-full.ts'
 import { races } from './races.ts'
+import { soak } from './soak.ts'
 
 export const FAULTS: readonly Fault[] = [
   killNine,
@@ -20,3 +23,5 @@ export const FAULTS: readonly Fault[] = [
   clockJumps,
   gracefulStop,
 ]
+
+export const ON_DEMAND: readonly Fault[] = [backlogOfAMillion, soak, burst]

@@ -19,6 +19,8 @@ export interface Tally {
   /** Requests without a whole answer, by what happened to them. */
   cutOff: Record<string, number>
   slowestMs: number
+  /** How long each answer took. */
+  tookMs: number[]
   /** Answers of 503 or 429 that do not say when to come again. */
   withoutRetryAfter: number
 }
@@ -76,6 +78,8 @@ export interface LoadOptions {
   /** Of the processes to send to, in turns. */
   addresses: readonly string[]
   perSecond: number
+  /** Each with one request at a time; 8 unless told. */
+  senders?: number
 }
 
 const SENDERS = 8
@@ -103,11 +107,11 @@ export async function underLoad(
 
 /** Senders that go on whatever they are answered, each with one request at a time. */
 async function sendUntil(signal: AbortSignal, options: LoadOptions, tally: Tally): Promise<void> {
-  const { place, ledger, random, addresses, perSecond } = options
+  const { place, ledger, random, addresses, perSecond, senders = SENDERS } = options
+  const everyMs = (senders * 1000) / perSecond
   const sender = openSender()
-  const everyMs = (SENDERS * 1000) / perSecond
   const worker = async (first: number) => {
-    let due = performance.now() + (first * everyMs) / SENDERS
+    let due = performance.now() + (first * everyMs) / senders
     for (let n = first; !signal.aborted; n++) {
       await wait(Math.max(0, due - performance.now()), undefined, { signal }).catch(() => {})
       if (signal.aborted) return
@@ -116,7 +120,7 @@ async function sendUntil(signal: AbortSignal, options: LoadOptions, tally: Tally
       await sendOne(sender, place, ledger, ledger.next(random), addresses[n % addresses.length]!, tally)
     }
   }
-  await Promise.all(Array.from({ length: SENDERS }, (_, n) => worker(n)))
+  await Promise.all(Array.from({ length: senders }, (_, n) => worker(n)))
   sender.close()
 }
 
@@ -156,11 +160,23 @@ async function sendOne(
 ): Promise<void> {
   const wasKnown = ledger.isAcknowledged(alert)
   ledger.sent(alert)
-  const started = performance.now()
+  const isTaken = await exchange(sender, place.request(alert, address), tally)
+  if (isTaken && !wasKnown) ledger.acknowledged(alert)
+}
+
+/** Sends one request and counts what came; answers whether it was a 2xx. `due`: when it should have gone out. */
+export async function exchange(
+  sender: Sender,
+  request: Outgoing,
+  tally: Tally,
+  due = performance.now(),
+): Promise<boolean> {
+  let isTaken = false
   try {
-    const { status, headers } = await sender.post(place.request(alert, address))
+    const { status, headers } = await sender.post(request)
+    tally.tookMs.push(performance.now() - due)
     tally.statuses[status] = (tally.statuses[status] ?? 0) + 1
-    if (status >= 200 && status <= 299 && !wasKnown) ledger.acknowledged(alert)
+    isTaken = status >= 200 && status <= 299
     if ((status === 503 || status === 429) && !/^[1-9]\d*$/.test(headers['retry-after'] ?? '')) {
       tally.withoutRetryAfter += 1
     }
@@ -168,11 +184,12 @@ async function sendOne(
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
     tally.cutOff[code] = (tally.cutOff[code] ?? 0) + 1
   }
-  tally.slowestMs = Math.max(tally.slowestMs, performance.now() - started)
+  tally.slowestMs = Math.max(tally.slowestMs, performance.now() - due)
+  return isTaken
 }
 
-function newTally(): Tally {
-  return { statuses: {}, cutOff: {}, slowestMs: 0, withoutRetryAfter: 0 }
+export function newTally(): Tally {
+  return { statuses: {}, cutOff: {}, slowestMs: 0, tookMs: [], withoutRetryAfter: 0 }
 }
 
 /** Everything of a load that may not be, whatever is broken: only 2xx and an honest 503 are answers. */

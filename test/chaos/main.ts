@@ -2,15 +2,16 @@
  * `npm run chaos -- [T1 …] [--runs 300] [--database sqlite|postgres] [--seed 7] [--write]`
  *
  * Breaks things on purpose and says what came of it: all faults where none is named, on every database that is not told.
- * With --write docs/reliability.md is renewed. Exits with 1 where a promise was broken.
+ * T9 to T11 are full load instead of a fault, and run only where they are named; --runs is then how many messages wait,
+ * for how many seconds it is sent, and how many bursts there are. With --write docs/reliability.md is renewed. Exits with
+ * 1 where a promise was broken.
  */
-import { availableParallelism, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { DatabaseKind } from '../support/fresh-database.ts'
 import { startPostgres } from '../support/postgres-server.ts'
-import { type ReliabilityRow, writeReliability } from '../support/reliability-page.ts'
+import { hereAndNow, type ReliabilityRow, writeReliability } from '../support/reliability-page.ts'
 import type { Fault, Finding } from './fault.ts'
-import { FAULTS } from './faults.ts'
+import { FAULTS, ON_DEMAND } from './faults.ts'
 import { inWorld } from './world.ts'
 
 const { values, positionals } = parseArgs({
@@ -22,13 +23,14 @@ const { values, positionals } = parseArgs({
     write: { type: 'boolean', default: false },
   },
 })
-const chosen = positionals.length === 0 ? FAULTS : FAULTS.filter(({ id }) => positionals.includes(id))
+const known = [...FAULTS, ...ON_DEMAND]
+const chosen = positionals.length === 0 ? FAULTS : known.filter(({ id }) => positionals.includes(id))
 const runs = values.runs === undefined ? undefined : Number(values.runs)
-const isKnown = positionals.every((id) => FAULTS.some((fault) => fault.id === id))
+const isKnown = positionals.every((id) => known.some((fault) => fault.id === id))
 const isKind = values.database === undefined || ['sqlite', 'postgres'].includes(values.database)
 if (!isKnown || !isKind || (runs !== undefined && !(Number.isInteger(runs) && runs > 0))) {
   console.error(
-    `Usage: npm run chaos -- [${FAULTS.map(({ id }) => id).join('|')}] [--runs 20] [--database sqlite|postgres] [--seed 7] [--write]`,
+    `Usage: npm run chaos -- [${[...new Set(known.map(({ id }) => id))].join('|')}] [--runs 20] [--database sqlite|postgres] [--seed 7] [--write]`,
   )
   process.exit(2)
 }
@@ -44,7 +46,7 @@ const plan = chosen.flatMap((fault) =>
 const server = plan.some(({ kind }) => kind === 'postgres') ? await startPostgres() : undefined
 for (const { fault, kind } of plan) {
   const count = runs ?? fault.runs
-  console.log(`${fault.id} on ${kind}, ${count} runs, seed ${values.seed}`)
+  console.log(`${fault.id} on ${kind}, ${count} ${fault.onDemand?.counts ?? 'runs'}, seed ${values.seed}`)
   const finding = await tryFault(fault, kind, count)
   console.log(`${finding.wrong.length === 0 ? 'passed' : 'FAILED'}  ${fault.id} ${kind}: ${finding.figure}`)
   for (const line of finding.wrong) console.log(`        ${line}`)
@@ -68,11 +70,10 @@ function rowOf(fault: Fault, kind: DatabaseKind, count: number, { figure, wrong 
     id: fault.id,
     promise: fault.promise,
     database: kind,
-    test: 'test/chaos/chaos.test.ts',
+    test: fault.onDemand?.file ?? 'test/chaos/chaos.test.ts',
     command: `npm run chaos -- ${fault.id} --runs ${count} --database ${kind}`,
     figure: wrong.length === 0 ? figure : `${figure}; ${wrong.join('; ')}`,
     passed: wrong.length === 0,
-    on: new Date().toISOString().slice(0, 10),
-    machine: `${availableParallelism()} cores, load ${loadavg()[1]!.toFixed(1)}, Node ${process.versions.node}`,
+    ...hereAndNow(),
   }
 }

@@ -1,52 +1,9 @@
-import Sqlite from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { trimUnauthorized } from '../../core/store/hook-request.ts'
 import { extendLeases, forgetBefore, releaseLeases } from '../../core/store/message.ts'
+import { explain, preparedBy } from '../support/query-plans.ts'
 import { HOUR, MINUTE, openPost, START } from './delivery/harness.ts'
 import { betterStack, notification, testTocsin } from './open-test-tocsin.ts'
-
-/** Notes every SQL text the writer's connection prepares while it runs. */
-async function preparedBy(run: () => Promise<void>): Promise<Set<string>> {
-  const seen = new Set<string>()
-  const { prepare } = Sqlite.prototype
-  Sqlite.prototype.prepare = function (this: Sqlite.Database, text: string) {
-    seen.add(text)
-    return prepare.call(this, text)
-  } as typeof prepare
-  await run().finally(() => {
-    Sqlite.prototype.prepare = prepare
-  })
-  return seen
-}
-
-/** The tables that some of these statements walk through from end to end, and how many statements there were. */
-function explain(url: string, texts: ReadonlySet<string>): { scans: string[]; explained: number } {
-  const database = new Sqlite(url.replace('sqlite:', ''), { readonly: true })
-  const tables = database
-    .prepare<[], string>(
-      "select name from sqlite_schema where type = 'table' and name not like '%migration%'",
-    )
-    .pluck()
-    .all()
-  const scans: string[] = []
-  let explained = 0
-  for (const text of texts) {
-    if (!/^(select|update|delete|with)/.test(text.trim()) || /sqlite_|pragma/.test(text)) continue
-    explained += 1
-    const plan = database
-      .prepare(`explain query plan ${text}`)
-      .all(Array<unknown>(text.split('?').length - 1).fill(/json_each/.test(text) ? '[]' : null)) as {
-      detail: string
-    }[]
-    for (const { detail } of plan) {
-      // Lists of parameters and the results of subqueries are walked, never a table.
-      const table = detail.match(/^SCAN (\w+)/)?.[1]
-      if (table && tables.includes(table)) scans.push(`${detail}: ${text}`)
-    }
-  }
-  database.close()
-  return { scans, explained }
-}
 
 const t = testTocsin('sqlite')
 

@@ -4,11 +4,10 @@
  * Runs the tests of promises that no fault script holds, at full size: all of them where none is named. With --write
  * docs/reliability.md is renewed. Exits with 1 where a promise was broken.
  */
-import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { inRepository, pinnedNode, startChild } from '../support/child.ts'
-import { type ReliabilityRow, writeReliability } from '../support/reliability-page.ts'
+import { hereAndNow, type ReliabilityRow, writeReliability } from '../support/reliability-page.ts'
 import { scratchDir } from '../support/scratch.ts'
 import { readResults } from './results.ts'
 
@@ -108,7 +107,6 @@ function rowOf({ id, promise, tests }: Kept, passed: boolean, figure: string): R
     command: `npm run promises -- ${id}`,
     figure,
     passed,
-    on: new Date().toISOString().slice(0, 10),
-    machine: `${availableParallelism()} cores, Node ${process.versions.node}`,
+    ...hereAndNow(),
   }
 }

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { inRepository } from './child.ts'
 
 /** A page whose blocks commands write, and the folder where they keep what they found: a list as JSON for each block. */
@@ -18,13 +18,17 @@ export function writeBlock<T>(page: GeneratedPage<T>, block: string, found: read
   const keys = new Set(found.map(page.keyOf))
   const kept = readBlock(page, block).filter((old) => !keys.has(page.keyOf(old)))
   const all = [...kept, ...found].toSorted(page.compare)
+  mkdirSync(inRepository(page.folder), { recursive: true })
   writeFileSync(inRepository(`${page.folder}/${block}.json`), `${JSON.stringify(all, null, 2)}\n`)
   writeFileSync(inRepository(page.page), renderPage(page))
 }
 
 /** The page as what is kept says it should be. Throws where it lacks the marks of a block. */
 export function renderPage<T>(page: GeneratedPage<T>): string {
-  const blocks = readdirSync(inRepository(page.folder)).map((name) => name.replace('.json', ''))
+  const folder = inRepository(page.folder)
+  // Before the first figures there is no folder.
+  const names = existsSync(folder) ? readdirSync(folder) : []
+  const blocks = names.map((name) => name.replace('.json', ''))
   return blocks.reduce(
     (text, block) => {
       const begin = `<!-- ${page.mark} ${block} -->`

@@ -1,3 +1,4 @@
+import { availableParallelism, loadavg } from 'node:os'
 import { type GeneratedPage, writeBlock } from './generated-blocks.ts'
 
 /** One line of docs/reliability.md: what is promised, what holds it, and how that last went. */
@@ -16,7 +17,7 @@ export interface ReliabilityRow {
   passed: boolean
   /** Day of the run, such as 2026-11-27. */
   on: string
-  /** What it ran on, such as "2 cores, Node 24.11.1". */
+  /** What it ran on, such as "2 cores, load 1.7, Node 24.11.1". */
   machine: string
 }
 
@@ -33,6 +34,14 @@ export const reliabilityPage: GeneratedPage<ReliabilityRow> = {
 /** Renews the rows that one command found; `block` is its name there, such as `chaos`. */
 export function writeReliability(block: string, rows: readonly ReliabilityRow[]): void {
   writeBlock(reliabilityPage, block, rows)
+}
+
+/** Where and when a row is found: here and now. */
+export function hereAndNow(): Pick<ReliabilityRow, 'on' | 'machine'> {
+  return {
+    on: new Date().toISOString().slice(0, 10),
+    machine: `${availableParallelism()} cores, load ${loadavg()[1]!.toFixed(1)}, Node ${process.versions.node}`,
+  }
 }
 
 function table(rows: readonly ReliabilityRow[]): string {

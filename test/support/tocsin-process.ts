@@ -36,6 +36,8 @@ export interface TocsinProcess {
   /** The project the first start made. */
   readonly projectId: string
   readonly dataDir: string
+  /** As DATABASE_URL takes it. */
+  readonly databaseUrl: string
   /** What this start printed, and its log. */
   stdout(): string
   stderr(): string
@@ -116,6 +118,7 @@ export async function startTocsin(options: StartOptions = {}): Promise<TocsinPro
     adminKey,
     projectId: printed.projectId,
     dataDir,
+    databaseUrl: options.databaseUrl ?? `sqlite:${join(dataDir, 'tocsin.db')}`,
     stdout: () => child.stdout(),
     stderr: () => child.stderr(),
     hasEnded: () => child.exit() !== undefined,
