@@ -1,5 +1,5 @@
 /** The public names of @tocsin/core. */
-export type { Adapter } from './adapters/adapter.ts'
+export type { Adapter, BodyKind } from './adapters/adapter.ts'
 export { findHeaderFault, readJsonBody } from './adapters/read-body.ts'
 export { adapterBySlug, adapters } from './adapters/registry.ts'
 export type * from './api-types.ts'

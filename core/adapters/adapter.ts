@@ -1,7 +1,10 @@
 import type { AddressKind, Grouping, HookRequest, ParsedRequest, SourceSettings } from '../types.ts'
 
-/** Kinds of body besides JSON. `any`: whatever it is, the request is taken, and `parse` makes the best of it. */
-export type BodyKind = 'form' | 'multipart' | 'text' | 'none' | 'any'
+/**
+ * Kinds of body besides JSON that says so. `untyped`: JSON without a type or with that of a form, as scripts send it.
+ * `any`: whatever it is, the request is taken, and `parse` makes the best of it.
+ */
+export type BodyKind = 'untyped' | 'form' | 'multipart' | 'text' | 'none' | 'any'
 
 /** Everything Tocsin knows about one monitoring tool. Pure: no clock, no database, no network. */
 export interface Adapter {

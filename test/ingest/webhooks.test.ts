@@ -252,9 +252,7 @@ describe('a body', () => {
   })
 
   test.each([
-    [],
     ['Content-Type: text/plain'],
-    ['Content-Type: application/x-www-form-urlencoded'],
     ['Content-Type: application/json; charset=utf-16'],
     ['Content-Type: application/jsonp'],
     ['Content-Type: multipart/form-data; x=application/json'],
