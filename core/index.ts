@@ -8,6 +8,7 @@ export type { TargetRules } from './delivery/targets.ts'
 export { type ErrorCode, TocsinError } from './errors.ts'
 export { openTocsin } from './open-tocsin.ts'
 export { NO_SETTINGS } from './policy.ts'
+export { bareAddress } from './sender-address.ts'
 export { backupDatabase, type Restored, restoreDatabase } from './store/backup.ts'
 export { MESSAGE_TYPES } from './store/outbox.ts'
 export type {

@@ -70,6 +70,7 @@ export const generic: Adapter = {
   defaults: { address: 'project', grouping: 'project', reopenWindowMinutes: 0 },
   // The examples of postmortem.so name no type.
   bodies: ['untyped'],
+  ownSettings: ['mapping'],
   marks: null,
 
   credentialHeaders: () => ['x-webhook-secret', 'authorization', ...STANDARD_HEADERS],
