@@ -5,6 +5,8 @@ import { readTime } from './adapters/read-time.ts'
 import { adapterBySlug } from './adapters/registry.ts'
 import { hmacSha256, sameText } from './adapters/signatures.ts'
 import type { KnownSource } from './directory.ts'
+import { NO_SETTINGS } from './policy.ts'
+import { bareAddress } from './sender-address.ts'
 import type { HookRequest } from './types.ts'
 
 /**
@@ -33,6 +35,8 @@ export interface StrangerContext {
   token: string | null
   /** The whole body is there, so that a signature over it can be checked. */
   isWhole: boolean
+  /** Scopes, in this project, of the API key it carries; null where that is none, or none that counts here. */
+  keyScopes: readonly string[] | null
 }
 
 export interface Diagnosis {
@@ -62,7 +66,7 @@ export function diagnoseStranger(request: HookRequest, context: StrangerContext)
   const text =
     repeated ??
     (elsewhere ? wrongAddress(elsewhere, first.adapter.slug) : null) ??
-    apiKey(request) ??
+    apiKey(request, first.adapter, context.keyScopes) ??
     foreignBody(request, first.adapter) ??
     nothingSent(request, candidates)
   return { source: others.length === 0 ? first : null, text }
@@ -268,6 +272,7 @@ function repeatedHeader(request: HookRequest, candidates: readonly KnownSource[]
 }
 
 function misplaced(request: HookRequest, source: KnownSource, secret: string): string | null {
+  const takenIn = headersFor([source]).map((name) => name.toLowerCase())
   const wanted = headersFor([source]).join(', ')
   for (const [name, value] of [...request.query].slice(0, MOST_HEADERS)) {
     if (sameText(value, secret)) {
@@ -284,7 +289,11 @@ function misplaced(request: HookRequest, source: KnownSource, secret: string): s
     const isHex = digest !== null && sameText(signature.toLowerCase(), digest)
     const isBase64 = digest !== null && sameText(signature, Buffer.from(digest, 'hex').toString('base64'))
     if (isHex || isBase64) {
-      return `A right signature came in the header ${name}${isBase64 ? ' as base64' : ''}; this source takes it in ${wanted}, as ${signatureForm(request, source, secret)}.`
+      const form = signatureForm(request, source, secret)
+      if (takenIn.includes(name)) {
+        return `The signature in the header ${name} is right but written ${isBase64 ? 'as base64' : 'in another form'}: send it as ${form}.`
+      }
+      return `A right signature came in the header ${name}${isBase64 ? ' as base64' : ''}; this source takes it in ${wanted}, as ${form}.`
     }
   }
   return null
@@ -305,11 +314,33 @@ function isSigned({ adapter, settings }: KnownSource): boolean {
   return names.length > 0 && !names.some((name) => /authorization|secret|key/i.test(name))
 }
 
-function apiKey(request: HookRequest): string | null {
-  const found = headersOf(request).find(({ value }) => /(^|\s)tocsin_[A-Za-z0-9_-]{20,}$/.test(value))
-  return found
-    ? `An API key came in the header ${found.name}, and it is no credential here. Send the secret of the source; only generic sources take a key, in Authorization, with the scope events:write.`
-    : null
+/** An API key and the header it came in. */
+export function findApiKey(request: HookRequest): { name: string; key: string } | undefined {
+  for (const { name, value } of headersOf(request)) {
+    const key = /(?:^|\s)(tocsin_[A-Za-z0-9_-]{20,})$/.exec(value)?.[1]
+    if (key !== undefined) return { name, key }
+  }
+  return undefined
+}
+
+function apiKey(request: HookRequest, adapter: Adapter, scopes: readonly string[] | null): string | null {
+  const found = findApiKey(request)
+  if (!found) return null
+  const came = `An API key came in the header ${found.name}`
+  const place = keyHeader(adapter)
+  if (place === null) {
+    return `${came}, and it is no credential here. Send the secret of the source; only generic and gitpulse sources take a key, with the scope events:write.`
+  }
+  if (found.name !== place) return `${came}; this source takes one in ${place}, or its own secret.`
+  if (scopes === null)
+    return `${came}, but it is unknown, revoked or of another project. Send another, or the secret of the source.`
+  return `${came}, but it lacks the scope events:write. Send one that has it, or the secret of the source.`
+}
+
+/** The header in which sources of a tool take an API key; null where they take none (design.md 5). */
+function keyHeader({ slug, dropIn, credentialHeaders }: Adapter): string | null {
+  if (slug === 'generic') return 'authorization'
+  return dropIn?.takesApiKey ? (credentialHeaders(NO_SETTINGS)[0] ?? null) : null
 }
 
 function nothingSent(request: HookRequest, candidates: readonly KnownSource[]): string | null {
@@ -362,9 +393,16 @@ function foreignBody(request: HookRequest, adapter: Adapter): string | null {
 
 function notInList({ ip, headers }: HookRequest, { settings: { cidrs } }: KnownSource): string {
   const list = `${cidrs.slice(0, 5).join(', ')}${cidrs.length > 5 ? ', …' : ''}`
-  const proxied = headers.has('x-forwarded-for')
-    ? ' It names another sender in X-Forwarded-For: if the address is that of your own proxy, name it in TOCSIN_TRUST_PROXY.'
-    : ''
+  const forwarded = headers.get('x-forwarded-for')
+  // An address that stands there itself was believed: the proxy is trusted already.
+  const proxied =
+    forwarded &&
+    !forwarded
+      .join(',')
+      .split(',')
+      .some((entry) => bareAddress(entry) === ip)
+      ? ' It names another sender in X-Forwarded-For: if the address is that of your own proxy, name it in TOCSIN_TRUST_PROXY.'
+      : ''
   return `The address ${ip ?? 'unknown'} is in none of ${list}. Add it to settings.cidrs if it is the sender's.${proxied}`
 }
 

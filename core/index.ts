@@ -1,5 +1,5 @@
 /** The public names of @tocsin/core. */
-export type { Adapter } from './adapters/adapter.ts'
+export type { Adapter, BodyKind } from './adapters/adapter.ts'
 export { findHeaderFault, readJsonBody } from './adapters/read-body.ts'
 export { adapterBySlug, adapters } from './adapters/registry.ts'
 export type * from './api-types.ts'
@@ -8,6 +8,7 @@ export type { TargetRules } from './delivery/targets.ts'
 export { type ErrorCode, TocsinError } from './errors.ts'
 export { openTocsin } from './open-tocsin.ts'
 export { NO_SETTINGS } from './policy.ts'
+export { bareAddress } from './sender-address.ts'
 export { backupDatabase, type Restored, restoreDatabase } from './store/backup.ts'
 export { MESSAGE_TYPES } from './store/outbox.ts'
 export type {

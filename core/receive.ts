@@ -4,10 +4,10 @@ import type { Insertable } from 'kysely'
 import { ZodError } from 'zod'
 import type { Adapter } from './adapters/adapter.ts'
 import { findHeaderFault, readBody } from './adapters/read-body.ts'
-import { readerOf } from './adapters/reader.ts'
+import { isShortAddress, readerOf } from './adapters/reader.ts'
 import { adapterBySlug } from './adapters/registry.ts'
 import { CONFIG_CHANGED, type Command, type ReceiveCommand, type ReceiveResult } from './commands.ts'
-import { diagnoseRefusal, diagnoseStranger, type StrangerContext } from './diagnose.ts'
+import { diagnoseRefusal, diagnoseStranger, findApiKey, type StrangerContext } from './diagnose.ts'
 import type { Directory, KnownProject, KnownSource } from './directory.ts'
 import { type ErrorCode, TocsinError } from './errors.ts'
 import { withoutSecrets } from './hide-secrets.ts'
@@ -17,6 +17,7 @@ import { RULES } from './matcher/rules.ts'
 import { normalise } from './normalise.ts'
 import { NO_SETTINGS } from './policy.ts'
 import { reference } from './reference.ts'
+import { bareAddress } from './sender-address.ts'
 import { hookRequestRow, type LoggedRequest, trimUnauthorized } from './store/hook-request.ts'
 import type { HookRequestTable } from './store/schema.ts'
 import { hashDropIn, hashToken } from './store/secrets.ts'
@@ -309,8 +310,14 @@ export function createReceive({
     refusal: TocsinError | undefined,
   ): Promise<void> {
     const project = await owner()
-    const diagnosis =
-      project && diagnoseStranger(request, strangerAt(address, project, refusal === undefined))
+    if (!project) return
+    const { key } = findApiKey(request) ?? {}
+    const caller = key === undefined ? undefined : await authenticateKey(key)
+    const isOfProject = caller && (caller.projectId === null || caller.projectId === project.id)
+    const diagnosis = diagnoseStranger(request, {
+      ...strangerAt(address, project, refusal === undefined),
+      keyScopes: isOfProject ? caller.scopes : null,
+    })
     if (!diagnosis) return
     const { source, text } = diagnosis
     const row = hookRequestRow(withoutSecrets(request, secretsOf(project.sources)), {
@@ -365,8 +372,7 @@ export function createReceive({
     }
     const off = whyDisabled(project, source)
     if (off) return refuse(new TocsinError('ingestion_disabled', off))
-    const isShort = isShortAddress(request)
-    const fault = refusal ?? (isShort ? findMisfit(request, source.adapter) : undefined)
+    const fault = refusal ?? (isShortAddress(request) ? findMisfit(request, source.adapter) : undefined)
     const takesAny = source.adapter.bodies?.includes('any') === true
     if (fault && !takesAny) return refuse(fault)
 
@@ -374,7 +380,7 @@ export function createReceive({
       const body = takesAny
         ? readIfPossible(request, source.adapter, fault)
         : await readBodyOf(request, source.adapter)
-      const reader = readerOf(source.adapter, body, isShort)
+      const reader = readerOf(source.adapter, body, request, source.settings)
       return reader.parse(body, request, source.settings, source.name)
     } catch (error) {
       if (error instanceof TocsinError) return refuse(error)
@@ -475,7 +481,7 @@ export function createReceive({
     source: KnownSource,
     requestId: string,
     parsed: ParsedRequest,
-    { drill, replay }: ReceiveOptions,
+    { drill, replay, dryRun }: ReceiveOptions,
   ): ReceiveCommand {
     const { receivedAt } = request
     const delivery = replay?.wasAccepted
@@ -508,7 +514,8 @@ export function createReceive({
         filtered: parsed.filtered,
         events,
         hourlyLimit: hourlyLimit(project.plan),
-        freeOfLimit: replay?.wasAccepted === true,
+        // What is only asked for takes no slot either: how full the hour is says nothing of the decision.
+        freeOfLimit: replay?.wasAccepted === true || dryRun !== undefined,
       },
       row(decision, now) {
         const refused = decision.retryAfterSeconds !== null
@@ -593,11 +600,6 @@ function optional(decision: RequestDecision): { stillFiring?: number; hint?: str
 
 // ---- helpers ----
 
-/** Whether it came to the address that does not name its tool; a kept request knows it by its path. */
-export function isShortAddress({ path }: HookRequest): boolean {
-  return path.startsWith('/webhooks/')
-}
-
 /** What makes two requests without id and time the same (matching.md D5). */
 export function contentOf({ query, rawBody }: HookRequest): string {
   return `${query}\n${rawBody.toString('latin1')}`
@@ -630,7 +632,11 @@ function readIfPossible(request: HookRequest, adapter: Adapter, fault: TocsinErr
 }
 
 /** Where a stranger went, for its diagnosis. */
-function strangerAt(address: ReceiveAddress, project: KnownProject, isWhole: boolean): StrangerContext {
+function strangerAt(
+  address: ReceiveAddress,
+  project: KnownProject,
+  isWhole: boolean,
+): Omit<StrangerContext, 'keyScopes'> {
   const { sources } = project
   const { adapter } = address
   if (address.kind === 'token') return { sources, candidates: [], adapter, token: address.token, isWhole }
@@ -746,7 +752,7 @@ function isAllowed(ip: string | null, cidrs: readonly string[]): boolean {
     const family = isIPv6(network) ? 'ipv6' : 'ipv4'
     allowed.addSubnet(network, bits === undefined ? (family === 'ipv6' ? 128 : 32) : Number(bits), family)
   }
-  const address = ip.replace(/^::ffff:(?=\d+\.)/i, '')
+  const address = bareAddress(ip)
   return allowed.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
 }
 

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { adapterSlugs } from '@tocsin/core'
+import { adapterBySlug, adapterSlugs, adapters, type BodyKind } from '@tocsin/core'
 import { z } from 'zod'
 import { ANSWERED_CODES } from './answer.ts'
 import type { Operation } from './define-route.ts'
@@ -201,6 +201,7 @@ function describeAddress(address: WebhookAddress, method: string, schemas: Recor
   const isNative = envelopeAt(address.path) === native
   const schema = isNative ? jsonSchema(ReceivedWithId, 'output', schemas) : { type: 'object' }
   const hasBody = method === 'POST' || method === 'PUT'
+  const kinds = kindsAt(address, method)
 
   return {
     tags: ['Webhooks'],
@@ -211,12 +212,15 @@ function describeAddress(address: WebhookAddress, method: string, schemas: Recor
     security:
       dropIn?.security ??
       (address.credential === 'request' ? [{ webhookSecret: [] }, { apiKey: [] }, {}] : []),
-    parameters: [...pathParameters(address.path), ...queryOfAddress(address)],
+    parameters: [...pathParameters(address.path), ...queryOfAddress(address, method)],
     ...(hasBody && {
       requestBody: {
-        required: true,
+        required: !kinds.some((kind) => kind === 'none' || kind === 'any'),
         description: dropIn ? 'As it was sent before' : 'What the tool sends, as it sends it',
-        content: { 'application/json': { schema: {}, examples: dropIn?.bodies ?? bodiesByAdapter } },
+        content: {
+          'application/json': { schema: {}, examples: dropIn?.bodies ?? bodiesByAdapter },
+          ...Object.fromEntries(typesOf(kinds).map((type) => [type, { schema: {} }])),
+        },
       },
     }),
     responses: {
@@ -224,6 +228,27 @@ function describeAddress(address: WebhookAddress, method: string, schemas: Recor
       ...(isNative ? errorRefs(400, 401, 403, 405, 413, 415, 429, 503) : errorsAt(address)),
     },
   }
+}
+
+/** Kinds of body that tools take at an address by this method. */
+function kindsAt({ adapter }: WebhookAddress, method: string): BodyKind[] {
+  const tools = adapter === undefined ? adapters : [adapterBySlug(adapter)]
+  const taken = tools.filter((tool) => method === 'POST' || tool?.methods?.includes(method))
+  return taken.flatMap((tool) => tool?.bodies ?? [])
+}
+
+/** Types besides JSON; which tool takes which stands in docs/senders.md. */
+function typesOf(kinds: readonly BodyKind[]): string[] {
+  return [...new Set(kinds.flatMap((kind) => TYPES[kind]))]
+}
+
+const TYPES: Record<BodyKind, string[]> = {
+  untyped: ['application/x-www-form-urlencoded'],
+  form: ['application/x-www-form-urlencoded'],
+  multipart: ['multipart/form-data'],
+  text: ['text/plain'],
+  none: [],
+  any: ['*/*'],
 }
 
 /** The errors of an address that answers in another service's shape, each as it is answered there. */
@@ -255,29 +280,49 @@ const REFUSALS: readonly (readonly [code: string, status: number])[] = [
   ['unavailable', 503],
 ]
 
-/** What an address may say besides the body. */
-function queryOfAddress({ path, adapter }: WebhookAddress): Json[] {
-  if (adapter === undefined && !path.startsWith('/api/v1/')) return []
+/** What an address may say besides the body, or in its place. */
+function queryOfAddress({ path, adapter }: WebhookAddress, method: string): Json[] {
   const source: Json = {
     name: 'source',
     in: 'query',
     schema: { type: 'string' },
     description: 'Id of the source, where the project has several of this tool',
   }
-  const fields = adapter === 'grafana-irm' ? Object.entries(IRM_PARAMETERS) : []
+  const readsFields =
+    method === 'POST' &&
+    (adapter === undefined || adapterBySlug(adapter)?.ownSettings?.includes('mapping') === true)
+  const fields = method === 'GET' ? GET_PARAMETERS : readsFields ? FIELD_PARAMETERS : {}
+  const readers = adapter === undefined && readsFields ? ` (sources of ${FIELD_READERS})` : ''
   return [
-    source,
-    ...fields.map(([name, { description, example }]) => ({
+    ...(adapter !== undefined || path.startsWith('/api/v1/') ? [source] : []),
+    ...Object.entries(fields).map(([name, { description, example }]) => ({
       name,
       in: 'query',
       schema: { type: 'string' },
-      description,
+      description: description + readers,
       example,
     })),
   ]
 }
 
-const IRM_PARAMETERS = {
+const FIELD_READERS = adapters
+  .filter(({ ownSettings }) => ownSettings?.includes('mapping'))
+  .map(({ slug }) => `\`${slug}\``)
+  .join(' and ')
+
+/** What Uptime Kuma says by GET. */
+const GET_PARAMETERS: QueryParameters = {
+  msg: { description: 'Text of the notification', example: '[Shop] [Down] timeout' },
+  heartbeat: {
+    description: 'The heartbeat as JSON; absent, or `null`: a test',
+    example: '{"monitorID":1,"status":0,"time":"2026-01-15 10:30:00"}',
+  },
+  monitor: { description: 'The monitor as JSON', example: '{"id":1,"name":"Shop"}' },
+}
+
+type QueryParameters = Record<string, { description: string; example: string }>
+
+const FIELD_PARAMETERS: QueryParameters = {
   title: { description: 'Title, or `json(a.b)` for a member of the body', example: 'json(report.title)' },
   description: { description: 'Longer text, or `json(a.b)`', example: 'json(report.text)' },
   severity: {
@@ -289,7 +334,7 @@ const IRM_PARAMETERS = {
     example: 'team:web,customer',
   },
   drill: { description: '`true` or `1` for a try', example: 'true' },
-  roomprefix: { description: 'Kept as `metadata.roomPrefix`', example: 'incident' },
+  roomprefix: { description: 'Kept as `metadata.roomPrefix` by `grafana-irm`', example: 'incident' },
   id: {
     description: 'What is wrong, the same from opening to resolving, or `json(a.b)`',
     example: 'json(report.id)',

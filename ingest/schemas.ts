@@ -292,7 +292,7 @@ export const PreviewInput = z.strictObject({
     .max(4_000)
     .optional()
     .describe(
-      "Path it would be sent to, with its query, where they tell something: PagerDuty's change events, parameters such as `title=json(a.b)`, the short address. Absent: the usual one of the adapter",
+      "Path it would be sent to, with its query, where they tell something: PagerDuty's change events, parameters such as `title=json(a.b)`, the short address. A query alone, such as `?title=json(a.b)`, is for the usual address of the adapter, which is meant where this is absent, too",
     )
     .meta({ examples: ['/v2/change/enqueue'] }),
 }) satisfies z.ZodType<ApiPreviewInput>

@@ -1,7 +1,12 @@
 import type { AddressKind, Grouping, HookRequest, ParsedRequest, SourceSettings } from '../types.ts'
 
-/** Kinds of body besides JSON. `any`: whatever it is, the request is taken, and `parse` makes the best of it. */
-export type BodyKind = 'form' | 'multipart' | 'text' | 'none' | 'any'
+/**
+ * Kinds of body besides JSON that says so. `untyped`: JSON without a type or with that of a form, as scripts send it.
+ * `any`: whatever it is, the request is taken, and `parse` makes the best of it.
+ */
+export type BodyKind = 'untyped' | 'form' | 'multipart' | 'text' | 'none' | 'any'
+
+export type OwnSetting = 'mapping' | 'sentryProject'
 
 /** Everything Tocsin knows about one monitoring tool. Pure: no clock, no database, no network. */
 export interface Adapter {
@@ -21,6 +26,8 @@ export interface Adapter {
   readonly methods?: readonly string[]
   /** Kinds of body besides JSON. */
   readonly bodies?: readonly BodyKind[]
+  /** Settings that not every adapter reads, and this one does. `mapping`: also the parameters of the address. */
+  readonly ownSettings?: readonly OwnSetting[]
   /** Members at the top of a body that only this tool sends; null: any body may be its own. */
   readonly marks: readonly string[] | null
   /** The address to paste where it is not that of every adapter; `{token}` stands for the token. */

@@ -17,6 +17,7 @@ import { deliveryOf } from './delivery.ts'
 import { anything } from './fields.ts'
 import { newEvent } from './new-event.ts'
 import { readFlag, readParameter, remarkOn } from './parameters.ts'
+import { readUntypedBody } from './read-body.ts'
 import { readLabels } from './read-labels.ts'
 import { readTime } from './read-time.ts'
 import { readOwnSeverity } from './severity.ts'
@@ -67,6 +68,9 @@ export const generic: Adapter = {
   name: 'Generic webhook',
   // What is sent by hand means what it says: a new firing is a new incident.
   defaults: { address: 'project', grouping: 'project', reopenWindowMinutes: 0 },
+  // The examples of postmortem.so name no type.
+  bodies: ['untyped'],
+  ownSettings: ['mapping'],
   marks: null,
 
   credentialHeaders: () => ['x-webhook-secret', 'authorization', ...STANDARD_HEADERS],
@@ -76,6 +80,8 @@ export const generic: Adapter = {
     request.headers.has('webhook-signature')
       ? hasStandardSignature(request, secret)
       : hasSecretHeader(request, secret) || hasBearer(request, secret) || hasBasic(request, secret),
+
+  readBody: readUntypedBody,
 
   parse(body, request, settings) {
     const fields = withParameters(FIELDS.parse(body), request, settings)

@@ -29,7 +29,9 @@ export const grafanaIrm: Adapter = {
   name: 'Grafana IRM incoming webhook',
   defaults: { address: 'project', grouping: 'signal', reopenWindowMinutes: 0 },
   bodies: ['any'],
-  marks: null,
+  ownSettings: ['mapping'],
+  // Its address says what is its own.
+  marks: [],
   path: '/api/experimental/incoming-webhooks/grafana.incident.create',
   dropIn: { credential: bearer },
 

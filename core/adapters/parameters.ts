@@ -34,6 +34,11 @@ export function readParameter(
   return path === undefined ? given : valueAt(body, path.split('.'))
 }
 
+/** Whether the address or the mapping says anything of an event. */
+export function saysFields({ query }: HookRequest, { mapping }: SourceSettings): boolean {
+  return mapping !== null || [...query.keys()].some((name) => FIELDS.includes(name))
+}
+
 /** Whether a text looks like a path into the body, but is none that is read. */
 export function isBrokenPath(text: string): boolean {
   return LIKE_A_PATH.test(text) && !JSON_PATH.test(text)

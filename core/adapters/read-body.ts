@@ -22,14 +22,28 @@ export function findHeaderFault(
   }
 
   const contentType = headers.get('content-type') ?? []
+  const mayBeUntyped = bodies.includes('untyped') && !hasAmbientCredential(headers)
+  if (contentType.length === 0 && mayBeUntyped) return undefined
   if (contentType.length === 0 && bodies.includes('none') && !announcesBody(headers)) return undefined
-  if (contentType.length !== 1 || !isTaken(contentType[0]!, bodies)) {
-    return new TocsinError(
-      'unsupported_media_type',
-      'The header Content-Type is missing or names no JSON: send Content-Type: application/json, in UTF-8.',
-    )
+  if (contentType.length !== 1 || !isTaken(contentType[0]!, mayBeUntyped ? [...bodies, 'form'] : bodies)) {
+    return noJson()
   }
   return undefined
+}
+
+/**
+ * Whether a browser may have added the credential by itself. A page elsewhere can make it send JSON without a type or as
+ * a form, but with the type of JSON only if the server agrees first.
+ */
+function hasAmbientCredential(headers: ReadonlyMap<string, readonly string[]>): boolean {
+  return headers.get('authorization')?.some((value) => /^basic /i.test(value)) === true
+}
+
+function noJson(): TocsinError {
+  return new TocsinError(
+    'unsupported_media_type',
+    'The header Content-Type is missing or names no JSON: send Content-Type: application/json, in UTF-8.',
+  )
 }
 
 function announcesBody(headers: ReadonlyMap<string, readonly string[]>): boolean {
@@ -68,10 +82,20 @@ export function readBody(request: HookRequest): unknown {
   if (type !== undefined && /^multipart\/form-data/i.test(type))
     return multipartFields(rawBody, type).then(ofForm)
   const isForm = request.method === 'GET' || /^application\/x-www-form-urlencoded/i.test(type ?? '')
-  const isJson = /^\s*[{[]/.test(rawBody.toString('latin1', 0, 64))
-  if (!isForm || isJson) return readJsonBody(rawBody)
+  if (!isForm || isWrittenAsJson(rawBody)) return readJsonBody(rawBody)
   if (!isUtf8(rawBody)) throw malformed('The form is not UTF-8 text: send it encoded as UTF-8.')
   return ofForm([...new URLSearchParams(rawBody.toString('utf8'))])
+}
+
+/** JSON whatever its header calls it; a form that is one is refused. Throws TocsinError. */
+export function readUntypedBody({ headers, rawBody }: HookRequest): unknown {
+  const type = headers.get('content-type')?.[0] ?? ''
+  if (/^application\/x-www-form-urlencoded/i.test(type) && !isWrittenAsJson(rawBody)) throw noJson()
+  return readJsonBody(rawBody)
+}
+
+function isWrittenAsJson(rawBody: Buffer): boolean {
+  return /^\s*[{[]/.test(rawBody.toString('latin1', 0, 64))
 }
 
 /** The fields of a form; one that wraps the whole body is unwrapped. */

@@ -181,6 +181,7 @@ export const sentry: Adapter = {
   slug: 'sentry',
   name: 'Sentry',
   defaults: { address: 'project', grouping: 'project', reopenWindowMinutes: 5 },
+  ownSettings: ['sentryProject'],
   marks: ['data', 'installation', 'event', 'project_slug', 'triggering_rules'],
   informs: ['*'],
 

@@ -12,6 +12,9 @@ import { lastWord, readType } from './status-words.ts'
 
 const SIGNATURE_HEADER = 'x-uptimera-signature'
 
+/** Its page does not tell whether the type stands in the body or in a header, nor in which. */
+const TYPE_HEADERS = ['x-uptimera-event', 'x-uptimera-event-type', 'x-uptimera-type']
+
 const TOLD_ONCE = /^(incident\.)?(opened|acknowledged|resolved)$/i
 
 /**
@@ -45,8 +48,11 @@ export const uptimera: Adapter = {
       data.event,
       top.event_type,
       read('status', 'action'),
+      ...TYPE_HEADERS.map((name) => header(request, name)),
     )
-    const status = readType(word, settings.statusWords)
+    // Without any the body may say anything, an end as well.
+    const status =
+      word === null ? { kind: 'info' as const, severity: null } : readType(word, settings.statusWords)
     const episode = cleanId(incident.id ?? firstOf([data, top], ['incident_id', 'incidentId']))
     const monitorId = cleanId(monitor.id ?? read('monitor_id', 'monitorId'))
     const name = firstText(

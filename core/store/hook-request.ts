@@ -24,6 +24,9 @@ const KEPT_HEADERS = new Set([
   'webhook-timestamp',
   'x-github-event',
   'x-github-delivery',
+  'x-uptimera-event',
+  'x-uptimera-event-type',
+  'x-uptimera-type',
 ])
 
 /** Whether a header, by its lower-case name, stays in the log. */

@@ -9,11 +9,11 @@ import { RULES } from '../matcher/rules.ts'
 import type { MatchEvent } from '../matcher/state.ts'
 import { normalise } from '../normalise.ts'
 import { effectivePolicy, matchPolicy, NO_SETTINGS } from '../policy.ts'
-import { contentOf, explain, isShortAddress, secretsOf } from '../receive.ts'
+import { contentOf, explain, secretsOf } from '../receive.ts'
 import type { Caller } from '../tocsin.ts'
 import type { HookRequest, ParsedRequest } from '../types.ts'
 import { allow, type Core } from './core.ts'
-import { adapterOf, checkMapping } from './sources.ts'
+import { adapterOf, checkMapping, checkOwnSettings } from './sources.ts'
 
 /** Reads a sample as an adapter would and decides it as of now; nothing is stored. */
 export async function previewSource(
@@ -24,10 +24,11 @@ export async function previewSource(
 ): Promise<ApiPreview> {
   allow(caller, 'sources:read', projectId)
   checkMapping(mapping, 'mapping')
+  checkOwnSettings(adapterOf(adapter), NO_SETTINGS, { mapping: mapping ?? null }, '')
   const project = await core.directory.fresh(projectId)
   if (!project) throw new TocsinError('not_found', 'project: no such project.')
   const source = sourceFor(project, adapter, core.newId(), mapping)
-  const sent = requestOf(sample, path ?? source.adapter.path ?? '/', core.now().toISOString())
+  const sent = requestOf(sample, path ?? '', source.adapter.path ?? '/', core.now().toISOString())
   // As when it is received: what stands for an id may be made of the whole body.
   const request = withoutSecrets(sent, secretsOf([source]))
   const parsed = read(sample, request, source)
@@ -64,10 +65,15 @@ export async function previewSource(
     decisions: decision.events.map(({ outcome, rule, incidentId }) => ({
       outcome,
       rule,
-      text: RULES[rule] ?? '',
+      text: outcome === 'unmatched' ? whyUnmatched(decision.hint) : (RULES[rule] ?? ''),
       incidentId: incidentId !== null && known.has(incidentId) ? incidentId : null,
     })),
   }
+}
+
+/** The rule of a recovery that fits nothing says how it was looked for, not what came of it. */
+function whyUnmatched(hint: string | null): string {
+  return ['A recovery that fits nothing that fires: no incident changes.', hint ?? ''].join(' ').trim()
 }
 
 /** The project's own source of that tool, so that the decision is the one it would get; else one nobody has touched. */
@@ -91,11 +97,11 @@ function sourceFor(
   return { ...rest, adapter, settings, effective, policy: matchPolicy(effective) }
 }
 
-function requestOf(sample: unknown, address: string, receivedAt: string): HookRequest {
+function requestOf(sample: unknown, address: string, usual: string, receivedAt: string): HookRequest {
   const [path = '', ...query] = address.split('?')
   return {
     method: 'POST',
-    path,
+    path: path || usual,
     query: new URLSearchParams(query.join('?')),
     headers: new Map([['content-type', ['application/json']]]),
     rawBody: Buffer.from(JSON.stringify(sample)),
@@ -106,7 +112,7 @@ function requestOf(sample: unknown, address: string, receivedAt: string): HookRe
 
 function read(sample: unknown, request: HookRequest, source: KnownSource): ParsedRequest {
   try {
-    return readerOf(source.adapter, sample, isShortAddress(request)).parse(
+    return readerOf(source.adapter, sample, request, source.settings).parse(
       sample,
       request,
       source.settings,

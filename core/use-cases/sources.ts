@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
+import { isDeepStrictEqual } from 'node:util'
 import type { Selectable } from 'kysely'
-import type { Adapter, TestRequest } from '../adapters/adapter.ts'
+import type { Adapter, OwnSetting, TestRequest } from '../adapters/adapter.ts'
 import { isBrokenPath } from '../adapters/parameters.ts'
 import { adapterBySlug, adapters } from '../adapters/registry.ts'
 import type {
@@ -14,6 +15,7 @@ import type {
   ApiSource,
   ApiSourceInput,
   ApiSourcePatch,
+  ApiSourceSettingsInput,
 } from '../api-types.ts'
 import { TocsinError } from '../errors.ts'
 import { changeSettings, effectivePolicy, NO_SETTINGS, readPolicy, readSettings } from '../policy.ts'
@@ -173,6 +175,7 @@ export function newSource(
 ): { source: SourceRow; credential: CredentialRow; secret: string } {
   const address = input.address ?? input.adapter.defaults.address
   checkMapping(input.settings?.mapping, 'settings.mapping')
+  checkOwnSettings(input.adapter, NO_SETTINGS, input.settings ?? {}, 'settings.')
   const settings = checkedSettings(changeSettings(NO_SETTINGS, input.settings ?? {}))
   const createdAt = core.now().toISOString()
   const source: SourceRow = {
@@ -244,7 +247,9 @@ export async function updateSource(
   const row = await change(core, function* () {
     yield* configChanged(projectId)
     const before = (yield* all(sourceById, { projectId, id: sourceId }))[0] ?? noSource()
-    const settings = checkedSettings(changeSettings(readSettings(before.settings), patch.settings ?? {}))
+    const known = readSettings(before.settings)
+    checkOwnSettings(adapterOf(before.adapter), known, patch.settings ?? {}, 'settings.')
+    const settings = checkedSettings(changeSettings(known, patch.settings ?? {}))
     const after: SourceRow = {
       ...before,
       name: patch.name ?? before.name,
@@ -575,6 +580,30 @@ function checkedSettings(settings: SourceSettings): SourceSettings {
     )
   }
   return settings
+}
+
+const OWN_SETTINGS = ['mapping', 'sentryProject'] satisfies OwnSetting[]
+
+/**
+ * Throws `invalid_request` on a setting that the adapter would not read. One that a source has already may stay.
+ * `place` is what stands before its name.
+ */
+export function checkOwnSettings(
+  adapter: Adapter,
+  before: SourceSettings,
+  input: Pick<ApiSourceSettingsInput, OwnSetting>,
+  place: string,
+): void {
+  for (const name of OWN_SETTINGS) {
+    const value = input[name] ?? null
+    if (value === null || adapter.ownSettings?.includes(name)) continue
+    if (isDeepStrictEqual(value, before[name])) continue
+    const readers = adapters.filter(({ ownSettings }) => ownSettings?.includes(name)).map(({ slug }) => slug)
+    throw new TocsinError(
+      'invalid_request',
+      `${place}${name}: not read by ${adapter.slug}, only by ${readers.join(' and ')}. Leave it out.`,
+    )
+  }
 }
 
 /** Throws `invalid_request` on what is meant as a path into the body and is none. `place` is what the caller calls it. */

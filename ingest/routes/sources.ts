@@ -104,11 +104,14 @@ export const sourceRoutes = [
     body: PreviewInput,
     status: 200,
     answer: Preview,
-    run: (tocsin, { params, body: { path, ...body } }) =>
-      tocsin.previewSource(params.project, {
+    run: async (tocsin, { params, body: { path, ...body } }) => {
+      if (path === undefined) return tocsin.previewSource(params.project, body)
+      const { publicUrl } = (await tocsin.getIngestion(params.project)).ingestion
+      return tocsin.previewSource(params.project, {
         ...body,
-        ...(path !== undefined && { path: receivingPath(path, body.adapter) }),
-      }),
+        path: receivingPath(path, body.adapter, publicUrl),
+      })
+    },
   }),
   defineRoute({
     id: 'rotateSource',

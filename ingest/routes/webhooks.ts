@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import {
   adapterBySlug,
   adapters,
+  bareAddress,
   findHeaderFault,
   type HookRequest,
   type Log,
@@ -117,11 +118,14 @@ function asRouted(url: string): string {
 }
 
 /**
- * A path with its query, as core gets it from a request of that tool. Throws `invalid_request` where none of that tool
- * would be received there.
+ * A path with its query, as core gets it from a request of that tool. A query alone is one for the tool's usual address;
+ * the path of the public address is the proxy's business. Throws `invalid_request` where none of that tool would be
+ * received there.
  */
-export function receivingPath(url: string, tool: string): string {
-  const routed = asRouted(url)
+export function receivingPath(url: string, tool: string, publicUrl: string): string {
+  if (url.startsWith('?')) return url
+  const base = new URL(publicUrl).pathname.replace(/\/$/, '')
+  const routed = asRouted(url.startsWith(`${base}/`) ? url.slice(base.length) : url)
   const parts = routed.replace(/\?.*/s, '').replace(/\/$/, '').split('/')
   const address = webhookAddresses.find(({ path }) => {
     const names = path.replace(/\/$/, '').split('/')
@@ -136,7 +140,7 @@ export function receivingPath(url: string, tool: string): string {
     'invalid_request',
     address
       ? `Field "path" is not an address of ${tool}: send one of its own, or the adapter that belongs to it.`
-      : 'Field "path" is no address that receives webhooks: send one such as /v2/change/enqueue, without the host.',
+      : 'Field "path" is no address that receives webhooks: send one such as /v2/change/enqueue, without the host, or a query alone such as ?title=json(a.b).',
   )
 }
 
@@ -229,10 +233,11 @@ export function methodsOf(tool: string | undefined): readonly string[] {
 const ALL_METHODS = [...new Set(adapters.flatMap(({ methods }) => methods ?? []))]
 
 /**
- * The sender behind trusted proxies, an IPv4 address in its usual form even on a double-stack socket. `unknown`, which is
+ * The sender behind trusted proxies, without the port some write, an IPv4 address in its usual form even on a double-stack
+ * socket. `unknown`, which is
  * in no list, where the connection is gone or what a proxy wrote is no address.
  */
 function senderIp(req: Request<WebhookParams>): string {
-  const ip = req.ip?.replace(/^::ffff:(?=\d+\.)/i, '') ?? ''
+  const ip = bareAddress(req.ip ?? '')
   return isIP(ip) === 0 ? 'unknown' : ip
 }

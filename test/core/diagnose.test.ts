@@ -127,7 +127,17 @@ describe.each(databaseKinds)('a rejected request is diagnosed for the owner on %
       (secret) => ({
         'sentry-hook-signature': Buffer.from(hmac(secret, BODY), 'hex').toString('base64'),
       }),
-      /as base64/,
+      /signature in the header sentry-hook-signature is right but written as base64: send it as 64 lower/,
+    ],
+    [
+      'a right signature in capitals',
+      (secret) => ({ 'sentry-hook-signature': hmac(secret, BODY).toUpperCase() }),
+      /signature in the header sentry-hook-signature is right but written in another form: send it as 64/,
+    ],
+    [
+      'a right signature with its algorithm before it',
+      (secret) => ({ 'sentry-hook-signature': `sha256=${hmac(secret, BODY)}` }),
+      /is right but written in another form: send it as 64 lower-case hex digits alone/,
     ],
     ['no credential', () => ({}), /carried no credential: none of the headers sentry-hook-signature/],
     [
@@ -138,6 +148,42 @@ describe.each(databaseKinds)('a rejected request is diagnosed for the owner on %
   ])('carrying %s', async (_, headers, expected) => {
     const told = await sentry(BODY, (secret) => ({ 'sentry-hook-signature': '', ...headers(secret) }))
     expect(told).toMatch(expected)
+  })
+
+  test('an API key where one is taken, by what it lacks', async () => {
+    const project = await t.project()
+    const other = await t.project()
+    const keyOf = async ({ id }: TestProject, scope: 'sources:read' | 'events:write') =>
+      (await t.admin.createKey(id, { name: scope, scopes: [scope] })).secret
+    const reading = await keyOf(project, 'sources:read')
+    const foreign = await keyOf(other, 'events:write')
+    const body = JSON.stringify({ project_uuid: project.id, incident_id: 'a', status: 'DOWN' })
+    const gitpulse = await project.source('gitpulse')
+    const generic = await project.source('generic')
+    const atDropIn = async (key: string) => {
+      const sent = hookRequest({
+        path: '/api/incidents/webhook/',
+        headers: { 'content-type': 'application/json', 'x-api-key': key },
+        rawBody: Buffer.from(body),
+        receivedAt: t.clock.at(),
+      })
+      const address: ReceiveAddress = { kind: 'drop-in', adapter: 'gitpulse', sourceId: null }
+      const logged = async (id: unknown) => (await project.requests()).find((request) => request.id === id)
+      const { requestId } = await refusal(t.tocsin.receive(sent, address))
+      await until('the rejection is logged', async () => (await logged(requestId)) !== undefined)
+      return logged(requestId)
+    }
+    expect(await atDropIn(reading)).toMatchObject({
+      sourceId: gitpulse.id,
+      diagnosis:
+        'An API key came in the header x-api-key, but it lacks the scope events:write. Send one that has it, or the secret of the source.',
+    })
+    expect((await atDropIn(`tocsin_${'k'.repeat(40)}`))?.diagnosis).toMatch(/unknown, revoked or of another/)
+    const say = (headers: Record<string, string>) =>
+      diagnosed(generic, BODY, { headers: { 'x-webhook-secret': '', ...headers } })
+    expect(await say({ authorization: `Bearer ${reading}` })).toMatch(/lacks the scope events:write/)
+    expect(await say({ authorization: `Bearer ${foreign}` })).toMatch(/unknown, revoked or of another/)
+    expect(await say({ 'x-api-key': reading })).toMatch(/this source takes one in authorization/)
   })
 
   test('the secret in the query', async () => {
@@ -175,7 +221,7 @@ describe.each(databaseKinds)('a rejected request is diagnosed for the owner on %
     const source = await (await t.project()).source('pagerduty')
     const headers = { 'x-webhook-secret': '', 'x-pagerduty-signature': hmac(source.secret, BODY) }
     expect(await diagnosed(source, BODY, { headers })).toMatch(
-      /this source takes it in x-pagerduty-signature, as v1= and 64 lower-case hex digits/,
+      /in the header x-pagerduty-signature is right but .* send it as v1= and 64 lower-case hex digits/,
     )
   })
 
@@ -311,6 +357,11 @@ describe.each(databaseKinds)('a rejected request is diagnosed for the owner on %
     expect(await diagnosed(source, BODY, { ip: 'unknown' })).toMatch(/^The address unknown is in none of/)
     const proxied = { ip: '10.0.0.1', headers: { 'x-forwarded-for': '192.0.2.1' } }
     expect(await diagnosed(source, BODY, proxied)).toMatch(/name it in TOCSIN_TRUST_PROXY/)
+    // The address stands in the header, so the proxy was believed.
+    for (const header of ['198.51.100.7', '192.0.2.1, 198.51.100.7:4711']) {
+      const trusted = { ip: '198.51.100.7', headers: { 'x-forwarded-for': header } }
+      expect(await diagnosed(source, BODY, trusted)).not.toMatch(/TRUST_PROXY/)
+    }
   })
 
   test('a plain wrong secret has no better explanation', async () => {

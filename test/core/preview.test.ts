@@ -86,10 +86,29 @@ describe.each(databaseKinds)('previewing a body on %s', (kind) => {
     expect(await preview('grafana-irm', title, irm)).toMatchObject([
       { title: 'Website is gone', drill: true },
     ])
+    expect(await preview('grafana-irm', title, '?title=json(report.title)')).toMatchObject([
+      { title: 'Website is gone' },
+    ])
     // At the short address a title alone is read as Runframe's, whatever the source.
     expect(await preview('sentry', { title: 'Down', region: 'eu' }, '/webhooks/token')).toMatchObject([
       { kind: 'fire', title: 'Down', metadata: { region: 'eu' } },
     ])
+  })
+
+  test('says of a recovery that fits nothing that it changes nothing', async () => {
+    const project = await t.project()
+    const sample = { id: 'nobody', title: 'Over', action: 'resolve' }
+    const { decisions } = await t.admin.previewSource(project.id, { adapter: 'generic', sample })
+    expect(decisions).toMatchObject([{ outcome: 'unmatched' }])
+    expect(decisions[0]!.text).toMatch(/^A recovery that fits nothing that fires: .* Nothing fires from this/)
+  })
+
+  test('refuses a mapping that the tool does not read', async () => {
+    const project = await t.project()
+    const mapped = { adapter: 'sentry', mapping: { title: 'json(a)' }, sample: {} }
+    const { code, message } = await refusal(t.admin.previewSource(project.id, mapped))
+    expect(code).toBe('invalid_request')
+    expect(message).toBe('mapping: not read by sentry, only by grafana-irm and generic. Leave it out.')
   })
 
   test('decides a change event as the real path does', async () => {

@@ -42,6 +42,31 @@ describe.each(databaseKinds)('the short address on %s', (kind) => {
     },
   )
 
+  test("reads a title at grafana-irm as Runframe's, unless address or mapping say what to declare", async () => {
+    const project = await t.project()
+    const source = await project.source('grafana-irm', { address: 'token' })
+    const flat = { title: 'Checkout is slow', severity: 'High', text: 'Timeout' }
+    const titleOf = async (query: string, body: unknown = flat) =>
+      (
+        await t.tocsin.receive(
+          hookRequest({
+            path: `/webhooks/${source.secret}`,
+            query,
+            rawBody: Buffer.from(JSON.stringify(body)),
+            receivedAt: clock.at(),
+          }),
+          { kind: 'token', token: source.secret, adapter: null },
+        )
+      ).incident
+    expect(await titleOf('')).toMatchObject({ title: 'Checkout is slow', severity: 'high' })
+    expect(await titleOf('title=json(text)')).toMatchObject({ title: 'Timeout', severity: 'medium' })
+    expect(await titleOf('', { text: 'x' })).toMatchObject({
+      title: 'Incident declared by Grafana IRM incoming webhook',
+    })
+    await source.set({ mapping: { title: 'json(severity)' } })
+    expect(await titleOf('', { ...flat, n: 2 })).toMatchObject({ title: 'High' })
+  })
+
   test("reads a tool's own body as its own, and Alertmanager's on a runframe source", async () => {
     const project = await t.project()
     const datadog = await project.source('datadog')

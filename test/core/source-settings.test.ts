@@ -1,7 +1,17 @@
 import { adapterSlugs } from '@tocsin/core'
 import { describe, expect, test } from 'vitest'
+import { NO_SETTINGS } from '../../core/policy.ts'
+import { run, statement } from '../../core/store/statement.ts'
 import { databaseKinds } from '../support/databases.ts'
 import { MINUTE, refusal, testTocsin } from './open-test-tocsin.ts'
+
+/** As a release wrote them that did not look. */
+const storeSettings = statement<{ id: string; settings: string }, unknown>((db, p) =>
+  db
+    .updateTable('source')
+    .set({ settings: p('settings') })
+    .where('id', '=', p('id')),
+)
 
 const GIVEN = 'made-by-the-sender-itself'
 
@@ -16,6 +26,30 @@ describe.each(databaseKinds)('the settings of a source on %s', (kind) => {
       data: { issue: { id: clock.at(), title: 'E', project: { slug }, ...fields } },
     }
   }
+
+  test('that the tool does not read are refused by name, and stay where an older release took them', async () => {
+    const project = await t.project()
+    const cases = [
+      [
+        'datadog',
+        { mapping: { title: 'json(a)' } },
+        /^settings\.mapping: .* only by grafana-irm and generic/,
+      ],
+      ['grafana', { sentryProject: 'shop' }, /^settings\.sentryProject: .* only by sentry/],
+    ] as const
+    for (const [adapter, settings, expected] of cases) {
+      const refused = await refusal(project.source(adapter, { settings }))
+      expect([refused.code, refused.message]).toEqual(['invalid_request', expect.stringMatching(expected)])
+      const source = await project.source(adapter)
+      expect((await refusal(source.set(settings))).message).toMatch(expected)
+      await source.set({ mapping: null, sentryProject: null })
+
+      const stored = JSON.stringify({ ...NO_SETTINGS, ...settings })
+      await t.database.transaction(() => run(storeSettings, { id: source.id, settings: stored }))
+      await source.set({ grouping: 'signal' })
+      await source.set({ ...settings, grouping: 'key' })
+    }
+  })
 
   describe('a secret that the sender made', () => {
     test.each(['sentry', 'grafana', 'generic'])('counts for %s from the creation on', async (adapter) => {

@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { type Adapter, adapters } from '@tocsin/core'
+import { type Adapter, adapters, type BodyKind } from '@tocsin/core'
 
 /** The parts of README.md and docs/senders.md that are made from the adapters. */
 
@@ -63,7 +63,7 @@ function section(adapter: Adapter): string {
     ...(methods.length + bodies.length === 0
       ? []
       : [
-          `- Takes besides POST and JSON: ${[...methods, ...bodies.map((kind) => (kind === 'none' ? 'no body' : kind))].join(', ')}.`,
+          `- Takes besides POST and JSON: ${[...methods, ...bodies.map((kind) => IN_WORDS[kind] ?? kind)].join(', ')}.`,
         ]),
   ]
   const steps = setup.map((step, i) => `${i + 1}. ${step.replaceAll('{url}', 'the `url` of the source')}`)
@@ -79,6 +79,11 @@ function addressOf({ slug, defaults, path }: Adapter): string {
   return defaults.address === 'token'
     ? `/api/webhooks/${slug}/{token}`
     : `/api/v1/webhooks/{projectId}/${slug}`
+}
+
+const IN_WORDS: Partial<Record<BodyKind, string>> = {
+  untyped: 'JSON without a type or as a form (not with basic)',
+  none: 'no body',
 }
 
 /** `npm run docs` writes them. */

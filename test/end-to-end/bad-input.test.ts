@@ -159,7 +159,6 @@ describe('with the right credential', () => {
       says: /Content-Encoding/,
     },
     ...[
-      ['no content type', []],
       ['plain text', ['Content-Type: text/plain']],
       ['a multipart form', ['Content-Type: multipart/form-data; boundary=x']],
       ['JSON in UTF-16', ['Content-Type: application/json; charset=utf-16']],

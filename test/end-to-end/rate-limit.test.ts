@@ -55,6 +55,10 @@ test('a parked body stays parked while the hour is full, and is replayed once th
   expect(early.status).toBe(429)
   expect(Number(early.headers.get('retry-after'))).toBeGreaterThan(HOUR_S - 60)
   expect(await read.requests('outcome=parked')).toMatchObject([{ id: requestId, replayable: true }])
+  // What would come of it can be asked all the same.
+  const asked = await tocsin.api<ApiReceived>('POST', `${path}/replay`, { dryRun: true })
+  expect(asked).toMatchObject({ outcome: 'attached', duplicate: false })
+  expect(await read.requests('outcome=parked')).toMatchObject([{ id: requestId, replayable: true }])
 
   await tocsin.api('PATCH', `/projects/${project}`, { plan: 'team' })
   const dry = await tocsin.api<ApiReceived>('POST', `${path}/replay`, { dryRun: true })

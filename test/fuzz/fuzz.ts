@@ -35,6 +35,8 @@ export const MOST_GROWTH_BYTES = 50 * 1024 * 1024
 /** Requests under way: all of them share commits, and a busy machine has a connection for each. */
 const AT_ONCE = 48
 const MOST_FAILURES = 5
+/** One in so many requests is read back as clients do; the others past HTTP, which is quicker. */
+const READ_BY_HTTP = 10
 /** Incidents read back whole, with all their lists. */
 const MOST_READ = 200
 /** A busy machine makes any answer slow; one that is slow of itself is slow every time it is the only one. */
@@ -96,6 +98,17 @@ export async function fuzz({ databaseUrl, adapters, runs, seed }: FuzzOptions): 
     adapter: string,
   ): Promise<{ report: FuzzReport; slow: Slow[] }> {
     const { project, request } = await targetOf(admin, adapter)
+    const { secret: key } = await admin.createKey(project.id, { name: 'reader', scopes: ['sources:read'] })
+    const getRequest = async (id: string): ReturnType<Tocsin['getRequest']> => {
+      const { status, text } = await exchange(port, agent, {
+        method: 'GET',
+        target: `/api/v1/projects/${project.id}/requests/${id}`,
+        headers: { authorization: `Bearer ${key}` },
+        body: Buffer.alloc(0),
+      })
+      if (status !== 200) throw new Error(`the API answers ${status}: ${text}`)
+      return JSON.parse(text)
+    }
     const slow: Slow[] = []
     const report: FuzzReport = { adapter, requests: 0, statuses: {}, failures: [] }
     const incidents = new Set<string>()
@@ -113,7 +126,9 @@ export async function fuzz({ databaseUrl, adapters, runs, seed }: FuzzOptions): 
       if (status >= 500) return fail(run, `answered ${status}: ${text} ${faults.splice(0).join(' ')}`, sent)
       if (!isJson(text)) return fail(run, `answered no JSON: ${text.slice(0, 200)}`, sent)
       if (status > 299) return
-      const read = await readBack(() => admin.getRequest(project.id, requestId))
+      const read = await readBack(() =>
+        run % READ_BY_HTTP === 0 ? getRequest(requestId) : admin.getRequest(project.id, requestId),
+      )
       if (typeof read === 'string') return fail(run, `cannot be read back: ${read}`, sent)
       for (const { incidentId } of read.request.events) if (incidentId !== null) incidents.add(incidentId)
     }
@@ -141,10 +156,18 @@ export async function fuzz({ databaseUrl, adapters, runs, seed }: FuzzOptions): 
       adapter,
       settings: { grouping: 'signal' },
     })
+    // The same tool at the short address, where the token is all the credential.
+    const { source: byToken } = await admin.createSource(project.id, {
+      adapter,
+      address: 'token',
+      settings: { grouping: 'signal' },
+    })
+    const short = new URL(`/webhooks/${byToken.url.split('/').at(-1)}`, byToken.url).href
     const bodies = bodiesOf(adapter, project.id, secret)
     const request = (run: number) => {
       const random = seeded(seed * 1_000_003 + run)
-      return sendAs(adapter, { url: source.url, secret }, mutate(random.pick(bodies), random), random)
+      const to = random.below(5) === 0 ? { url: short, secret: undefined } : { url: source.url, secret }
+      return sendAs(adapter, to, mutate(random.pick(bodies), random), random)
     }
     return { project, request }
   }

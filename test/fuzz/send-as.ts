@@ -12,6 +12,7 @@ export interface Outgoing {
 }
 
 const JSON_TYPE = { 'content-type': 'application/json' }
+const FORM_TYPE = { 'content-type': 'application/x-www-form-urlencoded' }
 
 /** The bodies we have of a tool, naming the project and the key where the tool does. */
 export function bodiesOf(adapter: string, projectId: string, secret: string | undefined): Buffer[] {
@@ -57,14 +58,26 @@ export function sendAs(
     case 'cloudevents':
       return post({ authorization: `Bearer ${secret}`, ...random.pick(CLOUD_EVENT_HEADERS) })
     case 'datadog':
-      return post(random.pick([JSON_TYPE, { 'content-type': 'application/x-www-form-urlencoded' }]))
+      return post(random.pick([JSON_TYPE, FORM_TYPE]))
     case 'uptime-kuma':
       return kuma(post, body, random)
     case 'generic':
-      return post({ 'x-webhook-secret': secret }, { target: `${pathname}${random.pick(GENERIC_QUERIES)}` })
+      return post(
+        { 'x-webhook-secret': secret, ...random.pick([JSON_TYPE, FORM_TYPE]) },
+        { target: `${pathname}${random.pick(GENERIC_QUERIES)}` },
+      )
+    case 'grafana':
+      return post(
+        random.below(2) === 0 ? { 'x-webhook-secret': secret } : { 'x-grafana-alerting-signature': hmac },
+        { method: random.pick(['POST', 'PUT']) },
+      )
+    case 'pagerduty-events':
+      return post(
+        {},
+        { target: random.pick([pathname, pathname.replace('/v2/enqueue', '/v2/change/enqueue')]) },
+      )
     case 'betterstack':
     case 'runframe':
-    case 'pagerduty-events':
       return post({})
     default:
       return post({ 'x-webhook-secret': secret })
@@ -155,5 +168,5 @@ function kuma(
     ]
     return post({ 'content-type': 'multipart/form-data; boundary=b' }, { body: Buffer.concat(parts) })
   }
-  return post(how === 2 ? { 'content-type': 'application/x-www-form-urlencoded' } : {})
+  return post(how === 2 ? FORM_TYPE : {})
 }

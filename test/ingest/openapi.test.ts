@@ -63,6 +63,48 @@ describe('the document', () => {
   })
 })
 
+describe('the receiving addresses', () => {
+  const at = (path: string, method: string) =>
+    document.paths[path]![method] as {
+      parameters: { name: string; in: string }[]
+      requestBody: { required: boolean; content: Record<string, unknown> }
+    }
+  const queryAt = (path: string, method: string) =>
+    at(path, method)
+      .parameters.filter((parameter) => parameter.in === 'query')
+      .map(({ name }) => name)
+  const PROJECT = '/api/v1/webhooks/{projectId}/{adapter}'
+  const SHARED = [PROJECT, '/api/webhooks/{adapter}/{token}', '/webhooks/{token}']
+  const IRM = '/api/experimental/incoming-webhooks/grafana.incident.create'
+
+  test.each(SHARED)('%s tells what Uptime Kuma says by GET, and json(path) by POST', (path) => {
+    const source = path === PROJECT ? ['source'] : []
+    expect(queryAt(path, 'get')).toEqual([...source, 'msg', 'heartbeat', 'monitor'])
+    expect(queryAt(path, 'post')).toEqual(expect.arrayContaining(['title', 'id', 'action', 'severity']))
+    expect(queryAt(path, 'put')).toEqual(source)
+  })
+
+  test('list the types their tools take besides JSON', () => {
+    const types = (path: string, method = 'post') =>
+      Object.keys(at(path, method).requestBody.content).toSorted()
+    for (const path of SHARED) {
+      expect(types(path)).toEqual(
+        expect.arrayContaining([
+          'application/json',
+          'application/x-www-form-urlencoded',
+          'multipart/form-data',
+          'text/plain',
+        ]),
+      )
+      expect(types(path, 'put')).toEqual(['application/json'])
+    }
+    expect(types(IRM)).toEqual(['*/*', 'application/json'])
+    expect(at(IRM, 'post').requestBody.required).toBe(false)
+    expect(types('/v2/enqueue')).toEqual(['application/json'])
+    expect(at('/v2/enqueue', 'post').requestBody.required).toBe(true)
+  })
+})
+
 describe.each(operations)('$method $path', (operation) => {
   test('answers what it declares', async () => {
     const { api } = await serve({ tocsin: stubTocsin() })

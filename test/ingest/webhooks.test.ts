@@ -1,6 +1,7 @@
-import { TocsinError } from '@tocsin/core'
+import { adapterSlugs, TocsinError } from '@tocsin/core'
 import { describe, expect, test } from 'vitest'
 import { MAX_BODY_BYTES } from '../../ingest/read-body.ts'
+import { receivingPath, webhookAddresses } from '../../ingest/routes/webhooks.ts'
 import { serve } from './serve.ts'
 import { stubTocsin } from './stub-tocsin.ts'
 
@@ -62,19 +63,22 @@ describe('an address', () => {
     expect(await ipWith(['127.0.0.0/8'])).toBe('198.51.100.7')
   })
 
-  test.each(['a host', '203.0.113.9:4711', '[2001:db8::1]'])(
-    'takes %s, which a proxy wrote, for no address',
-    async (written) => {
-      const tocsin = stubTocsin()
-      const { url } = await serve({ tocsin, config: { trustProxy: ['127.0.0.0/8'] } })
-      await fetch(url + PATH, {
-        method: 'POST',
-        headers: { ...JSON_TYPE, 'X-Forwarded-For': written },
-        body: '{}',
-      })
-      expect(tocsin.received[0]?.request.ip).toBe('unknown')
-    },
-  )
+  test.each([
+    ['a host', 'unknown'],
+    ['203.0.113.9:x', 'unknown'],
+    ['203.0.113.9:4711', '203.0.113.9'],
+    ['[2001:db8::1]', '2001:db8::1'],
+    ['[2001:db8::1]:4711', '2001:db8::1'],
+  ])('takes %s, which a proxy wrote, for %s', async (written, expected) => {
+    const tocsin = stubTocsin()
+    const { url } = await serve({ tocsin, config: { trustProxy: ['127.0.0.0/8'] } })
+    await fetch(url + PATH, {
+      method: 'POST',
+      headers: { ...JSON_TYPE, 'X-Forwarded-For': written },
+      body: '{}',
+    })
+    expect(tocsin.received[0]?.request.ip).toBe(expected)
+  })
 })
 
 describe('an answer', () => {
@@ -252,9 +256,7 @@ describe('a body', () => {
   })
 
   test.each([
-    [],
     ['Content-Type: text/plain'],
-    ['Content-Type: application/x-www-form-urlencoded'],
     ['Content-Type: application/json; charset=utf-16'],
     ['Content-Type: application/jsonp'],
     ['Content-Type: multipart/form-data; x=application/json'],
@@ -321,3 +323,32 @@ function chunks(body: Buffer): (string | Buffer)[] {
   const chunk = (part: Buffer) => [`${part.length.toString(16)}\r\n`, part, '\r\n']
   return [...chunk(body.subarray(0, half)), ...chunk(body.subarray(half)), '0\r\n\r\n']
 }
+
+test('an address can be tried by OPTIONS, as the troubleshooting page says: 405, and nothing is received', async () => {
+  const tocsin = stubTocsin()
+  const { url } = await serve({ tocsin })
+  for (const { path } of webhookAddresses) {
+    for (const adapter of adapterSlugs) {
+      const at = path.replace(':adapter', adapter).replaceAll(/:\w+/g, 'x')
+      expect((await fetch(url + at, { method: 'OPTIONS' })).status, at).toBe(405)
+    }
+  }
+  expect(tocsin.received).toEqual([])
+})
+
+describe('the path a body is previewed for', () => {
+  const PUBLIC = 'https://example.com/tocsin'
+  test.each([
+    ['generic', '?title=json(a.b)', '?title=json(a.b)'],
+    ['pagerduty-events', '/tocsin/v2/change/enqueue', '/v2/change/enqueue'],
+    ['generic', `/tocsin${PATH}?title=x`, `${PATH}?title=x`],
+    ['generic', PATH, PATH],
+  ])('of %s: %s is %s', (adapter, given, expected) => {
+    expect(receivingPath(given, adapter, PUBLIC)).toBe(expected)
+  })
+
+  test('is refused where it is none, with what to send', () => {
+    expect(() => receivingPath('title=x', 'generic', PUBLIC)).toThrow(/query alone such as \?title=/)
+    expect(() => receivingPath('/tocsinx/v2/enqueue', 'pagerduty-events', PUBLIC)).toThrow(/no address/)
+  })
+})

@@ -72,3 +72,12 @@ test('hex, hex with a prefix and base64 are signatures', () => {
 test('says that no real request has been seen', () => {
   expect(uptimera.experimental).toBe(true)
 })
+
+test('the type may stand in a header alone; without any it only informs', () => {
+  const body = { incident_id: 'i-1', monitor_id: 'm-1', monitor_name: 'Shop' }
+  const kindOf = (headers: Record<string, string>) =>
+    uptimera.parse(body, hookRequest({ headers, body: JSON.stringify(body) }), noSettings).events[0]!.kind
+  expect(kindOf({ 'X-Uptimera-Event': 'incident.resolved' })).toBe('recover')
+  expect(kindOf({ 'X-Uptimera-Event-Type': 'incident.opened' })).toBe('fire')
+  expect(kindOf({})).toBe('info')
+})

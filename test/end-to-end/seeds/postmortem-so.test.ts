@@ -1,10 +1,12 @@
 import { createHmac } from 'node:crypto'
+import type { ApiReceived } from '@tocsin/core'
 import { describe, expect, test } from 'vitest'
 import { rawPayload } from '../../core/adapters/payload.ts'
 import { databaseKinds } from '../../support/databases.ts'
 import { reading } from '../../support/reading.ts'
 import { type SendingSource, send } from '../../support/tocsin-process.ts'
 import { startOn } from '../start-on.ts'
+import { curl, paste } from './paste.ts'
 
 /** The pair of examples of https://postmortem.so: one id opens and resolves. */
 const trigger = {
@@ -82,6 +84,58 @@ describe.each(databaseKinds)('a sender built for postmortem.so, on %s', (kind) =
     expect(source.url).toBe(`${tocsin.address}/api/v1/webhooks/${tocsin.projectId}/generic`)
     expect((await send({ url: source.url, secret: `${source.secret}x` }, trigger)).status).toBe(401)
     expect((await send(source, trigger)).status).toBe(200)
+  })
+})
+
+describe('the headers of its examples', () => {
+  const example = async () => {
+    const tocsin = await startOn('sqlite')
+    const { url, secret } = await tocsin.createSource({ adapter: 'generic' })
+    // Bytes, to which fetch adds no type of its own.
+    const say = async (headers: Record<string, string>, body: string) => {
+      const answer = await fetch(url, { method: 'POST', headers, body: Buffer.from(body) })
+      return { status: answer.status, body: (await answer.json()) as ApiReceived }
+    }
+    return { say, url, secret: secret! }
+  }
+
+  test('are X-Webhook-Secret alone, and nothing that says it is JSON', async () => {
+    const { say, secret } = await example()
+    const headers = { 'X-Webhook-Secret': secret }
+    expect(await say(headers, JSON.stringify(trigger))).toMatchObject({
+      status: 200,
+      body: { outcome: 'opened' },
+    })
+    expect(await say(headers, JSON.stringify(resolve))).toMatchObject({
+      status: 200,
+      body: { outcome: 'resolved' },
+    })
+    expect((await say({}, JSON.stringify(trigger))).status).toBe(401)
+    expect((await say(headers, 'title=x')).status).toBe(400)
+  })
+
+  test.runIf(curl)('as curl sends them, which calls every body a form', async () => {
+    const { url, secret } = await example()
+    const line = `curl -X POST -H 'X-Webhook-Secret: ${secret}' '${url}'`
+    expect(await paste(`${line} -d '${JSON.stringify(trigger)}'`)).toMatchObject({
+      status: 200,
+      body: { outcome: 'opened' },
+    })
+    expect(await paste(`${line} -d 'title=x'`)).toMatchObject({
+      status: 415,
+      body: { error: { code: 'unsupported_media_type' } },
+    })
+  })
+
+  test('do not let a page in a browser send with the password the browser keeps', async () => {
+    const { say, secret } = await example()
+    const Authorization = `Basic ${Buffer.from(`tool:${secret}`).toString('base64')}`
+    const body = JSON.stringify(trigger)
+    expect((await say({ Authorization }, body)).status).toBe(415)
+    const form = { Authorization, 'Content-Type': 'application/x-www-form-urlencoded' }
+    expect((await say(form, body)).status).toBe(415)
+    expect((await say({ Authorization, 'Content-Type': 'text/plain' }, body)).status).toBe(415)
+    expect((await say({ Authorization, 'Content-Type': 'application/json' }, body)).status).toBe(200)
   })
 })
 
