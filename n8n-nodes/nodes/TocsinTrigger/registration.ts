@@ -1,5 +1,5 @@
 import { type IDataObject, type IHookFunctions, type IWebhookFunctions, sleep } from 'n8n-workflow'
-import { callIfThere, callTocsin, projectId } from '../shared/transport.ts'
+import { callIfThere, callTocsin, pathPart, projectId } from '../shared/transport.ts'
 import { type Filters, readFilters } from './filters.ts'
 import { askForTest, findSample, type Message } from './sample.ts'
 
@@ -54,7 +54,8 @@ export async function isRegistered(context: IHookFunctions): Promise<boolean> {
   if (!endpointId || !projectId || !secret) return false
 
   const found = await callIfThere<{ endpoint: Endpoint }>(context, {
-    path: endpointPath(projectId, endpointId),
+    path: endpointPath(context, projectId, endpointId),
+    wanted: 'endpoint',
   })
   if (!found) return false
   const { endpoint } = found
@@ -81,17 +82,18 @@ export async function register(context: IHookFunctions): Promise<void> {
   }
   const isTest = context.getMode() === 'manual'
   const wantsSample = isTest && !context.getNodeParameter('options.wait', false)
-  const sample = wantsSample && (await findSample(context, projectPath(project), filters))
+  const sample = wantsSample && (await findSample(context, projectPath(context, project), filters))
   const made = await callTocsin<{ endpoint: Endpoint; secret: string | null }>(context, {
     method: 'POST',
-    path: `${projectPath(project)}/endpoints`,
+    path: `${projectPath(context, project)}/endpoints`,
+    wanted: 'endpoint',
     body: {
       ...wanted,
       url,
       ...(registration.secret && { secret: registration.secret }),
     },
   })
-  const path = endpointPath(project, made.endpoint.id)
+  const path = endpointPath(context, project, made.endpoint.id)
   const secret = made.secret ?? (await takeOver(context, path, wanted))
   Object.assign(registration, { endpointId: made.endpoint.id, projectId: project, secret, isTest })
   if (!wantsSample) return
@@ -107,7 +109,7 @@ export async function unregister(context: IHookFunctions): Promise<void> {
   if (!endpointId || !projectId) return
   await callIfThere(context, {
     method: 'DELETE',
-    path: endpointPath(projectId, endpointId),
+    path: endpointPath(context, projectId, endpointId),
     ...(!isTest && { qs: { keepMinutes: KEPT_MINUTES } }),
   })
 }
@@ -118,6 +120,7 @@ async function takeOver(context: IHookFunctions, path: string, wanted: IDataObje
   const { secret } = await callTocsin<{ secret: string }>(context, {
     method: 'POST',
     path: `${path}/rotate`,
+    wanted: 'secret',
     body: { overlapMinutes: 0 },
   })
   return secret
@@ -146,12 +149,12 @@ function wantedProject(context: IHookFunctions): Promise<string> {
   return projectId(context, chosen)
 }
 
-function projectPath(project: string): string {
-  return `/projects/${encodeURIComponent(project)}`
+function projectPath(context: IHookFunctions, project: string): string {
+  return `/projects/${pathPart(context, 'Project', project)}`
 }
 
-function endpointPath(project: string, endpoint: string): string {
-  return `${projectPath(project)}/endpoints/${encodeURIComponent(endpoint)}`
+function endpointPath(context: IHookFunctions, project: string, endpoint: string): string {
+  return `${projectPath(context, project)}/endpoints/${pathPart(context, 'Endpoint', endpoint)}`
 }
 
 /** What n8n keeps of this node; a change of it is stored when the hook is through. */
