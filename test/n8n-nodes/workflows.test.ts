@@ -7,7 +7,7 @@ interface Workflow {
   nodes: {
     name: string
     type: string
-    parameters: { events?: string[]; url?: string }
+    parameters: { events?: string[] }
     webhookId?: string
     credentials?: unknown
     retryOnFail?: boolean
@@ -21,7 +21,7 @@ interface Workflow {
 
 const FOLDER = inRepository('n8n-nodes/workflows')
 /** Nodes that ask something elsewhere, an agent its model. */
-const ASKING = /\.(tocsin|tocsinTool|slack|github|linear|jira|emailSend|postgres|httpRequest|graphql|agent)$/
+const ASKING = /\.(tocsin|tocsinTool|slack|github|linear|jira|emailSend|postgres|httpRequest|agent)$/
 
 describe.each(readdirSync(FOLDER))('%s', (file) => {
   const { nodes, connections, pinData } = JSON.parse(readFileSync(`${FOLDER}/${file}`, 'utf8')) as Workflow
@@ -43,10 +43,6 @@ describe.each(readdirSync(FOLDER))('%s', (file) => {
   test('may be imported twice: n8n gives each trigger an address of its own', () => {
     const triggers = nodes.filter(({ type }) => type === 'n8n-nodes-tocsin.tocsinTrigger')
     expect(triggers.filter(({ webhookId }) => webhookId !== undefined)).toEqual([])
-  })
-
-  test('asks GraphQL by a node that fails on a refusal, which comes with status 200', () => {
-    expect(nodes.filter(({ parameters }) => parameters.url?.includes('graphql'))).toEqual([])
   })
 
   test('loses no step because a service fails once', () => {

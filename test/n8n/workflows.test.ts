@@ -131,7 +131,7 @@ async function activate(...imported: Parameters<typeof importWorkflow>): Promise
 
 function credentialOf({ type, parameters }: Workflow['nodes'][number]): string | undefined {
   if (type.startsWith('n8n-nodes-tocsin.')) return 'tocsinApi'
-  if (/\.(httpRequest|graphql)$/.test(type))
+  if (type.endsWith('.httpRequest'))
     return (parameters.nodeCredentialType ?? parameters.genericAuthType) as string
   const types: Record<string, string> = {
     slack: 'slackApi',

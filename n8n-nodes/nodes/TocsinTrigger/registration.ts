@@ -102,16 +102,26 @@ export async function register(context: IHookFunctions): Promise<void> {
   await askForTest(context, path)
 }
 
-/** Removes the endpoint; one that is gone already counts as removed. */
+/**
+ * Removes the endpoint; one that is gone already counts as removed. Throws where Tocsin did not do it, naming what stays
+ * there: n8n deactivates the workflow all the same, and this is all that its log says.
+ */
 export async function unregister(context: IHookFunctions): Promise<void> {
   const { endpointId, projectId, isTest } = registrationOf(context)
   if (isTest) listening.delete(context.getNodeWebhookUrl('default') ?? '')
   if (!endpointId || !projectId) return
-  await callIfThere(context, {
-    method: 'DELETE',
-    path: endpointPath(context, projectId, endpointId),
-    ...(!isTest && { qs: { keepMinutes: KEPT_MINUTES } }),
-  })
+  try {
+    await callIfThere(context, {
+      method: 'DELETE',
+      path: endpointPath(context, projectId, endpointId),
+      ...(!isTest && { qs: { keepMinutes: KEPT_MINUTES } }),
+    })
+  } catch (error) {
+    if (error instanceof Error) {
+      error.message = `The endpoint ${endpointId} stays in Tocsin, which goes on sending: ${error.message}`
+    }
+    throw error
+  }
 }
 
 /** What was asked for last time goes, filter by filter; whoever knew the old secret knows nothing now. */
