@@ -1,4 +1,10 @@
-import { type IDataObject, type IHookFunctions, type IWebhookFunctions, sleep } from 'n8n-workflow'
+import {
+  type IDataObject,
+  type IHookFunctions,
+  type IWebhookFunctions,
+  NodeApiError,
+  sleep,
+} from 'n8n-workflow'
 import { callIfThere, callTocsin, pathPart, projectId } from '../shared/transport.ts'
 import { type Filters, readFilters } from './filters.ts'
 import { askForTest, findSample, type Message } from './sample.ts'
@@ -117,10 +123,16 @@ export async function unregister(context: IHookFunctions): Promise<void> {
       ...(!isTest && { qs: { keepMinutes: KEPT_MINUTES } }),
     })
   } catch (error) {
-    if (error instanceof Error) {
-      error.message = `The endpoint ${endpointId} stays in Tocsin, which goes on sending: ${error.message}`
-    }
-    throw error
+    const { message, description, httpCode } = error as Partial<NodeApiError>
+    throw new NodeApiError(
+      context.getNode(),
+      {},
+      {
+        message: `The endpoint ${endpointId} stays in Tocsin, which goes on sending: ${message}`,
+        description: description ?? '',
+        httpCode: httpCode ?? '',
+      },
+    )
   }
 }
 
