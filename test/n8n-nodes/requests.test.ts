@@ -53,6 +53,10 @@ test.each(['.', '..', ' .. ', '   '])('"%s" is no id: it would lead to something
   await expect(sourceAddressOf({ source: id })).rejects.toMatchObject(refused('Source'))
 })
 
+test('a number that an expression gives is an id', async () => {
+  expect(await addressOf({ project: 3, incident: 7 })).toBe('/projects/3/incidents/7')
+})
+
 test('an answer without what was asked for says what came', async () => {
   const response = { statusCode: 200, headers: {}, body: { project: {}, requestId: 'r' } }
   for (const [name, { postReceive }] of Object.entries({

@@ -84,8 +84,8 @@ export async function projectId(context: TocsinContext, chosen: string): Promise
  * An id as a part of a path. Throws NodeOperationError where it would lead elsewhere: of a path with `..` what is before
  * goes, and what is asked of a source would happen to its project.
  */
-export function pathPart(context: TocsinContext, field: string, id: string): string {
-  const part = id.trim()
+export function pathPart(context: TocsinContext, field: string, id: unknown): string {
+  const part = String(id ?? '').trim()
   if (!['', '.', '..'].includes(part)) return encodeURIComponent(part)
   throw new NodeOperationError(
     context.getNode(),
