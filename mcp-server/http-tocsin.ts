@@ -86,7 +86,7 @@ async function call(
   given: unknown[],
 ): Promise<unknown> {
   const rest = [...given]
-  const filled = path.replaceAll(/:\w+/g, () => encodeURIComponent(String(rest.shift())))
+  const filled = path.replaceAll(/:(\w+)/g, (_, name: string) => pathPart(name, String(rest.shift())))
   const input = (rest[0] ?? {}) as Record<string, unknown>
   const hasBody = method !== 'get' && method !== 'delete'
   const query = hasBody ? '' : queryText(input)
@@ -107,6 +107,12 @@ async function call(
   const answer = await readJson(response)
   if (response.ok) return answer
   throw errorOf(response, answer)
+}
+
+/** Throws `invalid_request` where an id would lead to something else: of a path with `..` what is before goes. */
+function pathPart(name: string, id: string): string {
+  if (!['', '.', '..'].includes(id)) return encodeURIComponent(id)
+  throw new TocsinError('invalid_request', `${name}: "${id}" is no id. Give the id that Tocsin shows.`)
 }
 
 function queryText(input: Record<string, unknown>): string {

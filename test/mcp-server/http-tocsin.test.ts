@@ -48,3 +48,19 @@ test('refusals come back as core throws them; where nobody answers is said', asy
   expect(away).toMatchObject({ code: 'unavailable', message: expect.stringContaining('TOCSIN_URL') })
   expect(String(away)).not.toContain(KEY)
 })
+
+test.each(['.', '..', ''])('the id "%s" is refused: it would lead to something else', async (id) => {
+  const stub = stubTocsin()
+  const tocsin = httpTocsin((await serve({ tocsin: stub })).url, KEY)
+  for (const [field, call] of [
+    ['incident', () => tocsin.getIncident('p', id)],
+    ['project', () => tocsin.listIncidents(id, {})],
+    ['source', () => tocsin.updateSource('p', id, {})],
+  ] as const) {
+    expect(await refusal(call())).toMatchObject({
+      code: 'invalid_request',
+      message: `${field}: "${id}" is no id. Give the id that Tocsin shows.`,
+    })
+  }
+  expect(stub.calls).toEqual([])
+})

@@ -34,11 +34,22 @@ test('the README shows pictures that are there', () => {
 test('CI runs the nodes in a real n8n; what is published passed that, and says where it was built', () => {
   const read = (name: string) =>
     parse(readFileSync(inRepository(`.github/workflows/${name}.yml`), 'utf8')) as {
+      on: { pull_request?: { paths: string[] } }
       permissions: Record<string, string>
       jobs: Record<string, { steps: { run?: string }[] }>
     }
   const runs = (steps: { run?: string }[]) => steps.flatMap(({ run }) => run ?? [])
-  expect(runs(read('n8n-nodes').jobs.test!.steps)).toContain('npm run test:n8n')
+  const { on, jobs: tested } = read('n8n-nodes')
+  expect(runs(tested.test!.steps)).toContain('npm run test:n8n')
+  // What its tests import, what is installed, and itself.
+  expect(on.pull_request!.paths).toEqual(
+    expect.arrayContaining([
+      'test/demo/**',
+      'test/support/**',
+      'package-lock.json',
+      '.github/workflows/n8n-nodes.yml',
+    ]),
+  )
   const { permissions, jobs } = read('n8n-nodes-publish')
   expect(permissions['id-token']).toBe('write')
   expect(runs(jobs.publish!.steps).slice(-2)).toEqual([

@@ -47,6 +47,31 @@ test('an edited list is not what is registered; the same list in another order i
   expect(await isRegistered(node.context)).toBe(false)
 })
 
+test.each([
+  ['services', ['checkout', ' payments ']],
+  ['services', 'checkout, payments,'],
+  ['sources', 'checkout,payments'],
+  ['severities', ['checkout', 'payments']],
+])('%s may be a list or text with commas, as an expression gives it: %j', async (name, value) => {
+  const { tocsin, node } = await registered({ options: { [name]: value } })
+  expect(tocsin.endpoints[0]).toMatchObject({ [name]: ['checkout', 'payments'] })
+  expect(await isRegistered(node.context)).toBe(true)
+})
+
+test.each([[[{ name: 'a', value: '1' }]], [{ label: { name: 'a', value: '1' } }]])(
+  'labels may be a list of rows, or one: %j',
+  async (labels) => {
+    const { tocsin } = await registered({ events: 'incident.opened', options: { labels } })
+    expect(tocsin.endpoints[0]).toMatchObject({ events: ['incident.opened'], labels: { a: '1' } })
+  },
+)
+
+test('an expression that finds nothing filters nothing', async () => {
+  const nothing = { services: null, sources: undefined, severities: null, labels: null }
+  const { tocsin } = await registered({ options: nothing })
+  expect(tocsin.endpoints[0]).toMatchObject(FILTERS)
+})
+
 test('a row of labels nobody has filled in is none', async () => {
   const { tocsin } = await registered({ options: { labels: { label: [{ name: '', value: '' }, {}] } } })
   expect(tocsin.endpoints[0]).toMatchObject({ labels: {} })
@@ -101,6 +126,15 @@ test('an endpoint that is gone is not what is registered; nothing else is taken 
   tocsin.instead = undefined
   tocsin.endpoints = []
   expect(await isRegistered(node.context)).toBe(false)
+})
+
+test('what Tocsin does not remove is named, since n8n deactivates the workflow all the same', async () => {
+  const { tocsin, node, endpoint } = await registered()
+  tocsin.instead = () => refusal(401, 'unauthorized')
+  await expect(unregister(node.context)).rejects.toMatchObject({
+    message: `The endpoint ${endpoint.id} stays in Tocsin, which goes on sending: About unauthorized.`,
+    description: expect.stringContaining('API Key'),
+  })
 })
 
 test('removes the endpoint, to be had back for ten minutes; one that is gone, or never was, counts as removed', async () => {

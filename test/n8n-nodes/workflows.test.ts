@@ -8,6 +8,7 @@ interface Workflow {
     name: string
     type: string
     parameters: { events?: string[] }
+    webhookId?: string
     credentials?: unknown
     retryOnFail?: boolean
     maxTries?: number
@@ -37,6 +38,11 @@ describe.each(readdirSync(FOLDER))('%s', (file) => {
       expect(message).toEqual(messageExample(type))
     }
     expect(nodes.filter(({ credentials }) => credentials)).toEqual([])
+  })
+
+  test('may be imported twice: n8n gives each trigger an address of its own', () => {
+    const triggers = nodes.filter(({ type }) => type === 'n8n-nodes-tocsin.tocsinTrigger')
+    expect(triggers.filter(({ webhookId }) => webhookId !== undefined)).toEqual([])
   })
 
   test('loses no step because a service fails once', () => {

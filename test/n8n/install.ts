@@ -18,8 +18,13 @@ const FILES = ['package.json', 'package-lock.json']
 
 /** Installs what is not there yet, before the first test. */
 export default async function setup(project: TestProject): Promise<void> {
-  project.provide('checksDir', await installed('checks'))
+  await installChecks(project)
   project.provide('n8nDir', await installed('n8n'))
+}
+
+/** The same for tests that start no n8n. */
+export async function installChecks(project: TestProject): Promise<void> {
+  project.provide('checksDir', await installed('checks'))
 }
 
 /** Kept from run to run in the user's cache, under the hash of its lock file: n8n alone takes 2.2 GB. */

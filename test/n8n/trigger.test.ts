@@ -394,6 +394,26 @@ describe('what the trigger asks for', () => {
   })
 })
 
+test('deactivated with a revoked key: the log of n8n names the endpoint that stays', async () => {
+  const { key, secret } = await world.tocsin.api<{ key: { id: string }; secret: string }>(
+    'POST',
+    `${project()}/keys`,
+    { name: 'revoked', scopes: ['endpoints:read', 'endpoints:write'] },
+  )
+  const credential = await world.n8n.createCredential('tocsinApi', {
+    baseUrl: world.tocsin.address,
+    apiToken: secret,
+  })
+  const id = await world.n8n.createWorkflow(triggerAlone(credential, { events: ['incident.opened'] }))
+  const endpoint = await world.activate(id)
+  await world.tocsin.api('DELETE', `${project()}/keys/${key.id}`)
+  await world.n8n.api('POST', `/workflows/${id}/deactivate`)
+  await until('it is named', async () =>
+    world.n8n.log().includes(`The endpoint ${endpoint.id} stays in Tocsin, which goes on sending`),
+  )
+  await world.tocsin.api('DELETE', `${project()}/endpoints/${endpoint.id}`)
+})
+
 describe('over time', () => {
   test('a restart of Tocsin, one of n8n and a crash of it keep an active workflow working, with the same endpoint', async () => {
     await withTrigger({}, async (workflow, endpoint) => {

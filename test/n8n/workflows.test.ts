@@ -329,6 +329,36 @@ test('Linear: an issue with labels, made where they are missing, and the duratio
   expect(JSON.stringify(of('commentCreate'))).toContain('Resolved after 12 min.')
 })
 
+test('Linear: what it refuses with a 200 is tried again like any failure; where that goes on its words are said', async () => {
+  const refused = { errors: [{ message: 'Could not find referenced Team.' }], data: null }
+  const kinds = new Set<string>()
+  let isMade = false
+  let takesNone = false
+  const asked = play('api.linear.app', (request) => {
+    const { query } = request.body as Json
+    const kind = kindOf(request)
+    if (!kinds.has(kind) || (takesNone && query.includes('issueCreate'))) return kinds.add(kind) && refused
+    if (query.includes('issueLabels(')) return { data: { issueLabels: { nodes: [] } } }
+    if (query.includes('issueCreate')) isMade = true
+    if (query.includes('issues(')) return { data: { issues: { nodes: isMade ? [{ id: 'I-1' }] : [] } } }
+    return { data: { commentCreate: { success: true, comment: { id: 'C-1' } } } }
+  })
+  const workflow = await activate('linear-issue', { linearApi: { apiKey: 'lin' } })
+  const incident = await openIncident()
+  await succeeded(workflow, 1)
+  expect(isMade).toBe(true)
+  await change(incident, 'resolve')
+  await succeeded(workflow, 2)
+  const comments = asked().filter(({ body }) => (body as Json).query.includes('commentCreate'))
+  expect(comments).toHaveLength(2)
+
+  isMade = false
+  takesNone = true
+  await openIncident()
+  const errors = (await world.executions(workflow, 3)).flatMap(({ error }) => error?.message ?? [])
+  expect(errors).toEqual(['Linear takes no issue: Could not find referenced Team.'])
+})
+
 test('Jira: a ticket with labels, and the duration as a comment', async () => {
   const made: Json[] = []
   const asked = play('example.atlassian.net', ({ method, path, body }) => {
@@ -385,6 +415,19 @@ test('e-mail: one for every step', async () => {
     `[resolved] ${incident.reference} Checkout is down`,
   ])
   expect(server.mails[0]).toContain('Services: checkout')
+})
+
+test('the same file imported twice: both are registered, each at an address of its own', async () => {
+  for (const name of ['one', 'other']) {
+    const { id } = await importWorkflow('email', { smtp: smtpOf({ port: 25 }) }, (workflow) =>
+      Object.assign(workflow, { name }),
+    )
+    await world.activate(id)
+  }
+  const urls = (await world.endpoints()).flatMap(({ description, url }) =>
+    ['n8n: one', 'n8n: other'].includes(description ?? '') ? url : [],
+  )
+  expect(new Set(urls).size).toBe(2)
 })
 
 test('SQL: a row for every incident, kept up to date', async () => {

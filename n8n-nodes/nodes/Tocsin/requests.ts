@@ -11,22 +11,23 @@ import {
   NodeOperationError,
 } from 'n8n-workflow'
 import { simplifyIncident } from '../shared/simplify.ts'
-import { apiUrl, callTocsin, projectId, throwRefusal } from '../shared/transport.ts'
+import { apiUrl, callTocsin, pathPart, projectId, throwRefusal } from '../shared/transport.ts'
 
 /** What the declarations of the operations hook into: the address before, the answer after a request. */
 
 const MOST_PER_PAGE = 100
 const MASKED = '********'
 
-/** Fills in {project}, {incident} and {source} of an operation's address. */
+/** Fills in {project} and {incident} of an operation's address. */
 export const toAddress: INodeRequestSend = {
   preSend: [
     async function (this, options) {
-      const project = encodeURIComponent(await chosenProject(this))
+      const project = await chosenProject(this)
       const url = options.url
-        .replace('{project}', project)
-        .replace('{incident}', () => encodeURIComponent(chosen(this, 'incident', 'Choose an incident')))
-        .replace('{source}', () => encodeURIComponent(chosen(this, 'source', 'Choose a source')))
+        .replace('{project}', () => project)
+        .replace('{incident}', () =>
+          pathPart(this, 'Incident', chosen(this, 'incident', 'Choose an incident')),
+        )
       return { ...options, baseURL: await apiUrl(this), url }
     },
   ],
@@ -38,7 +39,7 @@ export const toSource: INodeRequestSend = {
     async function (this, options) {
       const project = await chosenProject(this)
       const whole = { ...options, baseURL: await apiUrl(this) }
-      return addressSource(this, whole, `/projects/${encodeURIComponent(project)}/sources`)
+      return addressSource(this, whole, `/projects/${project}/sources`)
     },
   ],
 }
@@ -72,29 +73,30 @@ export function answerOf(name: string): INodeRequestOutput {
   return {
     postReceive: [
       async function (this, _items, response) {
-        const body = bodyOf(this, response)
-        const entry = body[name] as IDataObject
+        const entry = bodyOf(this, response, name)[name] as IDataObject
         return [item(this, name === 'incident' && isSimplified(this) ? simplifyIncident(entry) : entry)]
       },
     ],
   }
 }
 
-/** Puts out the answer as it is. */
-export const wholeAnswer: INodeRequestOutput = {
-  postReceive: [
-    async function (this, _items, response) {
-      return [item(this, bodyOf(this, response))]
-    },
-  ],
+/** Puts out the answer as it is, which has to hold something under this name. */
+export function wholeAnswer(name: string): INodeRequestOutput {
+  return {
+    postReceive: [
+      async function (this, _items, response) {
+        return [item(this, bodyOf(this, response, name))]
+      },
+    ],
+  }
 }
 
 /** What someone pastes into a monitoring tool. */
 export const webhookUrlOfAnswer: INodeRequestOutput = {
   postReceive: [
     async function (this, _items, response) {
-      const { id, adapter, name, enabled, address, url, secret, setup } = bodyOf(this, response)
-        .source as IDataObject
+      const { source } = bodyOf(this, response, 'source')
+      const { id, adapter, name, enabled, address, url, secret, setup } = source as IDataObject
       const isMasked = [url, secret].some((text) => String(text).includes(MASKED))
       const hint = 'The key lacks the scope secrets:read, so the secret part is masked.'
       return [
@@ -134,7 +136,7 @@ async function addressSource(
 ): Promise<IHttpRequestOptions> {
   const { mode, value } = context.getNodeParameter('source') as INodeParameterResourceLocator
   const id = chosen(context, 'source', 'Choose a source')
-  if (mode !== 'tool') return { ...options, url: `${sources}/${encodeURIComponent(id)}` }
+  if (mode !== 'tool') return { ...options, url: `${sources}/${pathPart(context, 'Source', id)}` }
 
   const found = await sourcesOfTool(context, sources, id)
   const [only] = found
@@ -147,7 +149,7 @@ async function addressSource(
       },
     )
   }
-  if (only) return { ...options, url: `${sources}/${encodeURIComponent(only.id)}` }
+  if (only) return { ...options, url: `${sources}/${pathPart(context, 'Source', only.id)}` }
 
   const { enabled = true, ...settings } = options.body as IDataObject
   if (options.method === 'PATCH' && enabled) {
@@ -164,6 +166,7 @@ async function sourcesOfTool(context: IExecuteSingleFunctions, sources: string, 
   do {
     const page: { sources: typeof found; nextCursor: string | null } = await callTocsin(context, {
       path: sources,
+      wanted: 'sources',
       qs: { limit: MOST_PER_PAGE, ...(cursor !== null && { cursor }) },
     })
     found.push(...page.sources.filter(({ adapter }) => adapter === tool))
@@ -172,8 +175,10 @@ async function sourcesOfTool(context: IExecuteSingleFunctions, sources: string, 
   return found
 }
 
-function chosenProject(context: IExecuteSingleFunctions): Promise<string> {
-  return projectId(context, context.getNodeParameter('project', '', { extractValue: true }) as string)
+/** As a part of a path. */
+async function chosenProject(context: IExecuteSingleFunctions): Promise<string> {
+  const chosen = context.getNodeParameter('project', '', { extractValue: true }) as string
+  return pathPart(context, 'Project', await projectId(context, chosen))
 }
 
 function chosen(context: IExecuteSingleFunctions, name: string, otherwise: string): string {
@@ -184,8 +189,12 @@ function chosen(context: IExecuteSingleFunctions, name: string, otherwise: strin
   })
 }
 
-function bodyOf(context: IExecuteSingleFunctions, response: IN8nHttpFullResponse): IDataObject {
-  throwRefusal(context, response, context.getItemIndex())
+function bodyOf(
+  context: IExecuteSingleFunctions,
+  response: IN8nHttpFullResponse,
+  wanted: string,
+): IDataObject {
+  throwRefusal(context, response, { wanted, itemIndex: context.getItemIndex() })
   return response.body as IDataObject
 }
 

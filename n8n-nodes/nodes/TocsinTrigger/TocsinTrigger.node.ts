@@ -11,6 +11,7 @@ import { tocsinApiTest } from '../shared/credential-test.ts'
 import { project, severities } from '../shared/fields.ts'
 import { searchProjects, sourceOptions } from '../shared/list-search.ts'
 import { simplifyMessage } from '../shared/simplify.ts'
+import { words } from './filters.ts'
 import { isRegistered, register, registrationFor, unregister } from './registration.ts'
 import { admit } from './repeats.ts'
 import { type Message, sampleFor } from './sample.ts'
@@ -23,7 +24,7 @@ export class TocsinTrigger implements INodeType {
     icon: { light: 'file:../../icons/tocsin.svg', dark: 'file:../../icons/tocsin.dark.svg' },
     group: ['trigger'],
     version: 1,
-    subtitle: '={{ $parameter["events"].join(", ") }}',
+    subtitle: '={{ [$parameter["events"]].flat().join(", ") }}',
     description: 'Starts the workflow when an incident opens, is acknowledged or is resolved in Tocsin',
     eventTriggerDescription: 'Waiting for Tocsin',
     activationMessage: 'Tocsin now sends its incidents to this workflow.',
@@ -201,7 +202,7 @@ export class TocsinTrigger implements INodeType {
       webhookId: signed.id,
       ...(sample && sent.type === 'test' ? sampleFor(sent, sample) : sent),
     }
-    const wanted = this.getNodeParameter('events', []) as string[]
+    const wanted = words(this.getNodeParameter('events', []))
     if (!wanted.includes(String(message.type))) return { webhookResponse: { ok: true, ignored: true } }
 
     const arrival = { ...signed, isReplay: headers['tocsin-replay'] === 'true' }

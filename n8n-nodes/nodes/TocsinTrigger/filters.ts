@@ -15,11 +15,12 @@ interface LabelRow {
   value?: string
 }
 
+/** As the editor makes them; an expression may give a list where the field holds text, or text where it holds a list. */
 interface Options {
-  severities?: string[]
-  services?: string
-  labels?: { label?: LabelRow[] }
-  sources?: string[]
+  severities?: unknown
+  services?: unknown
+  labels?: { label?: LabelRow | LabelRow[] } | LabelRow[]
+  sources?: unknown
   drills?: boolean
 }
 
@@ -27,13 +28,24 @@ interface Options {
 export function readFilters(context: IHookFunctions): Filters {
   const { severities, services, labels, sources, drills } = context.getNodeParameter('options', {}) as Options
   return {
-    events: context.getNodeParameter('events', []) as string[],
-    severities: severities ?? [],
-    services: (services ?? '').split(',').flatMap((service) => service.trim() || []),
-    labels: Object.fromEntries((labels?.label ?? []).flatMap(rowOf)),
-    sources: sources ?? [],
+    events: words(context.getNodeParameter('events', [])),
+    severities: words(severities),
+    services: words(services),
+    labels: Object.fromEntries(
+      [(Array.isArray(labels) ? labels : labels?.label) ?? []].flat().flatMap(rowOf),
+    ),
+    sources: words(sources),
     drills: drills ?? false,
   }
+}
+
+/** Of a list, or of text with commas. */
+export function words(given: unknown): string[] {
+  return [given]
+    .flat()
+    .join(',')
+    .split(',')
+    .flatMap((word) => word.trim() || [])
 }
 
 /** A row nobody has filled in is none; one without a name is left to Tocsin, which says so. */

@@ -1,5 +1,11 @@
-import { type IDataObject, type IHookFunctions, type IWebhookFunctions, sleep } from 'n8n-workflow'
-import { callIfThere, callTocsin, projectId } from '../shared/transport.ts'
+import {
+  type IDataObject,
+  type IHookFunctions,
+  type IWebhookFunctions,
+  NodeApiError,
+  sleep,
+} from 'n8n-workflow'
+import { callIfThere, callTocsin, pathPart, projectId } from '../shared/transport.ts'
 import { type Filters, readFilters } from './filters.ts'
 import { askForTest, findSample, type Message } from './sample.ts'
 
@@ -54,7 +60,8 @@ export async function isRegistered(context: IHookFunctions): Promise<boolean> {
   if (!endpointId || !projectId || !secret) return false
 
   const found = await callIfThere<{ endpoint: Endpoint }>(context, {
-    path: endpointPath(projectId, endpointId),
+    path: endpointPath(context, projectId, endpointId),
+    wanted: 'endpoint',
   })
   if (!found) return false
   const { endpoint } = found
@@ -81,17 +88,18 @@ export async function register(context: IHookFunctions): Promise<void> {
   }
   const isTest = context.getMode() === 'manual'
   const wantsSample = isTest && !context.getNodeParameter('options.wait', false)
-  const sample = wantsSample && (await findSample(context, projectPath(project), filters))
+  const sample = wantsSample && (await findSample(context, projectPath(context, project), filters))
   const made = await callTocsin<{ endpoint: Endpoint; secret: string | null }>(context, {
     method: 'POST',
-    path: `${projectPath(project)}/endpoints`,
+    path: `${projectPath(context, project)}/endpoints`,
+    wanted: 'endpoint',
     body: {
       ...wanted,
       url,
       ...(registration.secret && { secret: registration.secret }),
     },
   })
-  const path = endpointPath(project, made.endpoint.id)
+  const path = endpointPath(context, project, made.endpoint.id)
   const secret = made.secret ?? (await takeOver(context, path, wanted))
   Object.assign(registration, { endpointId: made.endpoint.id, projectId: project, secret, isTest })
   if (!wantsSample) return
@@ -100,16 +108,32 @@ export async function register(context: IHookFunctions): Promise<void> {
   await askForTest(context, path)
 }
 
-/** Removes the endpoint; one that is gone already counts as removed. */
+/**
+ * Removes the endpoint; one that is gone already counts as removed. Throws where Tocsin did not do it, naming what stays
+ * there: n8n deactivates the workflow all the same, and this is all that its log says.
+ */
 export async function unregister(context: IHookFunctions): Promise<void> {
   const { endpointId, projectId, isTest } = registrationOf(context)
   if (isTest) listening.delete(context.getNodeWebhookUrl('default') ?? '')
   if (!endpointId || !projectId) return
-  await callIfThere(context, {
-    method: 'DELETE',
-    path: endpointPath(projectId, endpointId),
-    ...(!isTest && { qs: { keepMinutes: KEPT_MINUTES } }),
-  })
+  try {
+    await callIfThere(context, {
+      method: 'DELETE',
+      path: endpointPath(context, projectId, endpointId),
+      ...(!isTest && { qs: { keepMinutes: KEPT_MINUTES } }),
+    })
+  } catch (error) {
+    const { message, description, httpCode } = error as Partial<NodeApiError>
+    throw new NodeApiError(
+      context.getNode(),
+      {},
+      {
+        message: `The endpoint ${endpointId} stays in Tocsin, which goes on sending: ${message}`,
+        description: description ?? '',
+        httpCode: httpCode ?? '',
+      },
+    )
+  }
 }
 
 /** What was asked for last time goes, filter by filter; whoever knew the old secret knows nothing now. */
@@ -118,6 +142,7 @@ async function takeOver(context: IHookFunctions, path: string, wanted: IDataObje
   const { secret } = await callTocsin<{ secret: string }>(context, {
     method: 'POST',
     path: `${path}/rotate`,
+    wanted: 'secret',
     body: { overlapMinutes: 0 },
   })
   return secret
@@ -146,12 +171,12 @@ function wantedProject(context: IHookFunctions): Promise<string> {
   return projectId(context, chosen)
 }
 
-function projectPath(project: string): string {
-  return `/projects/${encodeURIComponent(project)}`
+function projectPath(context: IHookFunctions, project: string): string {
+  return `/projects/${pathPart(context, 'Project', project)}`
 }
 
-function endpointPath(project: string, endpoint: string): string {
-  return `${projectPath(project)}/endpoints/${encodeURIComponent(endpoint)}`
+function endpointPath(context: IHookFunctions, project: string, endpoint: string): string {
+  return `${projectPath(context, project)}/endpoints/${pathPart(context, 'Endpoint', endpoint)}`
 }
 
 /** What n8n keeps of this node; a change of it is stored when the hook is through. */

@@ -37,7 +37,10 @@ export async function findSample(
     ...new Set(types.map((type) => STATUSES[type]!)),
   ])
   const type = incident ? types.find((one) => STATUSES[one] === incident.status) : types[0]
-  const { examples } = await callTocsin<{ examples: Message[] }>(context, { path: `/schemas/${type}.json` })
+  const { examples } = await callTocsin<{ examples: Message[] }>(context, {
+    path: `/schemas/${type}.json`,
+    wanted: 'examples',
+  })
   const example = examples[0]!
   if (!incident) return example
   const monitor = incident.signals[0]?.monitor ?? { id: null, name: null, url: null }
@@ -61,6 +64,7 @@ async function newestIncident(
   try {
     const { incidents } = await callTocsin<{ incidents: Incident[] }>(context, {
       path: `${projectPath}/incidents`,
+      wanted: 'incidents',
       qs: { ...Object.fromEntries(asked), ...(!drills && { drill: 'false' }), limit },
     })
     return incidents.find((incident) =>

@@ -13,10 +13,13 @@ const ELSEWHERE: Refusal = {
     'Check the Base URL of the credential: it is where Tocsin itself answers, as its start prints it.',
 }
 
-/** Undefined where the answer is a success of Tocsin's. Pure. */
-export function readRefusal(status: number, body: unknown): Refusal | undefined {
+/** Undefined where the answer is a success of Tocsin's, and holds what is `wanted` of it. Pure. */
+export function readRefusal(status: number, body: unknown, wanted?: string): Refusal | undefined {
   const isJson = typeof body === 'object' && body !== null
-  if (status >= 200 && status <= 299) return isJson || status === 204 ? undefined : ELSEWHERE
+  if (status >= 200 && status <= 299) {
+    if (!isJson && status !== 204) return ELSEWHERE
+    return wanted === undefined || holds(body, wanted) ? undefined : lacking(wanted, body)
+  }
 
   const error = isJson && 'error' in body ? (body.error as { code?: unknown; message?: unknown }) : undefined
   if (typeof error?.code !== 'string' || typeof error.message !== 'string') return ELSEWHERE
@@ -24,6 +27,20 @@ export function readRefusal(status: number, body: unknown): Refusal | undefined 
     code: error.code,
     message: error.message,
     description: REMEDIES[error.code] ?? 'Look up this message in the documentation of Tocsin.',
+  }
+}
+
+function holds(body: unknown, wanted: string): boolean {
+  return ((body as Record<string, unknown> | null)?.[wanted] ?? undefined) !== undefined
+}
+
+function lacking(wanted: string, body: unknown): Refusal {
+  const names = typeof body === 'object' ? Object.keys(body ?? {}).slice(0, 10) : []
+  return {
+    code: null,
+    message: `The answer lacks "${wanted}": it holds ${names.map((name) => `"${name}"`).join(', ') || 'nothing'}`,
+    description:
+      'Check the Base URL of the credential: it is where Tocsin itself answers. Where that is right, update n8n-nodes-tocsin or Tocsin, whichever is older.',
   }
 }
 

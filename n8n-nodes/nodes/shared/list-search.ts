@@ -5,7 +5,7 @@ import type {
   INodeParameterResourceLocator,
   INodePropertyOptions,
 } from 'n8n-workflow'
-import { callTocsin, projectId } from './transport.ts'
+import { callTocsin, pathPart, projectId } from './transport.ts'
 
 const PAGE = 100
 
@@ -70,6 +70,7 @@ export async function searchIncidents(
 ): Promise<INodeListSearchResult> {
   const { incidents, nextCursor } = await callTocsin<Page & { incidents: Incident[] }>(this, {
     path: `${await projectPath(this)}/incidents`,
+    wanted: 'incidents',
     qs: { ...page(cursor), ...(filter && { q: filter }) },
   })
   const results = incidents.map(({ id, reference, title, url }) => ({
@@ -97,16 +98,17 @@ async function projectsPage(
   context: ILoadOptionsFunctions,
   cursor: string | undefined,
 ): Promise<Page & { projects: Project[] }> {
-  const { key } = await callTocsin<{ key: OwnKey }>(context, { path: '/me' })
+  const { key } = await callTocsin<{ key: OwnKey }>(context, { path: '/me', wanted: 'key' })
   if (key.projectId !== null) {
     return { projects: [{ id: key.projectId, name: key.projectName }], nextCursor: null }
   }
-  return callTocsin(context, { path: '/projects', qs: page(cursor) })
+  return callTocsin(context, { path: '/projects', qs: page(cursor), wanted: 'projects' })
 }
 
 async function sourcesPage(context: ILoadOptionsFunctions, cursor: string | undefined) {
   return callTocsin<Page & { sources: Source[] }>(context, {
     path: `${await projectPath(context)}/sources`,
+    wanted: 'sources',
     qs: page(cursor),
   })
 }
@@ -115,7 +117,7 @@ async function sourcesPage(context: ILoadOptionsFunctions, cursor: string | unde
 async function projectPath(context: ILoadOptionsFunctions): Promise<string> {
   const chosen = (context.getCurrentNodeParameter('project') ??
     context.getCurrentNodeParameter('options.project')) as INodeParameterResourceLocator | undefined
-  return `/projects/${encodeURIComponent(await projectId(context, String(chosen?.value ?? '')))}`
+  return `/projects/${pathPart(context, 'Project', await projectId(context, String(chosen?.value ?? '')))}`
 }
 
 function page(cursor: string | undefined): IDataObject {

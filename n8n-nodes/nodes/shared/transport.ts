@@ -22,6 +22,8 @@ interface Call {
   path: string
   qs?: IDataObject
   body?: IDataObject
+  /** What the answer has to hold. */
+  wanted?: string
 }
 
 /** The address of the API. Throws NodeOperationError where a field of the credential cannot be right. */
@@ -36,7 +38,7 @@ export async function apiUrl(context: TocsinContext): Promise<string> {
 /** Calls the API with the node's credential. Throws NodeApiError with Tocsin's sentence on anything but a success. */
 export async function callTocsin<T>(context: TocsinContext, call: Call): Promise<T> {
   const response = await request(context, call)
-  throwRefusal(context, response)
+  throwRefusal(context, response, call)
   return response.body as T
 }
 
@@ -44,17 +46,17 @@ export async function callTocsin<T>(context: TocsinContext, call: Call): Promise
 export async function callIfThere<T>(context: TocsinContext, call: Call): Promise<T | null> {
   const response = await request(context, call)
   if (isNotFound(response)) return null
-  throwRefusal(context, response)
+  throwRefusal(context, response, call)
   return response.body as T
 }
 
-/** Throws NodeApiError with Tocsin's sentence where the answer is no success. */
+/** Throws NodeApiError with Tocsin's sentence where the answer is no success, and with ours where it lacks what is wanted. */
 export function throwRefusal(
   context: TocsinContext,
   { statusCode, body }: IN8nHttpFullResponse,
-  itemIndex?: number,
+  { wanted, itemIndex }: { wanted?: string; itemIndex?: number },
 ): void {
-  const refusal = readRefusal(statusCode, body)
+  const refusal = readRefusal(statusCode, body, wanted)
   if (!refusal) return
   const answered = typeof body === 'object' ? (body as unknown as JsonObject) : { answer: String(body) }
   throw new NodeApiError(context.getNode(), answered, {
@@ -68,11 +70,31 @@ export function throwRefusal(
 /** The project in a path: the one chosen, else the key's own. Throws NodeOperationError where the key opens several. */
 export async function projectId(context: TocsinContext, chosen: string): Promise<string> {
   if (chosen !== '') return chosen
-  const { key } = await callTocsin<{ key: { projectId: string | null } }>(context, { path: '/me' })
+  const { key } = await callTocsin<{ key: { projectId: string | null } }>(context, {
+    path: '/me',
+    wanted: 'key',
+  })
   if (key.projectId !== null) return key.projectId
   throw new NodeOperationError(context.getNode(), 'Choose a project', {
     description: 'The key of this credential opens all projects, so it does not say which one is meant.',
   })
+}
+
+/**
+ * An id as a part of a path. Throws NodeOperationError where it would lead elsewhere: of a path with `..` what is before
+ * goes, and what is asked of a source would happen to its project.
+ */
+export function pathPart(context: TocsinContext, field: string, id: unknown): string {
+  const part = String(id ?? '').trim()
+  if (!['', '.', '..'].includes(part)) return encodeURIComponent(part)
+  throw new NodeOperationError(
+    context.getNode(),
+    `${field}: ${part === '' ? 'a blank' : `"${part}"`} is no ID`,
+    {
+      description:
+        'Give the ID that Tocsin shows, or choose from the list; where the field holds an expression, look at what that gives for this item.',
+    },
+  )
 }
 
 async function request(context: TocsinContext, { method = 'GET', path, qs, body }: Call) {

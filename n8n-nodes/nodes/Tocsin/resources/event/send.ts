@@ -11,7 +11,7 @@ export const send: INodePropertyOptions = {
   routing: {
     request: { method: 'POST', url: '/webhooks/{project}/generic' },
     send: toAddress,
-    output: wholeAnswer,
+    output: wholeAnswer('outcome'),
   },
 }
 

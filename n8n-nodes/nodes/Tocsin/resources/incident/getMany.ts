@@ -11,7 +11,7 @@ export const getMany: INodePropertyOptions = {
     request: { method: 'GET', url: '/projects/{project}/incidents' },
     send: { ...toAddress, paginate: true },
     operations: { pagination: incidentPages },
-    output: wholeAnswer,
+    output: wholeAnswer('incidents'),
   },
 }
 

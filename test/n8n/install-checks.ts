@@ -1,0 +1,1 @@
+export { installChecks as default } from './install.ts'
