@@ -45,7 +45,11 @@ export class Reading {
       incident.detected_at,
       incident.resolved_at,
       ...story.timeline.map(({ at }) => at),
-      ...story.events.flatMap((event) => [event.received_at, event.event_time, dataOf(event).firedAt ?? null]),
+      ...story.events.flatMap((event) => [
+        event.received_at,
+        event.event_time,
+        dataOf(event).firedAt ?? null,
+      ]),
     ])
     this.firing =
       incident.firing_critical +

@@ -207,6 +207,39 @@ describe('the audit', () => {
   })
 })
 
+describe('what goes with an address and a command says', () => {
+  const t = testTocsin('sqlite')
+  const scopes = ['sources:read', 'sources:write'] as const
+
+  test('where the beginning of the address is a guess', async () => {
+    const surface = await surfaceOf(await t.project(), scopes, { isAddressGuessed: true })
+    const guess = `Its beginning, ${new URL((await call(surface, 'get_webhook_url')).webhooks[0].url).origin}, is a guess`
+    const made = await call(surface, 'configure_webhook', { source: 'grafana' })
+    expect(made.text.split('\n')[0]).toContain(guess)
+    expect(made.webhooks[0].hint).toContain(guess)
+    const got = await call(surface, 'get_webhook_url', { source: 'grafana' })
+    expect(got.text).toContain(guess)
+    expect(got.hint).toContain(guess)
+  })
+
+  test('which server the command needs', async () => {
+    const project = await t.project()
+    const { publicUrl } = (await t.admin.getIngestion(project.id)).ingestion
+    const told = async (serverUrl: string | null | undefined, secretAction: string) => {
+      const surface = await surfaceOf(project, scopes, serverUrl === undefined ? {} : { serverUrl })
+      return (await call(surface, 'configure_webhook', { source: 'sentry', secretAction })).text.split(
+        '\n',
+      )[0]
+    }
+    for (const action of ['rotate', 'enter']) {
+      expect(await told('http://10.0.0.7:4117', action)).toContain('TOCSIN_URL=http://10.0.0.7:4117 ')
+      expect(await told(undefined, action)).toContain(`TOCSIN_URL=${publicUrl} `)
+      expect(await told(null, action)).not.toContain('TOCSIN_URL')
+      expect(await told(null, action)).not.toContain('guess')
+    }
+  })
+})
+
 test('npm run secret reveals once, and takes the secret a tool issued', async () => {
   const tocsin = await startTocsin()
   try {

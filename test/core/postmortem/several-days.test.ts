@@ -52,7 +52,9 @@ describe.each([
     const [told = ''] = draft.markdown.split('## Evidence')
     expect(told).toMatch(new RegExp(`${startDay} (?:at )?${startClock}`))
     expect(told).toMatch(new RegExp(`${endDay} (?:at )?${endClock}`))
-    expect(draft.markdown.replace(/\d{4}-\d\d-\d\d (?:at )?\d\d:\d\d:\d\d/g, '')).not.toMatch(/\d\d:\d\d:\d\d/)
+    expect(draft.markdown.replace(/\d{4}-\d\d-\d\d (?:at )?\d\d:\d\d:\d\d/g, '')).not.toMatch(
+      /\d\d:\d\d:\d\d/,
+    )
     expect(check(draft.markdown, draft)).toEqual([])
   })
 })
