@@ -58,3 +58,37 @@ describe.each([
     expect(check(draft.markdown, draft)).toEqual([])
   })
 })
+
+describe('a day and a time of day of one phrase are judged together', () => {
+  const findings = outage({
+    start: 12 * HOUR - 120,
+    heard: 12 * HOUR + 30,
+    acknowledged: 12 * HOUR + 130,
+    end: 12 * HOUR + 600,
+    ended: 12 * HOUR + 610,
+  })
+
+  test.each([
+    'On 2026-01-06, at 23:58, it began.',
+    'It began on 2026-01-06 at 23:58:00.',
+    'It began at 2026-01-06T23:58.',
+    'On 6 January at 23:58 it began.',
+    'It began on January 6th at 23:58.',
+    'It began at 23:58 on Tuesday.',
+    'It began at 23:58 UTC on 6 January 2026.',
+    'It was resolved on 5 January at 00:10.',
+    'It was resolved on Monday, at 00:10.',
+  ])('%s: flagged', (text) => {
+    expect(check(text, findings).map(({ why }) => why)).toEqual([expect.stringContaining('The time ')])
+  })
+
+  test.each([
+    'On 2026-01-05, at 23:58, it began.',
+    'It began at 2026-01-05T23:58.',
+    'It began on January 5th at 23:58, on Tuesday at 00:10 it was resolved.',
+    'It began at 23:58 on Monday and was resolved at 00:10 UTC on 6 January 2026.',
+    'On Monday it began, at 23:58. It was resolved on Tuesday at 00:10.',
+  ])('%s: passes', (text) => {
+    expect(check(text, findings)).toEqual([])
+  })
+})
