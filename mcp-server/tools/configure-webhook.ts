@@ -79,7 +79,7 @@ export const configureWebhook = defineTool({
     const target = targetOf(input, sources)
     const change = target.source
       ? await changeSource(context, projectId, target.source, input)
-      : await makeSource(context, projectId, target, input)
+      : await makeOrChangeSource(context, projectId, target, input)
     const after = input.dryRun ? ingestion : (await context.tocsin.getIngestion(projectId)).ingestion
     const address = ingestion.addresses.find(({ adapter }) => adapter === target.adapter)
     const webhook = change.source ? showWebhook(after, change.source, true) : showAddress(address!)
@@ -143,6 +143,23 @@ function targetOf({ source: given, provider }: Input, sources: ApiSource[]): Tar
   )
 }
 
+/** Of several calls at the same moment one makes the source, the others find it. */
+async function makeOrChangeSource(
+  context: ToolContext,
+  projectId: string,
+  target: Target,
+  input: Input,
+): Promise<Change> {
+  try {
+    return await makeSource(context, projectId, target, input)
+  } catch (error) {
+    if (!(error instanceof TocsinError) || error.code !== 'conflict') throw error
+    const { source } = targetOf(input, await allSources(context, projectId))
+    if (!source) throw error
+    return changeSource(context, projectId, source, input)
+  }
+}
+
 async function makeSource(
   { tocsin, key }: ToolContext,
   projectId: string,
@@ -159,6 +176,7 @@ async function makeSource(
     ...(name !== undefined && { name }),
     ...(input.severityDefault && { settings: { defaults: { severity: input.severityDefault } } }),
     reveal: !mayShow(key.scopes),
+    unique: true,
   })
   const source =
     input.enabled === false

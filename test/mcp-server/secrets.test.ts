@@ -46,6 +46,23 @@ describe.each(databaseKinds)('a new secret on %s', (kind) => {
     expect(credential.url).toBe((await t.admin.getSource(project.id, made.source.id)).source.url)
   })
 
+  test('ten who make a source of one name at once make one', async () => {
+    const project = await t.project()
+    const surface = await surfaceOf(project, ['sources:read', 'sources:write'])
+    const made = await Promise.all(
+      Array.from({ length: 10 }, () =>
+        call(surface, 'configure_webhook', { source: 'Shop', provider: 'datadog' }),
+      ),
+    )
+    expect(made.filter(({ created }) => created)).toHaveLength(1)
+    expect(made.filter(({ secretState }) => secretState === 'pending_reveal')).toHaveLength(1)
+    expect(new Set(made.map(({ webhooks }) => webhooks[0].sourceId)).size).toBe(1)
+    const { sources } = await t.admin.listSources(project.id, { limit: 100 })
+    expect(sources.map(({ name }) => name)).toEqual(['Shop'])
+    // Two of one name stay possible for who wants them.
+    await t.admin.createSource(project.id, { adapter: 'datadog', name: 'Shop' })
+  })
+
   test('two who ask at once: one sees it', async () => {
     const project = await t.project()
     const { reveal } = await t.admin.createSource(project.id, { adapter: 'grafana', reveal: true })
