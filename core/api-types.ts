@@ -177,6 +177,8 @@ export interface ApiSourceInput {
   settings?: ApiSourceSettingsInput
   /** Answers an id to reveal the credential by instead of the credential, for callers that must not see it. */
   reveal?: boolean
+  /** Refused where the project has a source of this tool and name, also one made at the same moment. */
+  unique?: boolean
 }
 
 export interface ApiSourcePatch {

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { join, resolve } from 'node:path'
-import { PLANS, type Plan } from '@tocsin/core'
+import { type OpenOptions, PLANS, type Plan } from '@tocsin/core'
 import { isLoopback, isNetwork } from './networks.ts'
 
 export type Role = 'all' | 'ingest' | 'worker'
@@ -116,6 +116,15 @@ export function targetRules(config: Pick<Config, 'allowPrivateTargets' | 'host' 
   loopback: boolean
 } {
   return { allow: config.allowPrivateTargets, loopback: config.role !== 'worker' && isLoopback(config.host) }
+}
+
+/** What every process on a database opens it with, whatever it does there. */
+export function openOptions({
+  databaseUrl,
+  defaultPlan,
+  model,
+}: Config): Pick<OpenOptions, 'databaseUrl' | 'defaultPlan' | 'model'> {
+  return { databaseUrl, defaultPlan, ...(model !== null && { model }) }
 }
 
 /** Both or none: a model without an address, or an address without a model, is a slip. */

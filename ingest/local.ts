@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { type Log, type OpenedTocsin, openTocsin } from '@tocsin/core'
-import { ConfigError, isSqlite, readConfig } from './config.ts'
+import { ConfigError, isSqlite, openOptions, readConfig } from './config.ts'
 import { openDataDir } from './data-dir.ts'
 import { reachable } from './networks.ts'
 
@@ -17,10 +17,9 @@ export async function openLocal(env: NodeJS.ProcessEnv, log: Log): Promise<Opene
     )
   }
   return openTocsin({
-    databaseUrl: config.databaseUrl,
+    ...openOptions(config),
     secretKey: openDataDir(config),
     publicUrl: config.publicUrl ?? `http://${reachable(config.host)}:${config.port || 4117}`,
-    defaultPlan: config.defaultPlan,
     role: 'ingest',
     log,
   })

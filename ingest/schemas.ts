@@ -271,6 +271,12 @@ export const SourceInput = z.strictObject({
   secret: secretIn.optional().describe('One that the sender made; generated where absent'),
   settings: SourceSettingsInput.optional(),
   reveal,
+  unique: z
+    .boolean()
+    .optional()
+    .describe(
+      'Answers 409 where the project has a source of this adapter and name, also one made at the same moment',
+    ),
 }) satisfies z.ZodType<ApiSourceInput>
 
 export const SourcePatch = z.strictObject({

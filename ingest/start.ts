@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { type OpenedTocsin, type OpenOptions, openTocsin, TocsinError } from '@tocsin/core'
 import { answerError, answerJson } from './answer.ts'
 import { createApp, createServer } from './app.ts'
-import { type Config, ConfigError, readConfig, targetRules } from './config.ts'
+import { type Config, ConfigError, openOptions, readConfig, targetRules } from './config.ts'
 import { openDataDir } from './data-dir.ts'
 import { openLog } from './log.ts'
 import { reachable } from './networks.ts'
@@ -38,14 +38,12 @@ async function start(): Promise<void> {
   const publicUrl = config.publicUrl ?? localUrl
 
   const opening = open({
-    databaseUrl: config.databaseUrl,
+    ...openOptions(config),
     secretKey,
     publicUrl,
-    defaultPlan: config.defaultPlan,
     role: config.role,
     targets: targetRules(config),
     ...(config.adminKey !== null && { adminKey: config.adminKey }),
-    ...(config.model !== null && { model: config.model }),
     log,
   })
   const stop = async () => {

@@ -9,7 +9,14 @@ export interface Connection {
   authenticate(key: string): Promise<Tocsin | undefined>
   /** Nobody said at which address the server is reached: those of webhooks begin with the default. */
   isAddressGuessed: boolean
+  /** Of the server elsewhere; null on the database of this machine. */
+  serverUrl: string | null
   close(): Promise<void>
+}
+
+/** What to tell of an address of a webhook whose beginning is guessed. */
+export function guessWords(url: string): string {
+  return `Its beginning, ${new URL(url).origin}, is a guess, as TOCSIN_PUBLIC_URL is not set here: put the address of your server in its place.`
 }
 
 /** Who works on the database without a key: the user of this machine, who may read its files anyway. */
@@ -44,6 +51,7 @@ export async function connect(env: NodeJS.ProcessEnv, log: Log): Promise<Connect
     },
     authenticate,
     isAddressGuessed: !env.TOCSIN_PUBLIC_URL?.trim(),
+    serverUrl: null,
     close: () => tocsin.close(),
   }
 }
@@ -79,6 +87,7 @@ function overHttp(url: string, key: string | undefined): Connection {
       }
     },
     isAddressGuessed: false,
+    serverUrl: url,
     close: async () => {},
   }
 }

@@ -13,6 +13,9 @@ export interface ToolContext {
   presenter: Presenter
   /** Whether the key and the server offer this tool: advice names no other. */
   offers(tool: string): boolean
+  /** As in SurfaceOptions. */
+  isAddressGuessed: boolean
+  serverUrl: string | null | undefined
   /** Tells the audit which project the call was about. */
   onProject(projectId: string): void
 }

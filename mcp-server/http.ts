@@ -20,6 +20,9 @@ export interface McpOptions {
   hosts: readonly string[]
   readOnly?: boolean
   log: Log
+  /** As in SurfaceOptions. */
+  isAddressGuessed?: boolean
+  serverUrl?: string | null
 }
 
 /** What may stand before `/mcp`: a request of a key, answered by the version of the protocol it speaks. */
@@ -45,7 +48,8 @@ export function mcpHandler(options: McpOptions): McpHandler {
 }
 
 /** Everything that holds whatever is served: host, origin, method, key, size. */
-export function guardedHandler({ authenticate, hosts, readOnly, log }: McpOptions, eras: Eras): McpHandler {
+export function guardedHandler(options: McpOptions, eras: Eras): McpHandler {
+  const { authenticate, hosts, readOnly, log, isAddressGuessed, serverUrl } = options
   const isHostAllowed = hostHeaderValidation([...LOOPBACK, ...hosts])
   const isOriginAllowed = originValidation([...LOOPBACK, ...hosts])
   const serve = toNodeHandler(
@@ -95,6 +99,8 @@ export function guardedHandler({ authenticate, hosts, readOnly, log }: McpOption
       log,
       now: () => new Date(),
       random: randomUUID,
+      ...(isAddressGuessed !== undefined && { isAddressGuessed }),
+      ...(serverUrl !== undefined && { serverUrl }),
     })
     res.setHeader('Cache-Control', 'no-store')
     await serve(Object.assign(req, { auth: authInfoOf(surface) }), res)

@@ -86,18 +86,21 @@ async function start(): Promise<void> {
 }
 
 async function startStdio(connection: Connection, readOnly: boolean): Promise<Served> {
+  const { isAddressGuessed, serverUrl } = connection
   const surface = createSurface({
     tocsin: await connection.own(),
     readOnly,
     log,
     now: () => new Date(),
     random: randomUUID,
+    isAddressGuessed,
+    serverUrl,
   })
   return serveStdio(surface, process.stdin, process.stdout)
 }
 
 async function startHttp(
-  { authenticate }: Connection,
+  { authenticate, isAddressGuessed, serverUrl }: Connection,
   { host, port, hosts, readOnly }: { host: string; port: number; hosts: string[]; readOnly: boolean },
 ): Promise<() => Promise<void>> {
   const handle = mcpHandler({
@@ -105,6 +108,8 @@ async function startHttp(
     hosts: isIP(host) === 6 ? [...hosts, `[${host}]`] : [...hosts, host],
     readOnly,
     log,
+    isAddressGuessed,
+    serverUrl,
   })
   const server = createServer({ headersTimeout: 10_000, requestTimeout: 15_000 }, (req, res) => {
     if (req.url?.split('?')[0] !== '/mcp') {

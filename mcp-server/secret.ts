@@ -4,7 +4,7 @@ import { Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import { type ApiCredential, cleanText, type Tocsin, TocsinError } from '@tocsin/core'
-import { type Connection, connect } from './connection.ts'
+import { type Connection, connect, guessWords } from './connection.ts'
 import { allProjects, allSources, findSource } from './find.ts'
 
 const USAGE = `Secrets of webhook sources, past every AI assistant.
@@ -67,9 +67,7 @@ async function reveal(
 function show({ adapter, name: given, url, secret }: ApiCredential, isAddressGuessed: boolean): void {
   // A terminal would obey what is hidden in a name.
   const name = cleanText(given, 200)
-  const guess = isAddressGuessed
-    ? `Its beginning, ${new URL(url).origin}, is a guess, as TOCSIN_PUBLIC_URL is not set here: put the address of your server in its place.\n`
-    : ''
+  const guess = isAddressGuessed ? `${guessWords(url)}\n` : ''
   process.stdout.write(
     secret === null
       ? `Address for ${name} (${adapter}), itself the secret:\n${url}\n${guess}`

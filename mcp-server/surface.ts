@@ -81,13 +81,18 @@ export interface SurfaceOptions {
   now(): Date
   /** As `randomUUID` of node:crypto: for boundaries and the ids of faults. */
   random(): string
+  /** Nobody said at which address webhooks are reached. */
+  isAddressGuessed?: boolean
+  /** What terminals need as TOCSIN_URL: the public address unless told, null where they work on the database. */
+  serverUrl?: string | null
 }
 
 /** Completions a client shows at once; the protocol's limit. */
 const MOST_COMPLETIONS = 100
 
 /** Looks at the key first, so that lists hold what it may use. */
-export function createSurface({ tocsin, readOnly, log, now, random }: SurfaceOptions): Surface {
+export function createSurface(options: SurfaceOptions): Surface {
+  const { tocsin, readOnly, log, now, random, isAddressGuessed = false, serverUrl } = options
   let asked: Promise<ToolContext> | undefined
   // One question per surface: over HTTP it lives for one request, over stdio for one connection.
   const context = () => {
@@ -97,6 +102,8 @@ export function createSurface({ tocsin, readOnly, log, now, random }: SurfaceOpt
       now,
       presenter: createPresenter(''),
       onProject: () => {},
+      isAddressGuessed,
+      serverUrl,
       offers: (name) => tools.some((tool) => tool.name === name && isOpen(tool, key, readOnly)),
     }))
     asked.catch(() => {

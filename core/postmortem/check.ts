@@ -232,27 +232,15 @@ const judgeReferences: Judge = ({ text }, { known }) => {
 }
 
 const judgeTimes: Judge = (_, { values, known, figures: text }) => {
-  for (const match of text.matchAll(DAY)) {
-    const day = `${match[1]}-${match[2]}-${match[3]}`
-    if (!hasTime(known.all, (time) => time.startsWith(day))) return `Nothing in the facts happened on ${day}.`
-  }
-  for (const { 0: said, groups = {} } of text.matchAll(NAMED_DAY)) {
-    const month = String(MONTHS.indexOf((groups.month ?? groups.first)!.slice(0, 3)) + 1).padStart(2, '0')
-    const day = (groups.day ?? groups.second)!.padStart(2, '0')
-    const date = `${groups.year ?? ''}-${month}-${day}`
-    if (!hasTime(known.all, (time) => time.slice(0, 10).endsWith(date)))
+  const days = daysIn(text)
+  for (const { said, fits } of days)
+    if (!hasTime(known.all, (time) => fits(time.slice(0, 10))))
       return `Nothing in the facts happened on ${said}.`
-  }
   for (const { groups = {} } of text.replace(NAMED_DAY, blanks).matchAll(NAMED_MONTH)) {
     const name = (groups.led ?? groups.month ?? groups.dated)!
     const month = `${groups.year ?? ''}-${String(MONTHS.indexOf(name.slice(0, 3)) + 1).padStart(2, '0')}`
     if (!hasTime(known.all, (time) => time.slice(0, 7).endsWith(month)))
       return `Nothing in the facts happened in ${[name, groups.year ?? []].flat().join(' ')}.`
-  }
-  for (const [, weekday] of text.matchAll(WEEKDAY)) {
-    const day = WEEKDAYS.indexOf(weekday!)
-    if (!hasTime(known.all, (time) => new Date(time.slice(0, 10)).getUTCDay() === day))
-      return `Nothing in the facts happened on a ${weekday}.`
   }
   for (const match of text.matchAll(CLOCK)) {
     const [said, date, hours, minutes, seconds, half] = match
@@ -260,15 +248,64 @@ const judgeTimes: Judge = (_, { values, known, figures: text }) => {
     const clock = [String(hour).padStart(2, '0'), minutes, ...(seconds === undefined ? [] : [seconds])].join(
       ':',
     )
+    const place = { from: match.index, to: match.index + said.length }
+    const fits = date === undefined ? dayBeside(text, place, days)?.fits : (known: string) => known === date
+    const isThen = (time: string) =>
+      time.slice(11).startsWith(clock) && (fits === undefined || fits(time.slice(0, 10)))
     const isKnown =
-      hasTime(
-        values,
-        (time) => time.slice(11).startsWith(clock) && (date === undefined || time.startsWith(date)),
-      ) || [...values.clocks].some((one) => one.startsWith(clock))
+      hasTime(values, isThen) ||
+      ([...values.clocks].some((one) => one.startsWith(clock)) &&
+        (fits === undefined || hasTime(known.all, isThen)))
     if (!isKnown) return `The time ${said.trim()} is not what the facts say here.`
   }
   return null
 }
+
+interface SaidDay {
+  said: string
+  from: number
+  to: number
+  fits(date: string): boolean
+}
+
+function daysIn(text: string): SaidDay[] {
+  const dates = Array.from(text.matchAll(DAY), (match) => {
+    const { 0: said, index } = match
+    return { said, from: index, to: index + said.length, fits: (date: string) => date === said }
+  })
+  const named = Array.from(text.matchAll(NAMED_DAY), ({ 0: said, index, groups = {} }) => {
+    const month = String(MONTHS.indexOf((groups.month ?? groups.first)!.slice(0, 3)) + 1).padStart(2, '0')
+    const day = (groups.day ?? groups.second)!.padStart(2, '0')
+    const end = `${groups.year ?? ''}-${month}-${day}`
+    return { said, from: index, to: index + said.length, fits: (date: string) => date.endsWith(end) }
+  })
+  const weekdays = Array.from(text.matchAll(WEEKDAY), ({ 0: said, index, 1: weekday }) => {
+    const day = WEEKDAYS.indexOf(weekday!)
+    const fits = (date: string) => new Date(date).getUTCDay() === day
+    return { said: `a ${weekday}`, from: index, to: index + said.length, fits }
+  })
+  return [...dates, ...named, ...weekdays]
+}
+
+/** The day of the same phrase as this time of day: "on 5 January at 00:10", "23:58 on Tuesday". */
+function dayBeside(
+  text: string,
+  place: { from: number; to: number },
+  days: readonly SaidDay[],
+): SaidDay | undefined {
+  return (
+    days.find(({ to }) => to <= place.from && DAY_THEN_TIME.test(text.slice(to, place.from))) ??
+    days.find(
+      ({ from, to }) =>
+        from >= place.to &&
+        TIME_THEN_DAY.test(text.slice(place.to, from)) &&
+        !/^,?(?: at)? \d{1,2}:\d\d/.test(text.slice(to, to + 12)),
+    )
+  )
+}
+
+const DAY_THEN_TIME = /^,?\s{1,3}(?:(?:at|around|about|from|since|by)\s{1,3}){0,2}$/i
+const TIME_THEN_DAY = /^(?:\s{1,3}UTC)?,?\s{1,3}(?:(?:on|of|the)\s{1,3}){0,2}$/i
 
 function hasTime({ times }: Values, fits: (time: string) => boolean): boolean {
   for (const time of times) if (fits(time)) return true
@@ -291,6 +328,9 @@ const judgeDurations: Judge = (_, { values, figures: text }) => {
 }
 
 const judgeNumbers: Judge = ({ quotations, marks }, { values, known, figures: text }) => {
+  const strange = STRANGE_NUMBER.exec(text)?.[0]
+  if (strange !== undefined && !isKnownText(strange, known))
+    return `The number ${strange} is not written in the digits 0 to 9.`
   const plain = withoutTimes(text)
   const rest = blankOut(plain, durationsIn(plain))
   const counted: { from: number; to: number }[] = []
@@ -330,6 +370,8 @@ const COUNTED = new RegExp(
   String.raw`(?<![\w.-])(\d[\d,]*|one)\s+(?:(?!of\b|more\b)\p{L}+\s+)?((?:${NOUNS})s?)\b`,
   'giu',
 )
+/** Those of other scripts have been read as 0 to 9 where Unicode says so. */
+const STRANGE_NUMBER = /(?:(?![0-9])\p{N})+/u
 const NUMBER = /(?<![\p{L}\p{N}_.@-])(-?\d[\d,]*(?:\.\d+)?)(?![\p{L}\p{N}_]|\.\d)\s?%?/gu
 
 /** Signals that fired are not those that still fire; times fired are not times reopened. */
@@ -360,7 +402,7 @@ const judgeNames: Judge = ({ text }, { known }) => {
     }
     const word = trimWord(token)
     const endsHere = /[.!?:]$/.test(token)
-    const next = endsHere ? undefined : tokens[i + 1]
+    const next = endsHere ? undefined : tokens.slice(i + 1).find((one) => !ADVERB.test(one))
     const why = isKnownWord(word, known) ? null : nameFault(word, isFirst, tokens[i - 1], next)
     if (why !== null) return why
     isFirst = endsHere
@@ -383,7 +425,7 @@ function nameFault(
   if (isIdentifier) return isPlainWord(word) || CAPITALS.has(word) ? null : fault
   if (/^\p{Lu}/u.test(word)) {
     if (!isFirst) return CAPITALS.has(word) ? null : fault
-    const next = after ?? ''
+    const next = trimWord(after ?? '')
     const acts = VERB.test(next) || (/^\p{Lu}\p{Ll}/u.test(next) && !CAPITALS.has(next))
     return acts && !OPENERS.has(word.toLowerCase()) && !CAPITALS.has(word) ? fault : null
   }
@@ -407,6 +449,8 @@ const PLAIN_END =
   /^[\p{L}-]+-(?:\p{L}+ing|\p{L}+ed|able|free|term|wide|based|level|like|minute|second|hour|day|week)s?$/u
 const VERB =
   /^(?:\p{L}+ed|was|is|has|had|did|said|took|made|ran|went|saw|found|began|came|sent|broke|fell|rose|fixed|wrote|put|set|cut|hit)$/iu
+/** May stand between who did something and what was done. */
+const ADVERB = /^(?:then|also|soon|just|later|again|now|once|already|never|first|finally|\p{L}{3,}ly)$/iu
 const THING = /^(?:services?|monitors?|teams?|databases?|clusters?|hosts?|servers?|queues?)$/i
 
 function isKnownWord(word: string, { words }: Known): boolean {

@@ -1,6 +1,8 @@
 /** Numbers, durations and times of day in words, as the figures that `check` reads: "three hours" as "3 hours". */
 export function inFigures(text: string): string {
   return text
+    .normalize('NFKC')
+    .replace(GROUPED, (said) => said.replace(/[. ]/g, ''))
     .replace(/\bmidnight\b/gi, '00:00')
     .replace(/\b(?:noon|midday)\b/gi, '12:00')
     .replace(/\ban hour and a half\b/gi, '90 min')
@@ -18,6 +20,9 @@ export function inFigures(text: string): string {
       (_, hour, half) => `${hour}:00${half ? ` ${half}m` : ''}`,
     )
 }
+
+/** `1 000` and `1.000`: no fraction is written with a last zero that says nothing. */
+const GROUPED = /(?<![\p{L}\p{N}_.,:@/-])\d{1,3}(?:(?: \d{3})+|\.\d\d0)(?![\p{L}\p{N}_:-]|[.,]\d)/gu
 
 const SMALL = [
   ...[

@@ -185,7 +185,7 @@ export const WEEKDAY = new RegExp(
   String.raw`(?<!\b(?:[Bb]y|[Uu]ntil|[Nn]ext|[Ee]very|[Ee]ach|[Dd]ue:?)\s{1,3})\b(${WEEKDAYS.join('|')})s?\b`,
   'g',
 )
-export const CLOCK = /(?:\b(\d{4}-\d\d-\d\d)[T ])?\b(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d+)?)?(?: ?(am|pm)\b)?/gi
+export const CLOCK = /(?:\b(\d{4}-\d\d-\d\d)[T ]|\b)(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d+)?)?(?: ?(am|pm)\b)?/gi
 export const UUID = /\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/gi
 
 /** Blanks out what holds digits but counts nothing. */

@@ -3,7 +3,7 @@ import { reference } from '../reference.ts'
 import type { EventData } from '../store/event.ts'
 import type { Story, StoryOccurrence } from '../store/story.ts'
 import { cleanLine } from '../untrusted-text.ts'
-import { called, clock, count, quote } from './words.ts'
+import { called, clock, count, onlyDay, quote } from './words.ts'
 
 export type Facts = ApiPostmortemFacts
 export type StoryEvent = Story['events'][number]
@@ -30,6 +30,7 @@ export const MOST = {
 /** The story with ways to find what vouches for what. */
 export class Reading {
   readonly story: Story
+  /** On which all of it happened; nothing where it took several. */
   readonly day: string
   readonly firing: number
   readonly #events: ReadonlyMap<string, StoryEvent>
@@ -39,7 +40,17 @@ export class Reading {
   constructor(story: Story) {
     const { incident } = story
     this.story = story
-    this.day = incident.started_at
+    this.day = onlyDay([
+      incident.started_at,
+      incident.detected_at,
+      incident.resolved_at,
+      ...story.timeline.map(({ at }) => at),
+      ...story.events.flatMap((event) => [
+        event.received_at,
+        event.event_time,
+        dataOf(event).firedAt ?? null,
+      ]),
+    ])
     this.firing =
       incident.firing_critical +
       incident.firing_high +

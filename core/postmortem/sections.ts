@@ -3,7 +3,7 @@ import { isQuery } from './facts.ts'
 import { SLOW_DETECTION_MS } from './gaps.ts'
 import { codeBlock, type SectionWriter, tableHead, type Writing } from './page.ts'
 import { areSame, OWN_CLOCK } from './reading.ts'
-import { called, clock, count, dateAtTime, duration, list, quote } from './words.ts'
+import { called, clock, count, dateAtTime, duration, list, onlyDay, quote } from './words.ts'
 
 /** An acknowledgement within this time is told as one that went well. */
 const PROMPT_MS = 15 * 60_000
@@ -67,7 +67,7 @@ export const impact: SectionWriter = (writing) => {
 export const detection: SectionWriter = (writing) => {
   const { facts, page } = writing
   const { evidenceIds } = facts
-  const day = facts.startedAt
+  const day = dayOf(facts)
   const start =
     facts.timeToDetectMs < 1000
       ? [page.sentence(`It was detected at once, at ${clock(facts.detectedAt, day)}`, evidenceIds.detectedAt)]
@@ -90,18 +90,21 @@ export const detection: SectionWriter = (writing) => {
   }
 }
 
-export const timeline: SectionWriter = ({ facts, timeline, page }) => ({
-  heading: 'Timeline',
-  lines: [
-    ...tableHead('Time (UTC)', 'What happened', 'Evidence'),
-    ...timeline.map(({ at, text, evidenceIds }) => page.row([clock(at, facts.startedAt), text], evidenceIds)),
-  ],
-})
+export const timeline: SectionWriter = ({ facts, timeline, page }) => {
+  const day = dayOf(facts)
+  return {
+    heading: 'Timeline',
+    lines: [
+      ...tableHead('Time (UTC)', 'What happened', 'Evidence'),
+      ...timeline.map(({ at, text, evidenceIds }) => page.row([clock(at, day), text], evidenceIds)),
+    ],
+  }
+}
 
 export const signals: SectionWriter = ({ facts, page }) => {
   if (facts.signals.length === 0) return { heading: 'Signals', lines: [] }
   const { counts } = facts
-  const day = facts.startedAt
+  const day = dayOf(facts)
   const left = counts.signals - facts.signals.length
   return {
     heading: 'Signals',
@@ -424,7 +427,7 @@ function ending({ facts, page }: Writing): string {
   const recordedAt = facts.evidence.find(({ id }) => id === evidenceIds.resolvedAt[0])?.at
   const recorded =
     when.endsWith(SENDERS_CLOCK) && recordedAt !== undefined
-      ? `, recorded at ${clock(recordedAt, facts.startedAt)}`
+      ? `, recorded at ${clock(recordedAt, dayOf(facts))}`
       : ''
   return page.sentence(
     `It was ${how} ${when}${recorded}${why}${again}; it had been open for ${duration(facts.timeToResolveMs!)}${again && ' in all'}`,
@@ -433,7 +436,7 @@ function ending({ facts, page }: Writing): string {
 }
 
 function errorCount({ facts, page }: Writing, error: ApiPostmortemFacts['errors'][number]): string[] {
-  const day = facts.startedAt
+  const day = dayOf(facts)
   const seen =
     error.firstSeenAt !== null && error.lastSeenAt !== null
       ? `, first seen at ${clock(error.firstSeenAt, day)} and last at ${timeWords(facts, error.lastSeenAt, error.evidenceIds)}`
@@ -560,7 +563,7 @@ function span(facts: ApiPostmortemFacts, stretch: ApiPostmortemFacts['stretches'
   const end = timeWords(facts, resolvedAt, evidenceIds)
   // Said once where it is the same.
   const isOneClock = start.endsWith(SENDERS_CLOCK) && end.endsWith(SENDERS_CLOCK)
-  return `from ${isOneClock ? clock(startedAt, facts.startedAt) : start} to ${end}`
+  return `from ${isOneClock ? clock(startedAt, dayOf(facts)) : start} to ${end}`
 }
 
 const SENDERS_CLOCK = " by the sender's clock"
@@ -574,7 +577,21 @@ function timeWords(facts: ApiPostmortemFacts, time: string, evidenceIds: readonl
     ({ id, kind, at, text }) =>
       areSame(at, time) && (evidenceIds.includes(id) || (kind === 'event' && !text.includes(OWN_CLOCK))),
   )
-  return `${clock(time, facts.startedAt)}${isOurs ? '' : SENDERS_CLOCK}`
+  return `${clock(time, dayOf(facts))}${isOurs ? '' : SENDERS_CLOCK}`
+}
+
+/** On which all of it happened, by any clock; nothing where it took several, and then each time has its date. */
+function dayOf(facts: ApiPostmortemFacts): string {
+  return onlyDay([
+    facts.startedAt,
+    facts.detectedAt,
+    facts.acknowledgedAt,
+    facts.resolvedAt,
+    ...facts.stretches.flatMap(({ startedAt, resolvedAt }) => [startedAt, resolvedAt]),
+    ...facts.signals.flatMap(({ firedAt, recoveredAt }) => [firedAt, recoveredAt]),
+    ...facts.errors.flatMap(({ firstSeenAt, lastSeenAt }) => [firstSeenAt, lastSeenAt]),
+    ...[...facts.actions, ...facts.measurements, ...facts.evidence].map(({ at }) => at),
+  ])
 }
 
 function severityWords({ facts, page }: Writing): string {

@@ -29,7 +29,13 @@ export function dateAtTime(time: string): string {
   return `${time.slice(0, 10)} at ${time.slice(11, 19)} UTC`
 }
 
-/** Only the clock where it is the same day as `day`, another time. */
+/** The UTC day of all these times, whose clocks then need no date; nothing where there are several. */
+export function onlyDay(times: readonly (string | null)[]): string {
+  const days = new Set(times.flatMap((time) => time?.slice(0, 10) ?? []))
+  return days.size === 1 ? [...days][0]! : ''
+}
+
+/** Only the clock where it is the same day as `day`, another time or nothing. */
 export function clock(time: string, day: string): string {
   return time.slice(0, 10) === day.slice(0, 10) ? time.slice(11, 19) : dateTime(time)
 }

@@ -50,7 +50,9 @@ export async function createSource(
   const made = newSource(core, { ...input, projectId, adapter })
   const reveal = input.reveal ? newReveal(core, made.credential) : undefined
   await change(core, function* () {
+    // First: whoever makes one at the same moment waits here, and then sees this one.
     yield* configChanged(projectId)
+    if (input.unique) yield* refuseSameName(made.source)
     yield* refuseTakenToken(made.source, made.credential)
     yield* insertRows('source', [made.source])
     yield* insertRows('source_credential', [made.credential])
@@ -58,6 +60,25 @@ export async function createSource(
   })
   core.directory.forget(projectId)
   return showNewCredential(core, made.source, made.secret, reveal)
+}
+
+const namesakes = statement<{ projectId: string; adapter: string; name: string }, { id: string }>((db, p) =>
+  db
+    .selectFrom('source')
+    .select('id')
+    .where('project_id', '=', p('projectId'))
+    .where('adapter', '=', p('adapter'))
+    .where('name', '=', p('name'))
+    .where('deleted_at', 'is', null),
+)
+
+function* refuseSameName({ project_id: projectId, adapter, name }: SourceRow): Work<void> {
+  const [first] = yield* all(namesakes, { projectId, adapter, name })
+  if (!first) return
+  throw new TocsinError(
+    'conflict',
+    `name: source ${first.id} of this project has it. Change that one, or give another name.`,
+  )
 }
 
 /** The source with its new credential, or with leave to see it once. */

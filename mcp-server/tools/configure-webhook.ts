@@ -1,5 +1,6 @@
-import { type ApiReveal, type ApiSource, adapterSlugs, TocsinError } from '@tocsin/core'
+import { type ApiIngestion, type ApiReveal, type ApiSource, adapterSlugs, TocsinError } from '@tocsin/core'
 import { z } from 'zod'
+import { guessWords } from '../connection.ts'
 import { defineTool, mayUse, project, type ToolContext, untrusted, word } from '../define-tool.ts'
 import { allSources, findProject, findSource, noSource } from '../find.ts'
 import { quoted, ToolError } from '../tool-error.ts'
@@ -78,19 +79,21 @@ export const configureWebhook = defineTool({
     const target = targetOf(input, sources)
     const change = target.source
       ? await changeSource(context, projectId, target.source, input)
-      : await makeSource(context, projectId, target, input)
+      : await makeOrChangeSource(context, projectId, target, input)
     const after = input.dryRun ? ingestion : (await context.tocsin.getIngestion(projectId)).ingestion
     const address = ingestion.addresses.find(({ adapter }) => adapter === target.adapter)
     const webhook = change.source ? showWebhook(after, change.source, true) : showAddress(address!)
+    const guess = context.isAddressGuessed ? guessWords(webhook.url) : null
+    const headline = headlineOf(change, input, terminalOf(context, ingestion))
     return context.presenter.present(
-      headlineOf(change, input),
+      guess === null ? headline : `${headline} Tell the user of the address: ${guess}`,
       {
         projectId,
         receiving: after.enabled,
         created: change.created,
         changed: change.changed,
         dryRun: input.dryRun || null,
-        webhooks: [webhook],
+        webhooks: [{ ...webhook, hint: guess }],
         ...secretOf(change, input),
         oldSecretValidMinutes: change.oldSecretValidMinutes,
       },
@@ -140,6 +143,23 @@ function targetOf({ source: given, provider }: Input, sources: ApiSource[]): Tar
   )
 }
 
+/** Of several calls at the same moment one makes the source, the others find it. */
+async function makeOrChangeSource(
+  context: ToolContext,
+  projectId: string,
+  target: Target,
+  input: Input,
+): Promise<Change> {
+  try {
+    return await makeSource(context, projectId, target, input)
+  } catch (error) {
+    if (!(error instanceof TocsinError) || error.code !== 'conflict') throw error
+    const { source } = targetOf(input, await allSources(context, projectId))
+    if (!source) throw error
+    return changeSource(context, projectId, source, input)
+  }
+}
+
 async function makeSource(
   { tocsin, key }: ToolContext,
   projectId: string,
@@ -156,6 +176,7 @@ async function makeSource(
     ...(name !== undefined && { name }),
     ...(input.severityDefault && { settings: { defaults: { severity: input.severityDefault } } }),
     reveal: !mayShow(key.scopes),
+    unique: true,
   })
   const source =
     input.enabled === false
@@ -282,7 +303,17 @@ function secretOf(change: Change, { secretAction, dryRun }: Input) {
   return { secretState: 'shown', secret }
 }
 
-function headlineOf({ created, changed, reveal }: Change, { dryRun, secretAction }: Input): string {
+/** Where else than on this machine's database the commands of a terminal work; nothing where they do without. */
+function terminalOf({ serverUrl }: ToolContext, { publicUrl }: ApiIngestion): string {
+  if (serverUrl === null) return ''
+  return ` It needs TOCSIN_URL=${serverUrl ?? publicUrl} and TOCSIN_API_KEY in its environment.`
+}
+
+function headlineOf(
+  { created, changed, reveal }: Change,
+  { dryRun, secretAction }: Input,
+  terminal: string,
+): string {
   if (dryRun) return `Dry run, nothing changed. Would change: ${changed.join(', ') || 'nothing'}.`
   const done = created
     ? 'Created the source.'
@@ -290,8 +321,8 @@ function headlineOf({ created, changed, reveal }: Change, { dryRun, secretAction
       ? `Changed ${changed.join(', ')}.`
       : 'Nothing to change.'
   if (secretAction === 'enter')
-    return `${done} Ask the user to run enterCommand and type the secret there, never here.`
+    return `${done} Ask the user to run enterCommand and type the secret there, never here.${terminal}`
   return reveal
-    ? `${done} Ask the user to run revealCommand within ten minutes: it shows the secret once.`
+    ? `${done} Ask the user to run revealCommand within ten minutes: it shows the secret once.${terminal}`
     : done
 }

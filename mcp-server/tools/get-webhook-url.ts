@@ -1,6 +1,7 @@
-import type { ApiIngestion, ApiOwnKey } from '@tocsin/core'
+import type { ApiIngestion } from '@tocsin/core'
 import { z } from 'zod'
-import { cursor, defineTool, mayUse, project, untrusted, word } from '../define-tool.ts'
+import { guessWords } from '../connection.ts'
+import { cursor, defineTool, mayUse, project, type ToolContext, untrusted, word } from '../define-tool.ts'
 import { allSources, findProject, findSource, noSource } from '../find.ts'
 import { MASKED } from '../mask-secrets.ts'
 import { ToolError } from '../tool-error.ts'
@@ -52,7 +53,7 @@ export const getWebhookUrl = defineTool({
           receiving: ingestion.enabled,
           webhooks,
           nextCursor,
-          hint: hintOf(ingestion, webhooks, context.key, next),
+          hint: hintOf(ingestion, webhooks, context, next),
         },
         strangeOfWebhooks,
       )
@@ -108,7 +109,7 @@ type NextStep = (how: string, who?: string) => string
 function hintOf(
   ingestion: ApiIngestion,
   webhooks: { url: string }[],
-  key: ApiOwnKey,
+  { key, isAddressGuessed }: ToolContext,
   next: NextStep,
 ): string | null {
   const hints: string[] = []
@@ -122,5 +123,6 @@ function hintOf(
       'configure_webhook with secretAction "rotate" makes a new one for the user to reveal, and ends the old one.'
     hints.push(`A masked address is itself the secret.${next(how)}`)
   }
+  if (isAddressGuessed) hints.push(`Tell the user of each address: ${guessWords(ingestion.publicUrl)}`)
   return hints.join(' ') || null
 }

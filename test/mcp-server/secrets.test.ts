@@ -46,6 +46,23 @@ describe.each(databaseKinds)('a new secret on %s', (kind) => {
     expect(credential.url).toBe((await t.admin.getSource(project.id, made.source.id)).source.url)
   })
 
+  test('ten who make a source of one name at once make one', async () => {
+    const project = await t.project()
+    const surface = await surfaceOf(project, ['sources:read', 'sources:write'])
+    const made = await Promise.all(
+      Array.from({ length: 10 }, () =>
+        call(surface, 'configure_webhook', { source: 'Shop', provider: 'datadog' }),
+      ),
+    )
+    expect(made.filter(({ created }) => created)).toHaveLength(1)
+    expect(made.filter(({ secretState }) => secretState === 'pending_reveal')).toHaveLength(1)
+    expect(new Set(made.map(({ webhooks }) => webhooks[0].sourceId)).size).toBe(1)
+    const { sources } = await t.admin.listSources(project.id, { limit: 100 })
+    expect(sources.map(({ name }) => name)).toEqual(['Shop'])
+    // Two of one name stay possible for who wants them.
+    await t.admin.createSource(project.id, { adapter: 'datadog', name: 'Shop' })
+  })
+
   test('two who ask at once: one sees it', async () => {
     const project = await t.project()
     const { reveal } = await t.admin.createSource(project.id, { adapter: 'grafana', reveal: true })
@@ -204,6 +221,39 @@ describe('the audit', () => {
     ])
     expect(await callError(surface, 'configure_webhook', { source: 'grafana' })).toMatch(/^\[read_only\]/)
     expect((await t.admin.listSources(project.id, {})).sources).toEqual([])
+  })
+})
+
+describe('what goes with an address and a command says', () => {
+  const t = testTocsin('sqlite')
+  const scopes = ['sources:read', 'sources:write'] as const
+
+  test('where the beginning of the address is a guess', async () => {
+    const surface = await surfaceOf(await t.project(), scopes, { isAddressGuessed: true })
+    const guess = `Its beginning, ${new URL((await call(surface, 'get_webhook_url')).webhooks[0].url).origin}, is a guess`
+    const made = await call(surface, 'configure_webhook', { source: 'grafana' })
+    expect(made.text.split('\n')[0]).toContain(guess)
+    expect(made.webhooks[0].hint).toContain(guess)
+    const got = await call(surface, 'get_webhook_url', { source: 'grafana' })
+    expect(got.text).toContain(guess)
+    expect(got.hint).toContain(guess)
+  })
+
+  test('which server the command needs', async () => {
+    const project = await t.project()
+    const { publicUrl } = (await t.admin.getIngestion(project.id)).ingestion
+    const told = async (serverUrl: string | null | undefined, secretAction: string) => {
+      const surface = await surfaceOf(project, scopes, serverUrl === undefined ? {} : { serverUrl })
+      return (await call(surface, 'configure_webhook', { source: 'sentry', secretAction })).text.split(
+        '\n',
+      )[0]
+    }
+    for (const action of ['rotate', 'enter']) {
+      expect(await told('http://10.0.0.7:4117', action)).toContain('TOCSIN_URL=http://10.0.0.7:4117 ')
+      expect(await told(undefined, action)).toContain(`TOCSIN_URL=${publicUrl} `)
+      expect(await told(null, action)).not.toContain('TOCSIN_URL')
+      expect(await told(null, action)).not.toContain('guess')
+    }
   })
 })
 

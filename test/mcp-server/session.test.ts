@@ -1,4 +1,7 @@
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { inRepository, pinnedNode, startChild } from '../support/child.ts'
 import { send, startTocsin, type TocsinProcess } from '../support/tocsin-process.ts'
@@ -87,6 +90,43 @@ test('an assistant sets Grafana up, sees an outage, drafts its post-mortem and a
 function body(name: string): { alerts: { startsAt: string; values: Record<string, number> }[] } {
   return JSON.parse(readFileSync(inRepository(`test/payloads/grafana/${name}.json`), 'utf8'))
 }
+
+test('over stdio on the local database the model of the settings writes, and a guessed address is told', async () => {
+  const tocsin = await startTocsin()
+  let asked = 0
+  const model = createServer((_req, res) => {
+    asked += 1
+    res.writeHead(400).end()
+  })
+  await once(model.listen(0, '127.0.0.1'), 'listening')
+  const { port } = model.address() as AddressInfo
+  const client = await connectClient('v2 auto', {
+    kind: 'stdio',
+    env: {
+      TOCSIN_DATA_DIR: tocsin.dataDir,
+      TOCSIN_LLM_BASE_URL: `http://127.0.0.1:${port}/v1`,
+      TOCSIN_LLM_MODEL: 'small',
+    },
+    cwd: tocsin.dataDir,
+  })
+  try {
+    const made = await client.callTool('configure_webhook', { source: 'grafana' })
+    expect(made.content[0].text).toContain('is a guess')
+    expect(made.content[0].text).not.toContain('TOCSIN_URL=')
+    const { incident } = await tocsin.api<{ incident: { id: string } }>(
+      'POST',
+      `/projects/${tocsin.projectId}/incidents`,
+      { title: 'Checkout is slow' },
+    )
+    const draft = await client.callTool('draft_postmortem', { incidentId: incident.id })
+    expect(draft.isError, draft.content[0].text).toBeFalsy()
+    expect(asked).toBeGreaterThan(0)
+  } finally {
+    await client.close()
+    model.close()
+    await tocsin.dispose()
+  }
+})
 
 test('a process over stdio ends cleanly when its client goes away, and at SIGTERM', async () => {
   const tocsin = await startTocsin()
