@@ -195,6 +195,8 @@ function judge(answer: string, page: DraftPage): Written {
   if (written === null || written.map(({ heading }) => heading).join('\n') !== asked.join('\n'))
     return fallback('The answer of the model did not keep the headings.')
   if (!MARK.test(body)) return fallback('The answer of the model cited no evidence.')
+  if (written.some(({ lines }) => lines.some(hasBareFigure)))
+    return fallback('The answer of the model stated figures without their evidence.')
 
   const prose = new Map(written.map((section) => [section.heading, section]))
   const sections = page.sections.map((own) => (own.isProse ? prose.get(own.heading)! : own))
@@ -217,6 +219,16 @@ function judge(answer: string, page: DraftPage): Written {
     return fallback(`The answer of the model had ${many} that the facts do not support.`)
   }
   return { markdown, fallbackReason: null }
+}
+
+/** Whether a sentence of the line has a time or a number, but no mark, be it after its full stop. */
+function hasBareFigure(line: string): boolean {
+  const sentences = line
+    .replace(/“[^”]*”|\bINC-\d+\b/g, '')
+    .replace(/^\s*\d{1,3}[.)]\s/, '')
+    .replace(/([.!?])((?:\s?\[E\d{1,4}\])+)/g, '$2$1')
+    .split(/(?<=[.!?])\s+/)
+  return sentences.some((sentence) => /\p{N}/u.test(sentence) && !MARK.test(sentence))
 }
 
 /** Null where there is text before the first heading, a section is empty, or a heading is of another kind. */

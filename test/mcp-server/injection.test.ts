@@ -165,6 +165,8 @@ describe.each([
     async (batch) => {
       const project = await t.project({ policy: { grouping: 'signal' } })
       const source = await project.source(adapter)
+      const { sources } = await t.admin.listSources(project.id, {})
+      await t.admin.updateSource(project.id, sources[0]!.id, { name: STRINGS[batch + 10]! })
       for (const [i, text] of STRINGS.slice(batch * 10, batch * 10 + 10).entries()) {
         const n = batch * 10 + i
         const headers: Record<string, string> =

@@ -39,6 +39,11 @@ test('an assistant sets Grafana up, sees an outage, drafts its post-mortem and a
     const { incidents } = await call('list_incidents')
     expect(incidents).toHaveLength(1)
     const { incidentId } = incidents[0]
+    const [alert] = firing.alerts
+    const [firstDay, firstClock] = new Date(alert!.startsAt).toISOString().slice(0, 19).split('T')
+    expect(firstDay).toBe('2026-04-01')
+    const during = await call('draft_postmortem', { incidentId })
+    await expectTrue(during.markdown)
     expect(
       (await call('update_incident', { incidentId, action: 'acknowledge', note: 'On it.' })).incident.status,
     ).toBe('acknowledged')
@@ -46,6 +51,8 @@ test('an assistant sets Grafana up, sees an outage, drafts its post-mortem and a
     expect((await call('list_incidents')).incidents).toBeUndefined()
 
     const draft = await call('draft_postmortem', { incidentId })
+    await expectTrue(draft.markdown)
+    expect(draft.markdown).toContain('On it.')
     const seen = await call('get_incident', { incidentId })
     expect(seen.incident.status).toBe('resolved')
     expect(draft.facts).toMatchObject({
@@ -53,17 +60,19 @@ test('an assistant sets Grafana up, sees an outage, drafts its post-mortem and a
       resolvedAt: seen.incident.resolvedAt,
     })
     expect(Date.parse(draft.facts.startedAt)).toBe(Date.parse(firing.alerts[0]!.startsAt))
-    const values = Object.values(firing.alerts[0]!.values)
-    expect(values.length).toBeGreaterThan(0)
-    for (const value of values) expect(draft.markdown).toContain(String(value))
 
-    const known = new Set([
-      ...seen.events.map((event: { eventId: string }) => event.eventId),
-      ...seen.timeline.map((e: { entryId: string }) => e.entryId),
-    ])
-    const cited = draft.timeline.flatMap((line: { evidenceIds?: string[] }) => line.evidenceIds ?? [])
-    expect(cited.length).toBeGreaterThan(2)
-    expect(cited.filter((one: string) => !known.has(one))).toEqual([])
+    /** When it began and what was measured stand there, and every id it cites is one of the incident's. */
+    async function expectTrue(markdown: string) {
+      expect(markdown).toContain(`${firstDay} ${firstClock}`)
+      expect(markdown).toContain(`: ${alert!.values.A} was measured`)
+      const incident = `/projects/${tocsin.projectId}/incidents/${incidentId}`
+      const { events } = await tocsin.api<{ events: { id: string }[] }>('GET', `${incident}/events`)
+      const { timeline } = await tocsin.api<{ timeline: { id: string }[] }>('GET', `${incident}/timeline`)
+      const known = new Set([...events, ...timeline].map(({ id }) => id))
+      const cited = markdown.match(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g) ?? []
+      expect(cited.length).toBeGreaterThan(1)
+      expect(cited.filter((one) => !known.has(one))).toEqual([])
+    }
 
     const { toolCalls } = await tocsin.api<{ toolCalls: { tool: string; outcome: string }[] }>(
       'GET',
@@ -73,6 +82,7 @@ test('an assistant sets Grafana up, sees an outage, drafts its post-mortem and a
       'configure_webhook',
       'get_webhook_url',
       'list_incidents',
+      'draft_postmortem',
       'update_incident',
       'list_incidents',
       'draft_postmortem',

@@ -122,6 +122,7 @@ describe('the model of a configured endpoint', () => {
     ['a mark of no evidence', GOOD.replace('[E3]', '[E30]'), 'do not support'],
     ['evidence for something else', GOOD.replace('[E2]', '[E3]'), 'do not support'],
     ['no mark at all', GOOD.replaceAll(/ \[E\d\]/g, ''), 'cited no evidence'],
+    ['a figure without its mark', GOOD.replace(' [E3]', ''), 'figures without their evidence'],
     ['a heading less', GOOD.replace('## Impact', 'Impact:'), 'did not keep the headings'],
     ['a section of ours', `${GOOD}\n\n## Timeline\n\nNothing happened.`, 'did not keep the headings'],
     ['a smaller heading', `${GOOD}\n\n### Timeline\n\nNothing happened.`, 'did not keep the headings'],
@@ -151,6 +152,13 @@ describe('the model of a configured endpoint', () => {
     const { settings } = await standIn(says(content))
     const written = await createModel(settings, () => BOUNDARY)(page)
     expect(written).toEqual({ markdown: null, fallbackReason: expect.stringContaining(reason) })
+  })
+
+  test('may put a mark after the full stop, and say in plain words what has none', async () => {
+    const page = pageOf()
+    const answer = GOOD.replace(' [E3].', '. [E3] INC-001 was quiet then.')
+    const { settings } = await standIn(says(labelled(page, answer)))
+    expect((await createModel(settings, () => BOUNDARY)(page)).fallbackReason).toBeNull()
   })
 
   test('cannot close an incident that is open', async () => {
