@@ -240,7 +240,8 @@ describe('a body', () => {
     expect(status).toBe(400)
     expect(body).toMatchObject({ success: false, error: { code: 'invalid_request' } })
     expect(body.error.message).toContain(message)
-    expect(tocsin.calls).toEqual([])
+    // What address the server has may be asked, to know what a path means.
+    expect(tocsin.calls.filter(([name]) => name !== 'getIngestion')).toEqual([])
   })
 
   test('with long unknown fields is not repeated at length', async () => {
