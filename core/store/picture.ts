@@ -192,7 +192,11 @@ export function* loadRequests(picture: Picture, requests: readonly RequestScope[
   )
   const loaded = [...occurrences, ...ofGroups, ...ofSource]
   const wholeIncidents = withSignal.some(
-    (event) => event.kind === 'recover' && (event.policy.resolveScope === 'incident' || event.looseRecovery),
+    (event) =>
+      event.kind === 'recover' &&
+      (event.policy.resolveScope === 'incident' ||
+        // R3 searches only where the recovery does not name a signal that is known.
+        (event.looseRecovery && (event.anonymous || !picture.signals.has(event.signalId!)))),
   )
   const needed = unique([
     ...signals.flatMap((signal) => signal.incidentId ?? []),
