@@ -4,6 +4,7 @@ import { findLost, fingerprint, loadRelease, releases } from '../core/store/rele
 import { SECRET_KEY } from '../core/store/releases/secret-key.ts'
 import { inRepository, pinnedNode, startChild } from '../support/child.ts'
 import { scratchDir } from '../support/scratch.ts'
+import { CLOSED_WHILE_KEPT } from '../support/sender.ts'
 import type { Received } from '../support/start-receiver.ts'
 import { startReceiver } from '../support/start-receiver.ts'
 import { until } from '../support/until.ts'
@@ -17,6 +18,8 @@ const ENDPOINTS = 10
 /** Five places at each. */
 const IN_FLIGHT = 50
 const MOST_STOP_MS = 10_000
+/** How long a stop waits for what was taken (ingest/start.ts). */
+const STOP_LIMIT_MS = 8_000
 const MOST_RESENT_MS = 5_000
 /** A second signal that comes sooner is the first one, passed on by npm. */
 const SAME_SIGNAL_MS = 1_000
@@ -54,18 +57,22 @@ export const gracefulStop: Fault = {
       hangs = true
       hanging.clear()
       const load = { place, ledger, random: world.random, addresses: [tocsin.address], perSecond: 200 }
+      let stoppedMs = 0
       const tally = await underLoad(load, async () => {
         await until('fifty are being sent', () => hanging.size >= IN_FLIGHT)
         const stopping = performance.now()
         const exit = tocsin.stop()
         if (await saysNotReady(tocsin.address)) notReady += 1
         const { code, signal } = await exit
-        stopMs = Math.max(stopMs, performance.now() - stopping)
+        stoppedMs = performance.now() - stopping
+        stopMs = Math.max(stopMs, stoppedMs)
         if (code !== 0) wrong.push(`it exited with ${code ?? signal}`)
       })
-      // What was refused a connection was never taken; a request that was written and then cut off would have been.
-      const { ECONNREFUSED: _refused, ...cutOff } = tally.cutOff
+      // What was refused a connection was never taken, nor what a kept one that was given up meanwhile did not bring.
+      const { ECONNREFUSED: _refused, [CLOSED_WHILE_KEPT]: closed = 0, ...cutOff } = tally.cutOff
       wrong.push(...findWrongAnswers({ ...tally, cutOff }, false))
+      // A stop waits for all that was taken, unless it reaches its limit.
+      if (closed > 0 && stoppedMs >= STOP_LIMIT_MS) wrong.push(`${closed} requests were cut off by a stop`)
 
       hangs = false
       const cut = new Set(hanging)
