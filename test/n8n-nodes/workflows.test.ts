@@ -61,6 +61,8 @@ describe.each(readdirSync(FOLDER))('%s', (file) => {
         })
       }
     }
+    for (const { parameters } of nodes.filter(({ type }) => type === 'n8n-nodes-base.wait'))
+      expect(parameters).toMatchObject({ amount: 5, unit: 'seconds' })
   })
 })
 
