@@ -44,6 +44,7 @@ export const VARIANTS = {
   nullStore: { title: 'product, null store', start: startNullStore },
   transaction: { title: 'kysely transaction each', start: startTransaction },
   product: { title: 'product, SQLite', start: startProduct },
+  slow0: { title: 'product, disk +0 ms', start: () => startSlow(0) },
   slow2: { title: 'product, disk +2 ms', start: () => startSlow(2) },
   slow10: { title: 'product, disk +10 ms', start: () => startSlow(10) },
   postgresTransaction: { title: 'kysely transaction each, PostgreSQL', start: startTransactionOnPostgres },
