@@ -13,12 +13,6 @@ export interface Sender {
   close(): void
 }
 
-/**
- * The code of a request that went out on a kept connection just when the other side gave that up, which HTTP cannot rule
- * out (RFC 9112, 9.6), or that was cut off there: from here the two look alike.
- */
-export const CLOSED_WHILE_KEPT = 'CLOSED_WHILE_KEPT'
-
 /** A monitoring tool that keeps its connections, and unlike fetch never repeats a request by itself. */
 export function openSender(): Sender {
   const agent = new Agent({ keepAlive: true })
@@ -32,10 +26,7 @@ export function openSender(): Sender {
             .then((body) => resolve({ status: incoming.statusCode!, headers: incoming.headers, body }))
             .catch(reject)
         })
-        outgoing.on('error', (error: NodeJS.ErrnoException) => {
-          const mayBeIdle = outgoing.reusedSocket && error.code === 'ECONNRESET'
-          reject(mayBeIdle ? Object.assign(error, { code: CLOSED_WHILE_KEPT }) : error)
-        })
+        outgoing.on('error', reject)
         outgoing.end(body)
       }),
   }
