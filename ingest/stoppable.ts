@@ -11,10 +11,14 @@ export interface Stoppable {
 // How long connections are still taken, by who has not yet noticed, and then how long an open one may still bring a
 // request that its sender had on the way already.
 const LAST_CALL_MS = 250
+// How long it may take to take in those that wait for it.
+const QUEUE_MS = 1_000
 
 /** Lets a server stop without cutting off a request it has taken. */
 export function makeStoppable(server: Server): Stoppable {
   let stopping = false
+  // Not before: who has to connect anew for each request would fill the queue of those that wait to be taken in.
+  let givesUpConnections = false
   const inFlight = new Set<ServerResponse>()
   let connections = 0
   server.on('connection', () => {
@@ -24,26 +28,25 @@ export function makeStoppable(server: Server): Stoppable {
   server.prependListener('request', (_req: IncomingMessage, res: ServerResponse) => {
     inFlight.add(res)
     res.on('close', () => inFlight.delete(res))
-    if (stopping) res.setHeader('Connection', 'close')
+    if (givesUpConnections) res.setHeader('Connection', 'close')
   })
 
   return {
     isStopping: () => stopping,
     stop: async (limitMs) => {
       stopping = true
-      for (const res of inFlight) if (!res.headersSent) res.setHeader('Connection', 'close')
-
       const limit = setTimeout(() => server.closeAllConnections(), limitMs)
 
       await wait(LAST_CALL_MS)
       // Those that the system has let in but Node has not yet taken would be reset: one is taken with each turn.
-      const end = performance.now() + LAST_CALL_MS
+      const end = performance.now() + QUEUE_MS
       let taken: number
       do {
         taken = connections
         await nextTurn()
-        await nextTurn()
       } while (connections > taken && performance.now() < end)
+      givesUpConnections = true
+      for (const res of inFlight) if (!res.headersSent) res.setHeader('Connection', 'close')
       // http's own close() also ends idle connections at once, with whatever request is on its way in them.
       const closed = new Promise<void>((resolve) => {
         NetServer.prototype.close.call(server, () => resolve())

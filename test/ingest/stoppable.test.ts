@@ -32,8 +32,8 @@ test('who asks right after the stop began is answered, whoever else waits to be 
   await stopped
 })
 
-test('a request on an open connection is still answered', async () => {
-  const { stoppable, url, requests, agent } = await start()
+test('requests on an open connection are still answered, and told when it is given up', async () => {
+  const { stoppable, url, requests, agent, server } = await start()
   const first = ask(`${url}/first`, agent)
   const [, firstRes] = await requests.next()
   firstRes.end('first')
@@ -43,7 +43,13 @@ test('a request on an open connection is still answered', async () => {
   const late = ask(`${url}/late`, agent)
   const [, lateRes] = await requests.next()
   lateRes.end('late')
-  expect(await late).toMatchObject({ body: 'late', connection: 'close' })
+  expect(await late).toMatchObject({ body: 'late', connection: 'keep-alive' })
+
+  await until('it no longer listens', () => !server.listening)
+  const last = ask(`${url}/last`, agent)
+  const [, lastRes] = await requests.next()
+  lastRes.end('last')
+  expect(await last).toMatchObject({ body: 'last', connection: 'close' })
   await stopped
 })
 
