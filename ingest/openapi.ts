@@ -6,7 +6,7 @@ import type { Operation } from './define-route.ts'
 import { envelopeAt, native } from './envelopes.ts'
 import { methodsOf, type WebhookAddress, webhookAddresses } from './routes/webhooks.ts'
 import { MessageSchemaList, Received } from './schemas.ts'
-import { bodiesByAdapter, dropInExamples } from './webhook-examples.ts'
+import { bodiesByAdapter, dropInExamples, receivedExample } from './webhook-examples.ts'
 
 const ReceivedWithId = z.object({ ...Received.shape, requestId: z.string() }).meta({ id: 'ReceivedWebhook' })
 
@@ -354,21 +354,7 @@ const CREDENTIAL_TEXT = {
   address: 'The token in the address is the credential.',
 }
 
-const RECEIVED_EXAMPLE = {
-  success: true,
-  outcome: 'opened',
-  duplicate: false,
-  incident: {
-    id: '019a6d3c-5f0e-7c7a-9c55-0f7d7b0d2a11',
-    reference: 'INC-042',
-    title: 'Checkout is down',
-    severity: 'critical',
-    status: 'open',
-    url: null,
-  },
-  events: [{ outcome: 'opened', rule: 'M1', incidentId: '019a6d3c-5f0e-7c7a-9c55-0f7d7b0d2a11' }],
-  requestId: '019a6d3c-5f0d-7b21-8d0c-3f3f0a9c4e10',
-}
+const RECEIVED_EXAMPLE = receivedExample('Checkout is down', 'critical', 'M1')
 
 function describeOperation(operation: Operation, schemas: Record<string, unknown>): Json {
   const { id, method, path, tag, summary, scope, query, body, answer, status, isIdempotent, markdownOf } =

@@ -9,6 +9,19 @@ interface DropInExample {
   example: unknown
 }
 
+/** What a receiving address answers when an incident was opened. */
+export function receivedExample(title: string, severity: string, rule: string) {
+  const id = '019a6d3c-5f0e-7c7a-9c55-0f7d7b0d2a11'
+  return {
+    success: true,
+    outcome: 'opened',
+    duplicate: false,
+    incident: { id, reference: 'INC-042', title, severity, status: 'open', url: null },
+    events: [{ outcome: 'opened', rule, incidentId: id }],
+    requestId: '019a6d3c-5f0d-7b21-8d0c-3f3f0a9c4e10',
+  }
+}
+
 const ROUTING_KEY = '0123456789abcdef0123456789abcdef'
 
 const TEST = {
@@ -66,21 +79,7 @@ const grafanaIrm: DropInExample = {
     },
   },
   status: 200,
-  example: {
-    success: true,
-    outcome: 'opened',
-    duplicate: false,
-    incident: {
-      id: '019a6d3c-5f0e-7c7a-9c55-0f7d7b0d2a11',
-      reference: 'INC-042',
-      title: 'Website cannot be reached',
-      severity: 'medium',
-      status: 'open',
-      url: null,
-    },
-    events: [{ outcome: 'opened', rule: 'M4', incidentId: '019a6d3c-5f0e-7c7a-9c55-0f7d7b0d2a11' }],
-    requestId: '019a6d3c-5f0d-7b21-8d0c-3f3f0a9c4e10',
-  },
+  example: receivedExample('Website cannot be reached', 'medium', 'M4'),
 }
 
 const pagerdutyEvents: DropInExample = {

@@ -1,7 +1,15 @@
-import { type Insertable, type Selectable, sql } from 'kysely'
+import {
+  type ExpressionBuilder,
+  type ExpressionWrapper,
+  type Insertable,
+  type Kysely,
+  type Selectable,
+  type SqlBool,
+  sql,
+} from 'kysely'
 import type { HookRequest } from '../types.ts'
 import { idBefore } from './id-before.ts'
-import type { HookRequestTable } from './schema.ts'
+import type { HookRequestTable, Schema } from './schema.ts'
 import { cutOut, putBack, sharedText } from './shared-text.ts'
 import { all, run, statement, type Work } from './statement.ts'
 
@@ -119,31 +127,24 @@ export function bodyOf({
 }
 
 const oldUnauthorized = statement<{ sourceId: string }, unknown>((db, p) =>
-  db
-    .deleteFrom('hook_request')
-    .where('source_id', '=', p('sourceId'))
-    .where('outcome', '=', sql.lit('rejected'))
-    .where('reason', '=', 'unauthorized')
-    .where(
-      'id',
-      '<',
-      db
-        .selectFrom('hook_request')
-        .select('id')
-        .where('source_id', '=', p('sourceId'))
-        .where('outcome', '=', sql.lit('rejected'))
-        .where('reason', '=', 'unauthorized')
-        .orderBy('id', 'desc')
-        .limit(sql.lit(1))
-        .offset(sql.lit(MOST_UNAUTHORIZED - 1)),
-    ),
+  allButNewestUnauthorized(db, ({ and, eb }) => and([eb('source_id', '=', p('sourceId'))])),
 )
 
 const oldUnauthorizedOfNone = statement<{ projectId: string }, unknown>((db, p) =>
-  db
+  allButNewestUnauthorized(db, ({ and, eb }) =>
+    and([eb('source_id', 'is', null), eb('project_id', '=', p('projectId'))]),
+  ),
+)
+
+function allButNewestUnauthorized(
+  db: Kysely<Schema>,
+  isTheirs: (
+    eb: ExpressionBuilder<Schema, 'hook_request'>,
+  ) => ExpressionWrapper<Schema, 'hook_request', SqlBool>,
+) {
+  return db
     .deleteFrom('hook_request')
-    .where('source_id', 'is', null)
-    .where('project_id', '=', p('projectId'))
+    .where(isTheirs)
     .where('outcome', '=', sql.lit('rejected'))
     .where('reason', '=', 'unauthorized')
     .where(
@@ -152,15 +153,14 @@ const oldUnauthorizedOfNone = statement<{ projectId: string }, unknown>((db, p) 
       db
         .selectFrom('hook_request')
         .select('id')
-        .where('source_id', 'is', null)
-        .where('project_id', '=', p('projectId'))
+        .where(isTheirs)
         .where('outcome', '=', sql.lit('rejected'))
         .where('reason', '=', 'unauthorized')
         .orderBy('id', 'desc')
         .limit(sql.lit(1))
         .offset(sql.lit(MOST_UNAUTHORIZED - 1)),
-    ),
-)
+    )
+}
 
 /** Keeps the last rejections of strangers only: of a source, or of what a project has of no source it can tell. */
 export function* trimUnauthorized(projectId: string, sourceId: string | null): Work<number> {

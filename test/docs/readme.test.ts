@@ -13,6 +13,7 @@ const curl = findProgram('curl', 'Install the package curl.')
 const bash = findProgram('bash', 'Install the package bash.')
 const blocks = codeBlocks('README.md')
 
+// Where a program is missing, findProgram has said which, and how to get it.
 describe.runIf(curl && bash)('the README, pasted into a shell beside a fresh start', () => {
   test('opens an incident, reads it back, makes a source; then creates an endpoint, and its messages verify', async () => {
     const tocsin = await startOn('sqlite')

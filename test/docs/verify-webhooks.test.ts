@@ -147,6 +147,7 @@ describe.each(programs)('the receiver in $name', (program) => {
     expect(await Promise.all([-310, 310, -86_400, 86_400].map(at))).toEqual([401, 401, 401, 401])
   })
 
+  // Where a program is missing, findProgram has said which, and how to get it.
   test.runIf(bash && openssl && curl)('is found in order by the script to try a receiver with', async () => {
     const { code, stdout } = await runBash(block('Try your receiver', 'bash'), [receiver.url])
     expect(stdout).toBe('good message: 204\nchanged body: 401\nold message: 401\n')
@@ -175,6 +176,7 @@ test.each(programs)('the receiver in $name takes nothing while it has no key', a
   expect(await send(receiver.url, signed({ secrets: ['whsec_'] }))).toBe(401)
 })
 
+// Where a program is missing, findProgram has said which, and how to get it.
 describe.runIf(bash && openssl)('the check in the shell', () => {
   const check = async (message: Message, secret = SECRET) => {
     const { headers } = message

@@ -1,9 +1,5 @@
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { startChild } from '../support/child.ts'
-import { freePort, scratchDir } from '../support/scratch.ts'
+import { runAlertmanager } from '../support/alertmanager-program.ts'
 import type { SendingSource } from '../support/tocsin-process.ts'
-import { until } from '../support/until.ts'
 
 export interface PostedAlert {
   labels: Record<string, string>
@@ -25,34 +21,8 @@ export async function startAlertmanager(
   program: string,
   source: SendingSource,
 ): Promise<AlertmanagerProcess> {
-  const dir = await scratchDir()
-  const port = await freePort()
-  const file = join(dir.path, 'alertmanager.yml')
-  await writeFile(file, configuration(source))
-  const child = await startChild(
-    program,
-    [
-      `--config.file=${file}`,
-      `--storage.path=${join(dir.path, 'storage')}`,
-      `--web.listen-address=127.0.0.1:${port}`,
-      // No cluster: nothing to talk to, and nothing to wait for.
-      '--cluster.listen-address=',
-    ],
-    { cwd: dir.path },
-  )
-  const dispose = async () => {
-    if (child.exit() === undefined) await child.end('SIGTERM')
-    dir.remove()
-  }
-
+  const { child, port, dispose } = await runAlertmanager(program, configuration(source))
   const address = `http://127.0.0.1:${port}`
-  try {
-    await until('Alertmanager is ready', async () => (await fetch(`${address}/-/ready`)).ok)
-  } catch (error) {
-    await dispose()
-    throw new Error(`Alertmanager did not start: ${child.stderr()}`, { cause: error })
-  }
-
   return {
     stderr: child.stderr,
     dispose,

@@ -8,6 +8,7 @@ import { startOn } from './start-on.ts'
 
 const program = findProgram('prometheus-alertmanager', 'Install the Debian package of that name.')
 
+// Where a program is missing, findProgram has said which, and how to get it.
 describe.runIf(program)('a real Alertmanager', () => {
   test('opens one incident for a group, repeats it in vain, and resolves it with the last alert', async () => {
     const { alertmanager, tocsin } = await start()

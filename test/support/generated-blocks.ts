@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { inRepository } from './child.ts'
 
@@ -19,7 +20,10 @@ export function writeBlock<T>(page: GeneratedPage<T>, block: string, found: read
   const kept = readBlock(page, block).filter((old) => !keys.has(page.keyOf(old)))
   const all = [...kept, ...found].toSorted(page.compare)
   mkdirSync(inRepository(page.folder), { recursive: true })
-  writeFileSync(inRepository(`${page.folder}/${block}.json`), `${JSON.stringify(all, null, 2)}\n`)
+  const file = inRepository(`${page.folder}/${block}.json`)
+  writeFileSync(file, JSON.stringify(all))
+  // As `npm run check` wants every file.
+  execFileSync(inRepository('node_modules/.bin/biome'), ['format', '--write', file], { stdio: 'ignore' })
   writeFileSync(inRepository(page.page), renderPage(page))
 }
 

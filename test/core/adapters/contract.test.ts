@@ -209,6 +209,7 @@ describe.each(adapters)('$slug', (adapter) => {
     expect(JSON.stringify(event)).not.toContain('\\u0000')
   })
 
+  // A tool without marks takes any body as its own.
   test.runIf(adapter.marks?.length)('bears its marks in its own bodies', () => {
     const bodies = payloadsOf(adapter.slug).filter((body) => typeof body === 'object' && body !== null)
     const marks = adapter.marks ?? []

@@ -154,6 +154,7 @@ test('what a claim asks SQLite reads indexes only', async () => {
   }
 })
 
+// Where there is no PostgreSQL, test/support/postgres-server.ts has said why.
 test.runIf(databaseKinds.includes('postgres'))('what a claim asks PostgreSQL scans no table', async () => {
   const { url, database } = await openBacklog('postgres')
   const client = new pg.Client({ connectionString: url })

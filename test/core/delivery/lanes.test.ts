@@ -3,6 +3,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { databaseKinds } from '../../support/databases.ts'
 import { openPost } from './harness.ts'
 
+// Where there is no PostgreSQL, test/support/postgres-server.ts has said why.
 test.runIf(databaseKinds.includes('postgres'))(
   'a message replayed while the one before it is just ending is not left behind',
   async () => {

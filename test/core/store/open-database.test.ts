@@ -165,6 +165,7 @@ describe('SQLite', () => {
   })
 })
 
+// Where there is no PostgreSQL, test/support/postgres-server.ts has said why.
 describe.runIf(databaseKinds.includes('postgres'))('PostgreSQL', () => {
   test('waits for the disk at every commit, also where the database says otherwise', async () => {
     const { database, url } = await open('postgres')

@@ -190,6 +190,7 @@ describe('a database in trouble', () => {
     expect(await stored()).toEqual(['c'])
   })
 
+  // Where there is no PostgreSQL, test/support/postgres-server.ts has said why.
   test.runIf(databaseKinds.includes('postgres')).each([
     { conflicts: 5, outcome: 'fulfilled', runs: 6 },
     { conflicts: 6, outcome: 'rejected', runs: 6 },
@@ -211,6 +212,7 @@ describe('a database in trouble', () => {
     if (a.status === 'rejected') expect(a.reason).toMatchObject({ code: 'unavailable' })
   })
 
+  // Where there is no PostgreSQL, test/support/postgres-server.ts has said why.
   describe.runIf(databaseKinds.includes('postgres'))('PostgreSQL', () => {
     const lock = (name: string) => raw(`update setting set value = 'locked' where name = '${name}'`)
     // Until the other one has come this far, too.
