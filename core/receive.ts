@@ -10,6 +10,7 @@ import { CONFIG_CHANGED, type Command, type ReceiveCommand, type ReceiveResult }
 import { diagnoseRefusal, diagnoseStranger, findApiKey, type StrangerContext } from './diagnose.ts'
 import type { Directory, KnownProject, KnownSource } from './directory.ts'
 import { type ErrorCode, TocsinError } from './errors.ts'
+import { explain } from './explain.ts'
 import { withoutSecrets } from './hide-secrets.ts'
 import type { RequestDecision } from './matcher/decide-request.ts'
 import { hourlyLimit } from './matcher/limit.ts'
@@ -767,46 +768,4 @@ function sameToken(a: string, b: string): boolean {
 
 function withRequestId(error: TocsinError, requestId: string): TocsinError {
   return new TocsinError(error.code, error.message, { ...error, cause: error.cause, requestId })
-}
-
-/** The first problem of a body: which field, and what about it. Never the value. */
-export function explain(error: ZodError): string {
-  const issue = error.issues[0]
-  if (!issue) return 'it cannot be read.'
-  const field = issue.path.map(String).join('.').slice(0, 100)
-  if (ZODS_OWN.test(issue.message)) return `${inWords(issue, field === '' ? 'the body' : field)}.`
-  // Our own messages name the field themselves.
-  return field === '' || issue.message.startsWith(field) ? `${issue.message}.` : `${field}: ${issue.message}.`
-}
-
-const ZODS_OWN = /^(Invalid |Too )/
-
-/** What zod found, as field, problem and remedy. */
-function inWords(issue: ZodError['issues'][number], field: string): string {
-  switch (issue.code) {
-    case 'invalid_type': {
-      const wanted = KINDS_OF_VALUE[issue.expected] ?? issue.expected
-      return issue.message.endsWith('received undefined')
-        ? `${field} is missing: send it as ${wanted}`
-        : `${field} is not ${wanted}: send ${wanted}`
-    }
-    // The only choice an adapter gives.
-    case 'invalid_union':
-      return `${field} is missing or neither text nor a number: send one of them`
-    case 'too_small':
-      return `${field} is empty: send ${issue.origin === 'string' ? 'some text' : 'at least one entry'}`
-    case 'too_big':
-      return `${field} is too long: send at most ${issue.maximum} ${issue.origin === 'string' ? 'characters' : 'entries'}`
-    default:
-      return `${field} cannot be read: send it as the documentation of the tool says`
-  }
-}
-
-const KINDS_OF_VALUE: Record<string, string> = {
-  object: 'an object',
-  record: 'an object',
-  array: 'a list',
-  string: 'text',
-  number: 'a number',
-  boolean: 'true or false',
 }

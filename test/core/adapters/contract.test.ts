@@ -5,7 +5,7 @@ import type { Adapter } from '../../../core/adapters/adapter.ts'
 import { readJsonBody } from '../../../core/adapters/read-body.ts'
 import { adapterBySlug, adapters } from '../../../core/adapters/registry.ts'
 import { TocsinError } from '../../../core/errors.ts'
-import { explain } from '../../../core/receive.ts'
+import { explain } from '../../../core/explain.ts'
 import type { HookRequest, SourceSettings } from '../../../core/types.ts'
 import { hookRequest, noSettings, payloadsOf } from './payload.ts'
 
