@@ -41,8 +41,7 @@ export function createIds(now: () => Date, random: (size: number) => Buffer): ()
     const place = take(6)
     return (
       `${timeText + HEX[a >>> 8]!.charAt(1) + HEX[a & 0xff]!}-${HEX[b >>> 8]!}${HEX[b & 0xff]!}-` +
-      `${HEX[pool[place]!]! + HEX[pool[place + 1]!]! + HEX[pool[place + 2]!]!}` +
-      `${HEX[pool[place + 3]!]! + HEX[pool[place + 4]!]! + HEX[pool[place + 5]!]!}`
+      pool.toString('hex', place, place + 6)
     )
   }
 }

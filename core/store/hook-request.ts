@@ -241,11 +241,11 @@ function withoutSecrets(request: HookRequest): string {
   const path = request.path
     .replace(/^(\/api\/webhooks\/[^/]+\/)[^/]+/, '$1***')
     .replace(/^(\/webhooks\/)[^/]+/, '$1***')
+  if (request.query.size === 0) return path.slice(0, 2000)
   const query = new URLSearchParams(request.query)
   for (const name of new Set(query.keys()))
     if (/secret|token|key|password|auth/i.test(name)) query.set(name, '***')
-  const text = query.toString()
-  return (text === '' ? path : `${path}?${text}`).slice(0, 2000)
+  return `${path}?${query}`.slice(0, 2000)
 }
 
 function keptHeaders(request: HookRequest): Record<string, string> {

@@ -214,7 +214,12 @@ function sqliteSteps<S>(db: Sqlite.Database, compiler: Kysely<S>): (step: Step) 
 
   function runEach(statement: Sqlite.Statement<unknown[]>, columns: readonly string[], rows: readonly Row[]) {
     let changes = 0
-    for (const row of rows) changes += statement.run(columns.map((column) => row[column])).changes
+    // One list for all rows: what is bound is copied at once.
+    const values = new Array<unknown>(columns.length)
+    for (const row of rows) {
+      for (let i = 0; i < columns.length; i++) values[i] = row[columns[i]!]
+      changes += statement.run(values).changes
+    }
     return changes
   }
 
