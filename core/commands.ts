@@ -4,7 +4,6 @@ import { eventKey } from './matcher/event-key.ts'
 import { Picture } from './matcher/picture.ts'
 import type { MatchContext } from './matcher/state.ts'
 import { Outbox } from './outbox.ts'
-import { withoutSharedText } from './store/hook-request.ts'
 import type { OutboxEndpoint } from './store/outbox.ts'
 import { loadProjects, loadRequests, savePicture } from './store/picture.ts'
 import type { HookRequestTable } from './store/schema.ts'
@@ -136,10 +135,7 @@ export function* receiveTogether(
     event_ids: JSON.stringify(eventsOf.get(request.id!)?.map((event) => event.id) ?? []),
   })
   yield* savePicture(picture)
-  yield* insertRows(
-    'hook_request',
-    rows.map((row) => withoutSharedText(withEvents(row), eventsOf.get(row.id) ?? [])),
-  )
+  yield* insertRows('hook_request', rows.map(withEvents))
   yield* updateRows('hook_request', replayed.map(withEvents), ['project_id', 'id'])
   yield* countRequests(rows, tallies)
   if ((yield* outbox.save(context)) > 0) onMessages()

@@ -15,10 +15,12 @@ import { withoutSecrets } from './hide-secrets.ts'
 import type { RequestDecision } from './matcher/decide-request.ts'
 import { hourlyLimit } from './matcher/limit.ts'
 import { RULES } from './matcher/rules.ts'
+import type { MatchEvent } from './matcher/state.ts'
 import { normalise } from './normalise.ts'
 import { NO_SETTINGS } from './policy.ts'
 import { reference } from './reference.ts'
 import { bareAddress } from './sender-address.ts'
+import { createEarlierBodies } from './store/earlier-body.ts'
 import { hookRequestRow, type LoggedRequest, trimUnauthorized } from './store/hook-request.ts'
 import type { HookRequestTable } from './store/schema.ts'
 import { hashDropIn, hashToken } from './store/secrets.ts'
@@ -86,6 +88,7 @@ export function createReceive({
   strangerDelayMs?: number | undefined
 }): Receive {
   const strangers: Parameters<typeof storeStranger>[] = []
+  const earlierBodies = createEarlierBodies()
 
   return async function receive(...call) {
     try {
@@ -465,11 +468,18 @@ export function createReceive({
     parsed: ParsedRequest,
     options: ReceiveOptions,
   ): Promise<ReceiveResult> {
-    let command: ReceiveCommand
+    let stored: Insertable<HookRequestTable> | undefined
     try {
-      command = toCommand(request, project, source, requestId, parsed, options)
+      const command = toCommand(request, project, source, requestId, parsed, options, (row) => {
+        stored = row
+      })
       if (options.dryRun) return await options.dryRun(command)
-      return (await writer.submit(command)) as ReceiveResult
+      const result = (await writer.submit(command)) as ReceiveResult
+      // Not before it is on the disk, and not a replay, whose row is another.
+      const signal = signalOf(command.input.events)
+      if (signal !== undefined && stored?.body === request.rawBody && !options.replay)
+        earlierBodies.remember(signal, requestId, request.rawBody)
+      return result
     } catch (error) {
       if (error instanceof TocsinError) throw withRequestId(error, requestId)
       return park(request, project, source, requestId, error, options)
@@ -483,6 +493,7 @@ export function createReceive({
     requestId: string,
     parsed: ParsedRequest,
     { drill, replay, dryRun }: ReceiveOptions,
+    onRow: (row: Insertable<HookRequestTable>) => void,
   ): ReceiveCommand {
     const { receivedAt } = request
     const delivery = replay?.wasAccepted
@@ -499,6 +510,7 @@ export function createReceive({
       content: () => contentOf(request),
       drill: drill === true,
     })
+    const signal = signalOf(events)
     return {
       kind: 'receive',
       configVersion: project.configVersion,
@@ -521,7 +533,7 @@ export function createReceive({
       row(decision, now) {
         const refused = decision.retryAfterSeconds !== null
         const parked = decision.outcome === 'parked'
-        return hookRequestRow(request, {
+        const row = hookRequestRow(request, {
           ...nothingLogged(requestId, project, source),
           status: refused ? 429 : 200,
           outcome: decision.outcome,
@@ -541,7 +553,10 @@ export function createReceive({
           slotKind: decision.slotKind,
           drill: drill === true,
           keep: bodyNotRead ? 'start' : 'all',
+          earlier: signal === undefined ? null : earlierBodies.find(signal, requestId),
         })
+        onRow(row)
+        return row
       },
       tally: (decision) => tallyOf(events, decision, source.adapter, source.settings.statusWords),
     }
@@ -600,6 +615,11 @@ function optional(decision: RequestDecision): { stillFiring?: number; hint?: str
 }
 
 // ---- helpers ----
+
+/** What the next body like this one speaks of, too. */
+function signalOf(events: readonly MatchEvent[]): string | undefined {
+  return events[0]?.signalId ?? undefined
+}
 
 /** What makes two requests without id and time the same (matching.md D5). */
 export function contentOf({ query, rawBody }: HookRequest): string {

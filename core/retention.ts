@@ -1,11 +1,12 @@
 import { endpointsKeptUntil, removeEndpoint } from './store/endpoint.ts'
 import { forgetRequests } from './store/hook-request.ts'
-import { idBefore } from './store/id-before.ts'
+import { idBefore, startOfDay } from './store/id-time.ts'
 import { forgetCounts } from './store/source-health.ts'
 import { all, type Work } from './store/statement.ts'
 import type { Core } from './use-cases/core.ts'
 import { configChanged } from './use-cases/projects.ts'
 
+/** Whole UTC days are forgotten at once: bodies of one day may lean on each other (store/earlier-body.ts). */
 const KEPT_MS = 30 * 24 * 3_600_000
 /** Rows per transaction: few enough that webhooks hardly wait for it. */
 const BATCH = 200
@@ -14,7 +15,7 @@ const MOST_BATCHES = 50
 
 /** Deletes some of what is kept no longer, in small transactions: requests, counters, deleted endpoints. Answers how many requests went. */
 export async function forgetOld(core: Pick<Core, 'database' | 'writer' | 'now'>): Promise<number> {
-  const before = core.now().getTime() - KEPT_MS
+  const before = startOfDay(core.now().getTime() - KEPT_MS)
   let forgotten = 0
   let batches = 0
   for (const id of await projectsWithOld(core, before)) {

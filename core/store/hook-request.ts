@@ -8,9 +8,10 @@ import {
   sql,
 } from 'kysely'
 import type { HookRequest } from '../types.ts'
-import { idBefore } from './id-before.ts'
+import { difference, type EarlierBody, patched } from './earlier-body.ts'
+import { idBefore } from './id-time.ts'
 import type { HookRequestTable, Schema } from './schema.ts'
-import { cutOut, putBack, sharedText } from './shared-text.ts'
+import { putBack } from './shared-text.ts'
 import { all, run, statement, type Work } from './statement.ts'
 
 /** Rejections of strangers kept per source, so that its owner sees why nothing arrives. */
@@ -60,6 +61,8 @@ export interface LoggedRequest {
   drill: boolean
   /** How much of the body to keep. */
   keep: 'all' | 'start' | 'nothing'
+  /** Where all is kept, one it may repeat. */
+  earlier?: EarlierBody | null
 }
 
 export function hookRequestRow(request: HookRequest, logged: LoggedRequest): Insertable<HookRequestTable> {
@@ -85,45 +88,69 @@ export function hookRequestRow(request: HookRequest, logged: LoggedRequest): Ins
     drill: Number(logged.drill),
     event_ids: '[]',
     body_size: request.rawBody.length,
-    body:
-      logged.keep === 'nothing'
-        ? null
-        : logged.keep === 'start'
-          ? request.rawBody.subarray(0, REFUSED_BYTES)
-          : request.rawBody,
+    ...keptBody(request.rawBody, logged),
     body_text: null,
     body_text_at: null,
   }
 }
 
-/** The row with what its events say at length cut out of its body. */
-export function withoutSharedText(
-  row: Insertable<HookRequestTable>,
-  events: readonly { projectId: string; metadata: Record<string, unknown> }[],
-): Insertable<HookRequestTable> {
-  const { body } = row
-  if (!body) return row
-  for (const { projectId, metadata } of events) {
-    const shared = sharedText(projectId, metadata)
-    const cut = shared && cutOut(body, shared.text)
-    if (cut) return { ...row, body: cut.rest, body_text: shared.hash, body_text_at: cut.at }
-  }
-  return row
+function keptBody(
+  body: Buffer,
+  { keep, earlier }: LoggedRequest,
+): Pick<Insertable<HookRequestTable>, 'body' | 'body_like' | 'body_start' | 'body_end'> {
+  const whole = { body_like: null, body_start: null, body_end: null }
+  if (keep === 'nothing') return { body: null, ...whole }
+  if (keep === 'start') return { body: body.subarray(0, REFUSED_BYTES), ...whole }
+  const differs = earlier ? difference(earlier.body, body) : null
+  if (!earlier || !differs) return { body, ...whole }
+  return { body: differs.middle, body_like: earlier.id, body_start: differs.start, body_end: differs.end }
+}
+
+/** What putting a body together takes. */
+export interface KeptBody
+  extends Pick<
+    Selectable<HookRequestTable>,
+    'body' | 'body_text' | 'body_text_at' | 'body_like' | 'body_start' | 'body_end'
+  > {
+  /** The shared text cut out of it. */
+  text: string | null
+  /** The body of the request it is like. */
+  earlier: Buffer | null
 }
 
 /** The body of a row as it came; null where it is no longer kept. */
-export function bodyOf({
-  body,
-  body_text: textHash,
-  body_text_at: at,
-  text,
-}: Pick<Selectable<HookRequestTable>, 'body' | 'body_text' | 'body_text_at'> & {
-  text: string | null
-}): Buffer | null {
+export function bodyOf(kept: KeptBody): Buffer | null {
+  const { body, body_text: textHash, body_text_at: at, text, earlier } = kept
   if (body === null) return null
+  if (kept.body_like !== null) {
+    const differs = { middle: Buffer.from(body), start: kept.body_start!, end: kept.body_end! }
+    return earlier && patched(Buffer.from(earlier), differs)
+  }
   if (textHash === null || at === null) return Buffer.from(body)
   if (text === null) throw new Error(`The text ${textHash} of a body is gone.`)
   return putBack(Buffer.from(body), text, at)
+}
+
+/** A query of requests that reads what `bodyOf` needs of each. */
+export function withBodies(db: Kysely<Schema>) {
+  return db
+    .selectFrom('hook_request as r')
+    .leftJoin('shared_text as t', (join) =>
+      join.onRef('t.project_id', '=', 'r.project_id').onRef('t.hash', '=', 'r.body_text'),
+    )
+    .leftJoin('hook_request as earlier', (join) =>
+      join.onRef('earlier.project_id', '=', 'r.project_id').onRef('earlier.id', '=', 'r.body_like'),
+    )
+    .select([
+      'r.body',
+      'r.body_text',
+      'r.body_text_at',
+      'r.body_like',
+      'r.body_start',
+      'r.body_end',
+      't.text',
+      'earlier.body as earlier',
+    ])
 }
 
 const oldUnauthorized = statement<{ sourceId: string }, unknown>((db, p) =>
@@ -190,7 +217,7 @@ export function* forgetRequests(projectId: string, time: number, most: number): 
   return yield* run(oldOfProject, { projectId, before: idBefore(time), most })
 }
 
-export interface ReplayableRequest {
+export interface ReplayableRequest extends KeptBody {
   id: string
   source_id: string | null
   received_at: string
@@ -200,19 +227,10 @@ export interface ReplayableRequest {
   outcome: string
   status: number
   drill: number
-  body: Buffer | null
-  body_text: string | null
-  body_text_at: number | null
-  /** The shared text cut out of the body. */
-  text: string | null
 }
 
 const replayable = statement<{ projectId: string; id: string }, ReplayableRequest>((db, p) =>
-  db
-    .selectFrom('hook_request as r')
-    .leftJoin('shared_text as t', (join) =>
-      join.onRef('t.project_id', '=', 'r.project_id').onRef('t.hash', '=', 'r.body_text'),
-    )
+  withBodies(db)
     .select([
       'r.id',
       'r.source_id',
@@ -223,10 +241,6 @@ const replayable = statement<{ projectId: string; id: string }, ReplayableReques
       'r.outcome',
       'r.status',
       'r.drill',
-      'r.body',
-      'r.body_text',
-      'r.body_text_at',
-      't.text',
     ])
     .where('r.project_id', '=', p('projectId'))
     .where('r.id', '=', p('id')),

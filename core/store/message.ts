@@ -1,5 +1,5 @@
 import { type Insertable, type Selectable, sql } from 'kysely'
-import { idBefore } from './id-before.ts'
+import { idBefore } from './id-time.ts'
 import { laneKey } from './outbox.ts'
 import type { MessageTable } from './schema.ts'
 import {

@@ -137,9 +137,13 @@ export interface HookRequestTable {
   event_ids: string
   body_size: number
   body: Buffer | null
-  /** Hash of the shared text that was cut out of the body, and at which byte; null where it is as it came. */
+  /** Of requests before 0012: hash of the shared text that was cut out of the body, and at which byte. */
   body_text: string | null
   body_text_at: number | null
+  /** The earlier request whose body begins and ends with as many bytes of this one; null where it is whole. */
+  body_like: string | null
+  body_start: number | null
+  body_end: number | null
 }
 
 /** Text of events that many of them share. */

@@ -3,8 +3,8 @@ import type { Insertable } from 'kysely'
 import type { SharedTextTable } from './schema.ts'
 
 /**
- * A signal that fires again mostly says the same once more, and its body says it, too. Such text is kept once per
- * project, under its hash, as long as the project; a body that holds it is kept without.
+ * A signal that fires again mostly says the same once more. Such text is kept once per project, under its hash, as long
+ * as the project. Bodies of requests before 0012 are kept without its longest part.
  */
 
 /** Text below this many characters is not worth a row of its own. */
@@ -27,15 +27,6 @@ export function sharedText(
 }
 
 const texts = new WeakMap<object, Insertable<SharedTextTable> | null>()
-
-/** A body without the longest thing a shared text says, and where that stood; null where it does not hold it. */
-export function cutOut(body: Buffer, text: string): { rest: Buffer; at: number } | null {
-  const longest = longestOf(text)
-  const at = longest.length === 0 ? -1 : body.indexOf(longest)
-  return at < 0
-    ? null
-    : { rest: Buffer.concat([body.subarray(0, at), body.subarray(at + longest.length)]), at }
-}
 
 /** The body that it was cut out of. */
 export function putBack(rest: Buffer, text: string, at: number): Buffer {

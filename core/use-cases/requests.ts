@@ -3,7 +3,7 @@ import { sql } from 'kysely'
 import type { ApiOutcome, ApiReceived, ApiRequest, ApiRequestDetail, ApiRequestQuery } from '../api-types.ts'
 import { type ReceiveCommand, type ReceiveResult, receiveTogether } from '../commands.ts'
 import { TocsinError } from '../errors.ts'
-import { bodyOf, requestToReplay } from '../store/hook-request.ts'
+import { bodyOf, requestToReplay, withBodies } from '../store/hook-request.ts'
 import type { EventTable, HookRequestTable } from '../store/schema.ts'
 import { isAnyOf, statement } from '../store/statement.ts'
 import type { Caller } from '../tocsin.ts'
@@ -14,30 +14,41 @@ import { projectRow } from './projects.ts'
 
 type ListedRow = Omit<
   Selectable<HookRequestTable>,
-  'body' | 'body_text' | 'body_text_at' | 'slot_at' | 'slot_kind' | 'drill' | 'event_ids'
+  | 'body'
+  | 'body_text'
+  | 'body_text_at'
+  | 'body_like'
+  | 'body_start'
+  | 'body_end'
+  | 'slot_at'
+  | 'slot_kind'
+  | 'drill'
+  | 'event_ids'
 > & {
   body_kept: number | null
 }
 
 const LISTED = [
-  'id',
-  'hook_request.project_id',
-  'source_id',
-  'received_at',
-  'method',
-  'path',
-  'ip',
-  'headers',
-  'status',
-  'outcome',
-  'reason',
-  'message',
-  'rule',
-  'diagnosis',
-  'delivery_key',
-  'incident_id',
-  'body_size',
+  'r.id',
+  'r.project_id',
+  'r.source_id',
+  'r.received_at',
+  'r.method',
+  'r.path',
+  'r.ip',
+  'r.headers',
+  'r.status',
+  'r.outcome',
+  'r.reason',
+  'r.message',
+  'r.rule',
+  'r.diagnosis',
+  'r.delivery_key',
+  'r.incident_id',
+  'r.body_size',
 ] as const
+
+const BODY_KEPT = sql<number | null>`length(r.body)`.as('body_kept')
 
 export async function listRequests(
   core: Core,
@@ -49,17 +60,17 @@ export async function listRequests(
   await projectRow(core, projectId)
   const { limit, after } = readPage(filter)
   let query = core.database.read
-    .selectFrom('hook_request')
-    .select([...LISTED, sql<number | null>`length(body)`.as('body_kept')])
-    .where('project_id', '=', projectId)
-    .orderBy('id', 'desc')
+    .selectFrom('hook_request as r')
+    .select([...LISTED, BODY_KEPT])
+    .where('r.project_id', '=', projectId)
+    .orderBy('r.id', 'desc')
     .limit(limit + 1)
-  if (after !== undefined) query = query.where('id', '<', after)
-  if (filter.source !== undefined) query = query.where('source_id', '=', filter.source)
-  if (filter.outcome) query = query.where('outcome', 'in', filter.outcome)
-  if (filter.status) query = query.where('status', 'in', filter.status)
+  if (after !== undefined) query = query.where('r.id', '<', after)
+  if (filter.source !== undefined) query = query.where('r.source_id', '=', filter.source)
+  if (filter.outcome) query = query.where('r.outcome', 'in', filter.outcome)
+  if (filter.status) query = query.where('r.status', 'in', filter.status)
   if (filter.since !== undefined)
-    query = query.where('received_at', '>=', new Date(filter.since).toISOString())
+    query = query.where('r.received_at', '>=', new Date(filter.since).toISOString())
   const { page, nextCursor } = cutPage(await query.execute(), limit)
   return { requests: page.map(toApi), nextCursor }
 }
@@ -79,24 +90,10 @@ export async function getRequest(
   id: string,
 ): Promise<{ request: ApiRequestDetail }> {
   allow(caller, 'sources:read', projectId)
-  const row = await core.database.read
-    .selectFrom('hook_request')
-    .leftJoin('shared_text', (join) =>
-      join
-        .onRef('shared_text.project_id', '=', 'hook_request.project_id')
-        .onRef('shared_text.hash', '=', 'body_text'),
-    )
-    .select([
-      ...LISTED,
-      'body',
-      'body_text',
-      'body_text_at',
-      'shared_text.text',
-      'event_ids',
-      sql<number | null>`length(body)`.as('body_kept'),
-    ])
-    .where('hook_request.project_id', '=', projectId)
-    .where('id', '=', id)
+  const row = await withBodies(core.database.read)
+    .select([...LISTED, 'r.event_ids', BODY_KEPT])
+    .where('r.project_id', '=', projectId)
+    .where('r.id', '=', id)
     .executeTakeFirst()
   if (!row) noRequest()
   const ids = JSON.parse(row.event_ids) as string[]

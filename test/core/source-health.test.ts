@@ -284,7 +284,7 @@ describe.each(databaseKinds)('the health of a source on %s', (kind) => {
       )
     const rows = [...projects.map(({ id }) => oldRequests(id, 1)), oldRequests(first!.id, 450)].flat()
     await t.database.transaction(() => insertRows('hook_request', rows))
-    t.clock.pass(30 * DAY + HOUR)
+    t.clock.pass(31 * DAY)
     await first!.source().then((source) => source.send({ title: 'New' }))
 
     const gone: unknown[] = []
@@ -303,7 +303,8 @@ describe.each(databaseKinds)('the health of a source on %s', (kind) => {
     for (let n = 0; n < 3; n++) await source.send({ id: `${n}`, title: 'Old', status: `old ${n}` })
     t.clock.pass(29 * DAY)
     await source.send({ id: 'new', title: 'New', status: 'new' })
-    t.clock.pass(DAY + HOUR)
+    // To the end of the UTC day: requests are forgotten by the day.
+    t.clock.pass(2 * DAY)
 
     const { forget, close } = forgetting()
     expect(await forget()).toBeGreaterThanOrEqual(3)

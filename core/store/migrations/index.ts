@@ -10,6 +10,7 @@ import { keptEndpoints } from './0008-kept-endpoints.ts'
 import { localIndexes } from './0009-local-indexes.ts'
 import { sharedText } from './0010-shared-text.ts'
 import { postmortemProse } from './0011-postmortem-prose.ts'
+import { earlierBody } from './0012-earlier-body.ts'
 
 /** Every migration in order; a released one never changes. */
 export const migrations: Record<string, Migration> = {
@@ -24,4 +25,5 @@ export const migrations: Record<string, Migration> = {
   '0009-local-indexes': localIndexes,
   '0010-shared-text': sharedText,
   '0011-postmortem-prose': postmortemProse,
+  '0012-earlier-body': earlierBody,
 }
