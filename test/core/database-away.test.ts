@@ -5,7 +5,64 @@ import { migrate } from '../../core/store/migrate.ts'
 import { migrations } from '../../core/store/migrations/index.ts'
 import { openDatabase } from '../../core/store/open-database.ts'
 import { freshDatabase } from '../support/databases.ts'
-import { ADMIN, ADMIN_KEY } from './open-test-tocsin.ts'
+import { ADMIN, ADMIN_KEY, hookRequest } from './open-test-tocsin.ts'
+
+const optionsFor = (databaseUrl: string) => ({
+  databaseUrl,
+  secretKey: randomBytes(32),
+  publicUrl: 'http://127.0.0.1',
+  defaultPlan: 'unlimited' as const,
+  adminKey: ADMIN_KEY,
+})
+
+test('a body that was not stored is not leaned on by the next one', async () => {
+  const { url, dispose } = await freshDatabase('sqlite')
+  const database = await openDatabase(url)
+  await migrate(database, migrations)
+  let fails = false
+  const tocsin = await openOn(
+    {
+      ...database,
+      transaction: async (work, options) => {
+        const value = await database.transaction(work, { ...options, ...(fails && { rollback: true }) })
+        if (fails) throw new Error('the commit failed')
+        return value
+      },
+      classify: (error) => (error instanceof Error && fails ? 'unavailable' : database.classify(error)),
+    },
+    optionsFor(url),
+  )
+  onTestFinished(async () => {
+    await tocsin.close()
+    await dispose()
+  })
+  const admin = tocsin.actingAs(ADMIN)
+  const projectId = tocsin.defaultProjectId!
+  const { source, secret } = await admin.createSource(projectId, { adapter: 'generic' })
+  const send = (title: string) =>
+    tocsin.receive(
+      hookRequest({
+        headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
+        rawBody: Buffer.from(JSON.stringify({ id: 'a', title, text: 'word '.repeat(100) })),
+        receivedAt: new Date().toISOString(),
+      }),
+      { kind: 'project', projectId, adapter: 'generic', sourceId: source.id },
+    )
+
+  fails = true
+  await expect(send('A')).rejects.toMatchObject({ code: 'unavailable' })
+  fails = false
+  const kept = [await send('B'), await send('C')].map(({ requestId }) => requestId)
+  const rows = await database.read
+    .selectFrom('hook_request')
+    .select(['id', 'body_like'])
+    .orderBy('id')
+    .execute()
+  expect(rows).toEqual([
+    { id: kept[0], body_like: null },
+    { id: kept[1], body_like: kept[0] },
+  ])
+})
 
 test('while the database is away, keys and lists are unavailable, not at fault', async () => {
   const { url, dispose } = await freshDatabase('sqlite')
@@ -21,13 +78,7 @@ test('while the database is away, keys and lists are unavailable, not at fault',
       classify: (error) =>
         error instanceof Error && 'code' in error ? 'unavailable' : database.classify(error),
     },
-    {
-      databaseUrl: url,
-      secretKey: randomBytes(32),
-      publicUrl: 'http://127.0.0.1',
-      defaultPlan: 'unlimited',
-      adminKey: ADMIN_KEY,
-    },
+    optionsFor(url),
   )
   onTestFinished(async () => {
     await tocsin.close()

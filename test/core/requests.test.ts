@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Adapter } from '../../core/adapters/adapter.ts'
 import { adapterBySlug } from '../../core/index.ts'
+import { insertRows, updateRows } from '../../core/store/statement.ts'
 import { databaseKinds } from '../support/databases.ts'
 import { until } from '../support/until.ts'
 import { HOUR, MINUTE, notification, refusal, type TestTocsin, testTocsin } from './open-test-tocsin.ts'
@@ -82,6 +83,24 @@ describe.each(databaseKinds)('the request log on %s', (kind) => {
     for (const { id } of shown) {
       expect((await t.admin.replayRequest(project.id, id, {})).outcome).toBe('duplicate')
     }
+  })
+
+  test('shows a body that 0010 kept without the longest text it shares', async () => {
+    const project = await t.project()
+    const source = await project.source()
+    const { requestId } = await source.send({ title: 'A' })
+    await t.database.transaction(function* () {
+      const shared = { project_id: project.id, hash: 'h', text: '{"a":"short","b":"lo\\"ng"}' }
+      yield* insertRows('shared_text', [shared])
+      const cut = { body: Buffer.from('{"b": ""}'), body_text: 'h', body_text_at: 7 }
+      yield* updateRows(
+        'hook_request',
+        [{ project_id: project.id, id: requestId, ...cut }],
+        ['project_id', 'id'],
+      )
+    })
+    const { request } = await t.admin.getRequest(project.id, requestId)
+    expect(request.body).toBe('{"b": "lo\\"ng"}')
   })
 
   test('leans on no body that was not stored', async () => {
