@@ -1,6 +1,6 @@
 import type { ApiPostmortemFacts } from '../api-types.ts'
 import { reference } from '../reference.ts'
-import type { EventData } from '../store/event.ts'
+import { type EventData, eventData } from '../store/event.ts'
 import type { Story, StoryOccurrence } from '../store/story.ts'
 import { cleanLine } from '../untrusted-text.ts'
 import { called, clock, count, onlyDay, quote } from './words.ts'
@@ -214,7 +214,7 @@ export function eventIdsOf(entry: Entry): string[] {
 }
 
 export function dataOf(event: StoryEvent): EventData {
-  return JSON.parse(event.data) as EventData
+  return eventData(event)
 }
 
 export function line(text: string, most: number): string {

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { type Insertable, sql } from 'kysely'
+import { type Insertable, type Selectable, sql } from 'kysely'
 import type { DecidedEvent } from '../matcher/state.ts'
 import type { Evidence, Labels, Monitor } from '../types.ts'
 import type { EventTable } from './schema.ts'
@@ -21,7 +21,7 @@ export interface EventData {
   eventId?: string
   bodyHash?: string
   flags?: string[]
-  monitor?: Monitor
+  monitor?: Partial<Monitor>
   services?: string[]
   customerImpact?: true
   labels?: Labels
@@ -149,9 +149,31 @@ export function eventRow(event: DecidedEvent): Insertable<EventTable> {
   }
 }
 
+/** What an event holds besides its columns. */
+export function eventData({ data, url }: Pick<Selectable<EventTable>, 'data' | 'url'>): EventData {
+  const { evidence, ...rest } = JSON.parse(data) as StoredData
+  if (!evidence) return rest
+  const { links, ...others } = evidence
+  if (!links) return { ...rest, evidence: others }
+  return {
+    ...rest,
+    evidence: { ...others, links: links.map(({ text, href }) => ({ text, href: href ?? url ?? '' })) },
+  }
+}
+
+type StoredData = Omit<EventData, 'evidence'> & { evidence?: StoredEvidence }
+/** A link to where the event itself leads to has no address of its own. */
+type StoredEvidence = Omit<Evidence, 'links'> & { links?: { text: string; href?: string }[] }
+
+function withoutUrl(evidence: Evidence, url: string | null): StoredEvidence {
+  const { links } = evidence
+  if (!links?.some(({ href }) => href === url)) return evidence
+  return { ...evidence, links: links.map(({ text, href }) => (href === url ? { text } : { text, href })) }
+}
+
 /** Everything the fold needs to decide the event again, and evidence; what is absent is left out to save space. */
-function dataOf(event: DecidedEvent): EventData {
-  const data: EventData = {}
+function dataOf(event: DecidedEvent): StoredData {
+  const data: StoredData = {}
   if (event.signalKey !== null) data.signalKey = event.signalKey
   if (event.episode !== null) data.episode = event.episode
   if (event.episodeStart !== null && event.episodeStart !== event.episode)
@@ -165,15 +187,15 @@ function dataOf(event: DecidedEvent): EventData {
   if (event.eventKey === null) data.bodyHash = event.bodyHash
   const flags = flagsOf(event)
   if (flags.length > 0) data.flags = flags
-  const { id, name, url } = event.monitor
-  if (id !== null || name !== null || url !== null) data.monitor = event.monitor
+  const monitor = Object.entries(event.monitor).filter(([, value]) => value !== null)
+  if (monitor.length > 0) data.monitor = Object.fromEntries(monitor)
   if (event.services.length > 0) data.services = event.services
   if (event.customerImpact) data.customerImpact = true
   if (Object.keys(event.labels).length > 0) data.labels = event.labels
   const shared = sharedText(event.projectId, event.metadata)
   if (shared) data.metadataHash = shared.hash
   else if (Object.keys(event.metadata).length > 0) data.metadata = event.metadata
-  if (event.evidence !== null) data.evidence = event.evidence
+  if (event.evidence !== null) data.evidence = withoutUrl(event.evidence, event.url)
   if (event.drill) data.drill = true
   if (event.reopen) data.reopen = true
   if (event.anonymous) data.anonymous = true

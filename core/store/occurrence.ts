@@ -76,7 +76,10 @@ const firingOfGroupsQuery = statement<{ sources: string[]; groups: string[] }, S
 
 /** Firing occurrences of senders' groups (R2). */
 export function* firingOfGroups(sources: string[], groups: string[]): Work<OccurrenceState[]> {
-  return groups.length === 0 ? [] : (yield* all(firingOfGroupsQuery, { sources, groups })).map(fromRow)
+  if (groups.length === 0) return []
+  // Rows of before 0012 name the source as well.
+  const stored = groups.flatMap((group) => [withoutSource(group), group])
+  return (yield* all(firingOfGroupsQuery, { sources, groups: stored })).map(fromRow)
 }
 
 const firingOfSourceQuery = statement<{ sourceId: string; titleHash: string }, Selectable<OccurrenceTable>>(
@@ -170,13 +173,18 @@ export function occurrenceRow(o: OccurrenceState): Insertable<OccurrenceTable> {
     closed_by: o.closedBy,
     sender_recovered_at: o.senderRecoveredAt,
     severity: o.severity,
-    sender_group: o.senderGroup,
+    sender_group: o.senderGroup && withoutSource(o.senderGroup),
     title_hash: o.titleHash || null,
     anonymous: Number(o.anonymous),
     monitor_id: o.monitorId,
     explicit_reopen: Number(o.explicitReopen),
     late: Number(o.late),
   }
+}
+
+/** A sender's group without the source in front of it, which has a column of its own. */
+function withoutSource(senderGroup: string): string {
+  return senderGroup.slice(senderGroup.indexOf('/') + 1)
 }
 
 function fromRow(row: Selectable<OccurrenceTable>): OccurrenceState {
@@ -198,7 +206,7 @@ function fromRow(row: Selectable<OccurrenceTable>): OccurrenceState {
     closedBy: row.closed_by as ClosedBy | null,
     senderRecoveredAt: row.sender_recovered_at,
     severity: row.severity as Severity,
-    senderGroup: row.sender_group,
+    senderGroup: row.sender_group && `${row.source_id}/${withoutSource(row.sender_group)}`,
     titleHash: row.title_hash ?? '',
     anonymous: row.anonymous === 1,
     monitorId: row.monitor_id,

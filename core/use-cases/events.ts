@@ -1,12 +1,12 @@
 import type { Selectable } from 'kysely'
 import type { ApiEvent, ApiEventKind, ApiOutcome, ApiSeverity } from '../api-types.ts'
 import { RULES } from '../matcher/rules.ts'
-import type { EventData } from '../store/event.ts'
+import { eventData } from '../store/event.ts'
 import type { EventTable } from '../store/schema.ts'
 
 /** An event as the API shows it, with the rule path that decided it. */
 export function eventToApi(row: Selectable<EventTable>): ApiEvent {
-  const data = JSON.parse(row.data) as EventData
+  const data = eventData(row)
   const receipt = row.receipt.split(',')
   return {
     id: row.id,

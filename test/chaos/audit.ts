@@ -38,11 +38,13 @@ export async function audit(
     }
 
     const events = await db.rows(
-      `select event.id, event.kind, event.incident_id, hook_request.body from event
-       join hook_request on hook_request.id = event.request_id
+      `select event.id, event.kind, event.incident_id, request.body, request.body_start, request.body_end,
+         earlier.body as earlier from event
+       join hook_request as request on request.id = event.request_id
+       left join hook_request as earlier on earlier.id = request.body_like and earlier.body_like is null
        where event.project_id = '${projectId}'`,
     )
-    const stored = events.map((row) => keyOf({ id: idIn(row.body), kind: row.kind as 'fire' | 'recover' }))
+    const stored = events.map((row) => keyOf({ id: idIn(bodyIn(row)), kind: row.kind as 'fire' | 'recover' }))
     const once = new Set(stored)
     const sent = new Set(ledger.allSent().map(keyOf))
     const lost = ledger.allAcknowledged().filter((alert) => !once.has(keyOf(alert)))
@@ -150,8 +152,17 @@ export async function openRows(databaseUrl: string): Promise<Rows> {
   }
 }
 
-/** The id of the alert in a stored body, wherever its tool puts it. */
-function idIn(body: unknown): string {
+/** A stored body, put together where it is kept as what differs from an earlier one. */
+function bodyIn(row: Row): Buffer {
+  const [body, earlier] = [row.body as Buffer, row.earlier as Buffer | null]
+  if (row.body_start === null) return body
+  if (earlier === null) throw new Error('The body another one is like is gone.')
+  const end = earlier.length - Number(row.body_end)
+  return Buffer.concat([earlier.subarray(0, Number(row.body_start)), body, earlier.subarray(end)])
+}
+
+/** The id of the alert in a body, wherever its tool puts it. */
+function idIn(body: Buffer): string {
   const id = String(body).match(/\balert-\d+/)?.[0]
   if (id === undefined) throw new Error('A stored request names no alert.')
   return id
