@@ -119,6 +119,20 @@ describe.each(databaseKinds)('the request log on %s', (kind) => {
     expect(next).toMatchObject({ body_like: stored!.id })
   })
 
+  test('an event shows its links whole, also the one to where it leads itself', async () => {
+    const project = await t.project()
+    const source = await project.source('alertmanager')
+    const said = notification([{ fingerprint: 'f', startsAt: clock.at() }])
+    const url = 'http://prometheus.example.com/graph?g0.expr=up'
+    Object.assign(said.alerts[0]!, { generatorURL: url })
+    said.alerts[0]!.annotations = { runbook_url: 'https://wiki.example.com/up' }
+    const { requestId } = await source.send(JSON.stringify(said))
+    const { request } = await t.admin.getRequest(project.id, requestId)
+    expect(request.events).toMatchObject([{ url }])
+    const hrefs = request.events[0]!.evidence!.links!.map(({ href }) => href)
+    expect(hrefs.toSorted()).toEqual([url, 'https://wiki.example.com/up'])
+  })
+
   test('names what is not JSON', async () => {
     const project = await t.project()
     const source = await project.source()
