@@ -18,6 +18,8 @@ export interface Tally {
   statuses: Record<string, number>
   /** Requests without a whole answer, by what happened to them. */
   cutOff: Record<string, number>
+  /** How far each of them had come: a limit of time ends them alike, a connection that was given up at once. */
+  cutOffMs: number[]
   slowestMs: number
   /** How long each answer took. */
   tookMs: number[]
@@ -183,13 +185,14 @@ export async function exchange(
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
     tally.cutOff[code] = (tally.cutOff[code] ?? 0) + 1
+    tally.cutOffMs.push(Math.round(performance.now() - due))
   }
   tally.slowestMs = Math.max(tally.slowestMs, performance.now() - due)
   return isTaken
 }
 
 export function newTally(): Tally {
-  return { statuses: {}, cutOff: {}, slowestMs: 0, tookMs: [], withoutRetryAfter: 0 }
+  return { statuses: {}, cutOff: {}, cutOffMs: [], slowestMs: 0, tookMs: [], withoutRetryAfter: 0 }
 }
 
 /** Everything of a load that may not be, whatever is broken: only 2xx and an honest 503 are answers. */
@@ -199,7 +202,9 @@ export function findWrongAnswers(tally: Tally, mayCutOff: boolean): string[] {
     .map(([status, count]) => `${count} requests were answered with ${status}`)
   if (tally.withoutRetryAfter > 0) wrong.push(`${tally.withoutRetryAfter} refusals lack Retry-After`)
   if (!mayCutOff) {
-    for (const [code, count] of Object.entries(tally.cutOff)) wrong.push(`${count} requests ended in ${code}`)
+    const after = `after ${tally.cutOffMs.slice(0, 5).join(', ')} ms; the slowest answer took ${Math.round(tally.slowestMs)} ms`
+    for (const [code, count] of Object.entries(tally.cutOff))
+      wrong.push(`${count} requests ended in ${code} (${after})`)
   }
   return wrong
 }
