@@ -14,6 +14,7 @@ import { createModel } from './postmortem/model.ts'
 import { createReceive } from './receive.ts'
 import { forgetOld } from './retention.ts'
 import { dueIncidents, incidentsByIds } from './store/incident.ts'
+import { createLanes } from './store/lanes.ts'
 import { migrate } from './store/migrate.ts'
 import { migrations } from './store/migrations/index.ts'
 import { type Database, openDatabase } from './store/open-database.ts'
@@ -41,6 +42,8 @@ import * as sources from './use-cases/sources.ts'
 const DUE_EVERY_MS = 1000
 /** How often what is kept no longer is deleted. */
 const FORGET_EVERY_MS = 60_000
+/** Commits under way at once. SQLite has one writer. */
+const LANES = { sqlite: 1, postgres: 2 } as const
 
 /** Opens the database, brings it up to date, makes what the first start needs, and offers the use-cases. */
 export async function openTocsin(options: OpenOptions): Promise<OpenedTocsin> {
@@ -68,12 +71,17 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
   const onMessages = () => {
     hasMessages = true
   }
-  const queue = createWriter<Command, unknown>({
-    database,
-    runBatch: createBatchRunner(context, onMessages),
-    ...(options.commitIntervalMs !== undefined && { intervalMs: options.commitIntervalMs }),
-    ...(options.mostPerCommit !== undefined && { maxBatch: options.mostPerCommit }),
-  })
+  const queues = Array.from({ length: LANES[database.kind] }, () =>
+    createWriter<Command, unknown>({
+      database,
+      runBatch: createBatchRunner(context, onMessages),
+      ...(options.commitIntervalMs !== undefined && { intervalMs: options.commitIntervalMs }),
+      ...(options.mostPerCommit !== undefined && { maxBatch: options.mostPerCommit }),
+    }),
+  )
+  const queue = createLanes(queues, (command) =>
+    command.kind === 'receive' ? command.input.projectId : null,
+  )
   const writer: typeof queue = {
     ...queue,
     // What was put into the outbox can be seen only now, after the commit.

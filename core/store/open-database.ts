@@ -607,7 +607,8 @@ function jsonChunks(rows: readonly Row[]): string[] {
 
 function rowJson(row: Row): string {
   const plain: Record<string, unknown> = {}
-  for (const [column, value] of Object.entries(row)) {
+  for (const column in row) {
+    const value = row[column]
     // Bytes go as the text form of bytea; half a surrogate pair, which PostgreSQL refuses, becomes U+FFFD as on SQLite.
     if (Buffer.isBuffer(value)) plain[column] = `\\x${value.toString('hex')}`
     else plain[column] = typeof value === 'string' ? value.toWellFormed() : value

@@ -5,18 +5,22 @@ import type { Work } from './statement.ts'
 /** How one command of a batch ended. A refusal, such as "no such incident", does not undo the others. */
 export type Settled<R> = { value: R } | { error: unknown }
 
-/** The one queue all changes go through; concurrent commands share a commit. */
+/** What all changes go through. */
 export interface Writer<C, R> {
   /**
    * Resolves after the commit. Rejects with the command's own refusal, with TocsinError `unavailable` when nothing was
    * kept and trying later makes sense, or with the fault the command caused.
    */
   submit(command: C): Promise<R>
-  readonly stats: { readonly commits: number; readonly commands: number }
   /** Whether several senders at once shared the last commit. */
   isBusy(): boolean
   /** Takes no more, finishes what it took. */
   close(): Promise<void>
+}
+
+/** One queue: commits follow each other, and concurrent commands share one. */
+export interface Queue<C, R> extends Writer<C, R> {
+  readonly stats: { readonly commits: number; readonly commands: number }
 }
 
 export interface WriterOptions<C, R> {
@@ -49,7 +53,7 @@ export function createWriter<C, R>({
   monotonicNow = () => performance.now(),
   schedule = (delayMs, run) => void (delayMs === 0 ? setImmediate(run) : setTimeout(run, delayMs)),
   jitter = Math.random,
-}: WriterOptions<C, R>): Writer<C, R> {
+}: WriterOptions<C, R>): Queue<C, R> {
   const queue: Entry<C, R>[] = []
   const stats = { commits: 0, commands: 0 }
   let lastCommit = Number.NEGATIVE_INFINITY

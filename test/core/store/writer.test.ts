@@ -6,7 +6,7 @@ import { migrate } from '../../../core/store/migrate.ts'
 import { migrations } from '../../../core/store/migrations/index.ts'
 import { type Database, openDatabase } from '../../../core/store/open-database.ts'
 import { insertRows, run, statement, type Work } from '../../../core/store/statement.ts'
-import { createWriter, type Settled, type Writer, type WriterOptions } from '../../../core/store/writer.ts'
+import { createWriter, type Queue, type Settled, type WriterOptions } from '../../../core/store/writer.ts'
 import { databaseKinds, freshDatabase } from '../../support/databases.ts'
 
 /** A command here is a name to store; what is wrong with one is in its name. */
@@ -321,7 +321,7 @@ async function open(
   kind: Database['kind'],
   options: Options = {},
 ): Promise<{
-  writer: Writer<string, string>
+  writer: Queue<string, string>
   stored: () => Promise<string[]>
   url: string
   database: Database
