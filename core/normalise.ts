@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import type { KnownSource } from './directory.ts'
 import { groupKey } from './matcher/group-key.ts'
 import type { MatchEvent } from './matcher/state.ts'
-import { senderGroupKey } from './store/picture.ts'
+import { senderGroupKey } from './store/sender-group.ts'
 import type { AlertEvent, Monitor, ParsedRequest } from './types.ts'
 
 /** How far ahead of us a sender's clock may be (N4). */

@@ -14,11 +14,11 @@ import { createModel } from './postmortem/model.ts'
 import { createReceive } from './receive.ts'
 import { forgetOld } from './retention.ts'
 import { dueIncidents, incidentsByIds } from './store/incident.ts'
-import { createLanes } from './store/lanes.ts'
 import { migrate } from './store/migrate.ts'
 import { migrations } from './store/migrations/index.ts'
 import { type Database, openDatabase } from './store/open-database.ts'
 import { loadProjects } from './store/picture.ts'
+import { noticing, overQueues } from './store/queues.ts'
 import { keyCheck, newSecret } from './store/secrets.ts'
 import { all, insertRows, statement } from './store/statement.ts'
 import { createWriter } from './store/writer.ts'
@@ -43,7 +43,7 @@ const DUE_EVERY_MS = 1000
 /** How often what is kept no longer is deleted. */
 const FORGET_EVERY_MS = 60_000
 /** Commits under way at once. SQLite has one writer. */
-const LANES = { sqlite: 1, postgres: 2 } as const
+const QUEUES = { sqlite: 1, postgres: 2 } as const
 
 /** Opens the database, brings it up to date, makes what the first start needs, and offers the use-cases. */
 export async function openTocsin(options: OpenOptions): Promise<OpenedTocsin> {
@@ -67,33 +67,22 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
   const targets = options.targets ?? { allow: [], loopback: false }
   const resolve = options.resolve ?? resolveByDns
   let worker: Worker | undefined
-  let hasMessages = false
-  const onMessages = () => {
-    hasMessages = true
-  }
-  const queues = Array.from({ length: LANES[database.kind] }, () =>
-    createWriter<Command, unknown>({
-      database,
-      runBatch: createBatchRunner(context, onMessages),
-      ...(options.commitIntervalMs !== undefined && { intervalMs: options.commitIntervalMs }),
-      ...(options.mostPerCommit !== undefined && { maxBatch: options.mostPerCommit }),
-    }),
+  const queues = Array.from({ length: QUEUES[database.kind] }, () =>
+    noticing(
+      (onMessages) =>
+        createWriter<Command, unknown>({
+          database,
+          runBatch: createBatchRunner(context, onMessages),
+          ...(options.commitIntervalMs !== undefined && { intervalMs: options.commitIntervalMs }),
+          ...(options.mostPerCommit !== undefined && { maxBatch: options.mostPerCommit }),
+        }),
+      // What was put into the outbox can be seen only now, after the commit.
+      () => worker?.wake(),
+    ),
   )
-  const queue = createLanes(queues, (command) =>
+  const writer = overQueues(queues, (command) =>
     command.kind === 'receive' ? command.input.projectId : null,
   )
-  const writer: typeof queue = {
-    ...queue,
-    // What was put into the outbox can be seen only now, after the commit.
-    submit: async (command) => {
-      const answer = await queue.submit(command)
-      if (hasMessages) {
-        hasMessages = false
-        worker?.wake()
-      }
-      return answer
-    },
-  }
   const receive = createReceive({
     directory,
     writer,
@@ -122,7 +111,8 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
           write: createModel(options.model, () => randomBytes(16).toString('hex')),
         }
       : null,
-    onMessages,
+    // Changes that are no webhooks go to the first queue.
+    onMessages: queues[0]!.note,
   }
 
   const patient = patientOn(database)
@@ -134,7 +124,7 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
     worker = createWorker({
       database,
       change: (run) => change(core, run),
-      isBusy: queue.isBusy,
+      isBusy: writer.isBusy,
       secretKey: options.secretKey,
       sender: createSender({ rules: targets, resolve, now: () => now().getTime() }),
       log,

@@ -3,6 +3,7 @@ import { type Insertable, type Selectable, sql } from 'kysely'
 import type { DecidedEvent } from '../matcher/state.ts'
 import type { Evidence, Labels, Monitor } from '../types.ts'
 import type { EventTable } from './schema.ts'
+import { withoutSource } from './sender-group.ts'
 import { sharedText } from './shared-text.ts'
 import { all, isAnyOf, run, statement, type Work } from './statement.ts'
 
@@ -180,7 +181,7 @@ function dataOf(event: DecidedEvent): StoredData {
     data.episodeStart = event.episodeStart
   if (event.firedAt !== event.at) data.firedAt = event.firedAt
   if (event.moment !== null && event.moment !== event.sourceTime) data.moment = event.moment
-  if (event.senderGroup !== null) data.group = event.senderGroup.slice(event.senderGroup.indexOf('/') + 1)
+  if (event.senderGroup !== null) data.group = withoutSource(event.senderGroup)
   const ownKey = `signal:${event.sourceId}:${event.signalKey}`
   if (event.groupKey !== '*') data.groupKey = event.groupKey === ownKey ? 'signal' : event.groupKey
   if (event.eventId !== null && event.eventId !== event.externalId) data.eventId = event.eventId

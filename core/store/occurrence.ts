@@ -2,6 +2,7 @@ import { type Insertable, type Selectable, sql } from 'kysely'
 import type { ClosedBy, OccurrenceState } from '../matcher/state.ts'
 import type { Severity } from '../types.ts'
 import type { OccurrenceTable } from './schema.ts'
+import { withoutSource } from './sender-group.ts'
 import { all, allForEach, isAnyOf, statement, type Work } from './statement.ts'
 
 /** How many neighbours in time a late event may need on either side (T3, T7 look at the next ones only). */
@@ -180,11 +181,6 @@ export function occurrenceRow(o: OccurrenceState): Insertable<OccurrenceTable> {
     explicit_reopen: Number(o.explicitReopen),
     late: Number(o.late),
   }
-}
-
-/** A sender's group without the source in front of it, which has a column of its own. */
-function withoutSource(senderGroup: string): string {
-  return senderGroup.slice(senderGroup.indexOf('/') + 1)
 }
 
 function fromRow(row: Selectable<OccurrenceTable>): OccurrenceState {

@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import { type Insertable, type Selectable, sql } from 'kysely'
 import type { SlotKind } from '../matcher/limit.ts'
 import type { Picture } from '../matcher/picture.ts'
@@ -30,6 +29,7 @@ import {
   occurrencesAround,
 } from './occurrence.ts'
 import type { ProjectTable, SharedTextTable } from './schema.ts'
+import { withoutSource } from './sender-group.ts'
 import { sharedText } from './shared-text.ts'
 import { signalRow, signalsByIds, signalUpdate } from './signal.ts'
 import { all, insertRows, isAnyOf, statement, together, updateRows, type Work } from './statement.ts'
@@ -97,11 +97,6 @@ const slotsOfProjects = statement<
     .$narrowType<{ slot_at: string; slot_kind: number }>(),
 )
 
-/** A key the picture uses for a sender's group: bound to its source, of bounded length. */
-export function senderGroupKey(sourceId: string, key: string): string {
-  return `${sourceId}/${hash('sha256', key, 'base64url').slice(0, 32)}`
-}
-
 /** Locks the projects a batch works on and puts them into the picture; answers their rows. */
 export function* loadProjects(picture: Picture, ids: string[]): Work<Map<string, Selectable<ProjectTable>>> {
   const rows = yield* all(lockProjects, { ids: unique(ids).sort() })
@@ -122,7 +117,7 @@ export function* loadRequests(picture: Picture, requests: readonly RequestScope[
   const keys = requests.flatMap((request) => request.eventKeys)
   const keyByHash = new Map(keys.map((key) => [eventKeyHash(key), key]))
   const deliveries = requests.flatMap((r) => (r.delivery ? [r.delivery.key] : []))
-  const groups = requests.flatMap((r) => (r.group ? [r.group.key.slice(r.group.key.indexOf('/') + 1)] : []))
+  const groups = requests.flatMap((r) => (r.group ? [withoutSource(r.group.key)] : []))
   const resolvedGroups = requests.filter((r) => r.group?.status === 'resolved')
   const limited = requests.filter((r) => r.hourlyLimit !== null)
   const recoversLoosely = withSignal.filter((event) => event.kind === 'recover' && event.looseRecovery)
@@ -291,7 +286,7 @@ export function* savePicture(picture: Picture): Work<void> {
         const cut = key.indexOf('/')
         return {
           source_id: key.slice(0, cut),
-          group_key: key.slice(cut + 1),
+          group_key: withoutSource(key),
           fingerprint: group.fingerprint,
           partial: Number(group.partial),
         }
