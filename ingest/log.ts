@@ -1,5 +1,5 @@
 import type { Log } from '@tocsin/core'
-import { type Logger, pino } from 'pino'
+import { type DestinationStream, type Logger, pino } from 'pino'
 import type { LogLevel } from './config.ts'
 
 /** JSON lines on stderr; on a terminal a readable form. */
@@ -27,9 +27,22 @@ export function errorForLog(error: unknown): Record<string, unknown> {
   }
 }
 
-async function destination() {
+/**
+ * Lines to an open file. Where it takes none, as on a full disk, a MiB of them waits until it takes a line again,
+ * and what comes on top is lost: a log must not end what it tells of.
+ */
+export function openLines(descriptor: number): DestinationStream {
   // Synchronous, so that the last line before a crash is not lost.
-  if (!process.stderr.isTTY) return pino.destination({ dest: 2, sync: true })
+  const lines = pino.destination({ dest: descriptor, sync: true, maxLength: MOST_WAITING })
+  lines.on('error', () => {})
+  return lines
+}
+
+/** In characters. */
+const MOST_WAITING = 2 ** 20
+
+async function destination() {
+  if (!process.stderr.isTTY) return openLines(2)
 
   const { default: pretty } = await import('pino-pretty')
   return pretty({ destination: 2, sync: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss' })

@@ -5,6 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { inRepository } from '../support/child.ts'
 import { findProgram } from '../support/find-program.ts'
 import { scratchDir } from '../support/scratch.ts'
+import { until } from '../support/until.ts'
 import { audit } from './audit.ts'
 import { type Fault, withHook } from './fault.ts'
 import { openLedger } from './ledger.ts'
@@ -17,7 +18,7 @@ const compiler = findProgram('gcc', 'Debian: gcc.')
 const diskFull: Fault = {
   id: 'T3',
   promise:
-    'while the disk is full, senders read 503 with Retry-After, and nothing has to be restarted afterwards',
+    'while the disk of the database and of the log is full, senders read 503 with Retry-After, and nothing has to be restarted afterwards',
   databases: ['sqlite'],
   runs: 20,
   async run(world, runs) {
@@ -29,9 +30,20 @@ const diskFull: Fault = {
       env: { LD_PRELOAD: await compileDisk(world), CHAOS_DISK_DIR: dir },
       awayMs: () => 1_000,
       mostAnswerMs: 900,
-      begin: async () => {
+      begin: async (_run, tocsin) => {
         writeFileSync(full, '')
+        // Each call is a line of the log.
+        await tocsin.call('GET', '/me')
         return async () => rmSync(full)
+      },
+      finish: async (tocsin) => {
+        await tocsin.call('GET', '/me')
+        const calls = runs + 1
+        await until(
+          'the log has what came while it was full, and what came after',
+          () => tocsin.stderr().split('"route":"GET /me"').length - 1 === calls,
+        )
+        return { figure: `${calls} of ${calls} calls stand in the log`, wrong: [] }
       },
     })
   },

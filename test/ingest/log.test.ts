@@ -1,6 +1,7 @@
+import { closeSync, existsSync, openSync } from 'node:fs'
 import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
-import { errorForLog, toLog } from '../../ingest/log.ts'
+import { errorForLog, openLines, toLog } from '../../ingest/log.ts'
 
 describe('an error in the log', () => {
   test('keeps what helps to find it', () => {
@@ -42,6 +43,15 @@ test('a line is JSON with level, sentence and fields', () => {
     ms: 7,
     err: { message: 'bad' },
   })
+})
+
+// Only Linux has such a device; what comes after it has room again is part of T3 (test/chaos/disk.ts).
+test.skipIf(!existsSync('/dev/full'))('a full disk under the log ends nothing', () => {
+  const descriptor = openSync('/dev/full', 'w')
+  const log = toLog(pino(openLines(descriptor)))
+  // More than may wait.
+  for (let n = 0; n < 3; n++) log('info', 'x'.repeat(2 ** 19))
+  closeSync(descriptor)
 })
 
 function syntaxErrorOf(text: string): unknown {

@@ -1,7 +1,8 @@
 /*
  * A disk that can be full and can lose power, for one process: loaded by LD_PRELOAD, it looks at the files below
- * CHAOS_DISK_DIR. While CHAOS_DISK_DIR/full exists, no file grows: ENOSPC. Where CHAOS_DISK_SYNCED is set, it keeps there
- * what each file holds by its last fsync or fdatasync: all that a power cut would leave.
+ * CHAOS_DISK_DIR. While CHAOS_DISK_DIR/full exists, no file grows, and neither does the log on stderr: ENOSPC. Where
+ * CHAOS_DISK_SYNCED is set, it keeps there what each file holds by its last fsync or fdatasync: all that a power cut would
+ * leave.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -73,11 +74,15 @@ static struct file *file_of(int fd) {
   return fd >= 0 && fd < MOST_FILES && files[fd].name ? &files[fd] : NULL;
 }
 
-static int is_full(int fd, off_t end) {
+static int is_disk_full(void) {
   char path[4096];
-  struct stat now;
   snprintf(path, sizeof path, "%s/full", getenv("CHAOS_DISK_DIR"));
-  return access(path, F_OK) == 0 && fstat(fd, &now) == 0 && end > now.st_size;
+  return access(path, F_OK) == 0;
+}
+
+static int is_full(int fd, off_t end) {
+  struct stat now;
+  return is_disk_full() && fstat(fd, &now) == 0 && end > now.st_size;
 }
 
 static void remember(struct file *file, off_t offset, ssize_t length) {
@@ -86,6 +91,14 @@ static void remember(struct file *file, off_t offset, ssize_t length) {
   file->changes = realloc(file->changes, (file->count + 1) * sizeof *file->changes);
   file->changes[file->count++] = (struct change){ offset, length };
   pthread_mutex_unlock(&lock);
+}
+
+ssize_t write(int fd, const void *bytes, size_t count) {
+  if (fd == STDERR_FILENO && is_disk_full()) {
+    errno = ENOSPC;
+    return -1;
+  }
+  return REAL(write)(fd, bytes, count);
 }
 
 ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t offset) {
