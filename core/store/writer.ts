@@ -41,8 +41,8 @@ export interface WriterOptions<C, R> {
 
 /**
  * Group commit behind an interval gate (performance.md 3): a batch goes at once when the last commit is long enough
- * ago, else when it is. Waiting for a turn of the event loop alone would commit nearly every request of clients
- * without keep-alive on its own.
+ * ago, else when it is, or when as many have come again as were there last time. Waiting for a turn of the event loop
+ * alone would commit nearly every request of clients without keep-alive on its own.
  */
 export function createWriter<C, R>({
   database,
@@ -59,8 +59,12 @@ export function createWriter<C, R>({
   let lastCommit = Number.NEGATIVE_INFINITY
   let pauseMs = intervalMs
   let isBusy = false
+  /** How many there are to wait for: so many were there at the last commit, and one less where fewer were. */
+  let crowd = 0
   /** A flush is planned or under way. */
   let busy = false
+  /** The flush that a pause is to end with, while there is one. */
+  let planned: { isOver: boolean } | undefined
   let closing: { promise: Promise<void>; resolve: () => void } | undefined
 
   function submit(command: C): Promise<R> {
@@ -69,18 +73,31 @@ export function createWriter<C, R>({
       return Promise.reject(unavailable('Too much is waiting to be stored; try again.'))
     return new Promise((resolve, reject) => {
       queue.push({ command, resolve, reject, at: monotonicNow() })
-      planFlush()
+      if (!busy) planFlush()
+      else if (planned !== undefined && queue.length === crowd) planFlush()
     })
   }
 
   function planFlush(): void {
-    if (busy) return
     busy = true
-    const full = queue.length >= maxBatch || closing !== undefined
-    schedule(full ? 0 : Math.max(0, lastCommit + pauseMs - monotonicNow()), flush)
+    const isFull = queue.length >= maxBatch || closing !== undefined
+    // Whoever could share the next commit is there: waiting longer would only make all of them wait.
+    const pause = queue.length >= crowd ? intervalMs : pauseMs
+    flushIn(isFull ? 0 : Math.max(0, lastCommit + pause - monotonicNow()))
+  }
+
+  /** Instead of the flush that was planned. */
+  function flushIn(delayMs: number): void {
+    if (planned) planned.isOver = true
+    const plan = { isOver: false }
+    planned = plan
+    schedule(delayMs, () => {
+      if (!plan.isOver) void flush()
+    })
   }
 
   async function flush(): Promise<void> {
+    planned = undefined
     await settle(queue.splice(0, maxBatch))
     busy = false
     if (queue.length > 0) planFlush()
@@ -130,6 +147,7 @@ export function createWriter<C, R>({
         lastCommit = monotonicNow()
         // Under load a slow commit is given a longer pause, so that more share the next one.
         isBusy = commands.length >= BUSY_BATCH
+        crowd = Math.max(commands.length + queue.length, crowd - 1)
         pauseMs = isBusy
           ? Math.max(intervalMs, Math.min(MAX_PAUSE_MS, 2 * (lastCommit - started)))
           : intervalMs

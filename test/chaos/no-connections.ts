@@ -16,7 +16,7 @@ export const noConnections: Fault = {
     return liveThroughOutages(world, runs, {
       databaseUrl: server.url,
       awayMs: () => (world.isTimed ? 60_000 : 2_000),
-      mostAnswerMs: 3_000,
+      mostAnswerMs: 2_000,
       begin: async () => {
         const held: pg.Client[] = []
         const hold = async () => {

@@ -172,6 +172,30 @@ describe('a slow commit', () => {
     expect(clock.delays).toEqual([0, 6, 2])
     await clock.pass(2)
   })
+
+  test('does not make those wait who have all come again', async () => {
+    const { writer, clock } = await openWithClock({
+      *runBatch(names) {
+        clock.skip(3)
+        return yield* storeAll(names)
+      },
+    })
+    const together = ['a', 'b', 'c', 'd'].map((name) => writer.submit(name))
+    await clock.pass(0)
+    await Promise.all(together)
+    const again = ['e', 'f', 'g', 'h'].map((name) => writer.submit(name))
+    expect(clock.delays).toEqual([0, 6, 2])
+    await clock.pass(2)
+    await Promise.all(again)
+    expect(writer.stats).toEqual({ commits: 2, commands: 8 })
+
+    // The pause that was cut short commits nothing more.
+    void writer.submit('i')
+    await clock.pass(4)
+    expect(writer.stats.commands).toBe(8)
+    await clock.pass(2)
+    expect(writer.stats.commands).toBe(9)
+  })
 })
 
 describe('a database in trouble', () => {
