@@ -45,7 +45,11 @@ const PROMISES: Kept[] = [
     promise:
       'An upgrade keeps every row and value, killed at any point and started five times at once; an older program refuses.',
     tests: ['test/core/store/releases.test.ts', 'test/core/store/migrate.test.ts'],
-    env: { TOCSIN_MIGRATION_EVENTS: '100000', TOCSIN_MIGRATION_KILLS: '20' },
+    env: {
+      TOCSIN_MIGRATION_EVENTS: '100000',
+      TOCSIN_MIGRATION_KILLS: '20',
+      TOCSIN_MIGRATION_ROWS: '1000000',
+    },
   },
   {
     id: 'T28',

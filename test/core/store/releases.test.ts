@@ -16,6 +16,9 @@ import { SECRET_KEY } from './releases/secret-key.ts'
 // At full size: npm run promises -- T27
 const EVENTS = Number(process.env.TOCSIN_MIGRATION_EVENTS ?? 0)
 const KILLS = Number(process.env.TOCSIN_MIGRATION_KILLS ?? 3)
+/** Rows of a large database; without this, there is no such test. */
+const MOST_ROWS = Number(process.env.TOCSIN_MIGRATION_ROWS ?? 0)
+const MOST_SECONDS = 60
 
 const [oldest] = releases
 const latest = Object.keys(migrations).toSorted().at(-1)!
@@ -57,6 +60,23 @@ describe.each(databaseKinds)('an upgrade on %s', (kind) => {
     expect(findLost(before, await fingerprint(url))).toEqual([])
     upgrades.push({ release, ...sizeOf(before), seconds })
   })
+
+  if (MOST_ROWS > 0) {
+    test(`of ${MOST_ROWS} rows ends within ${MOST_SECONDS} s`, async () => {
+      const url = await fresh(kind)
+      // One of an event, one of its request.
+      await loadRelease(url, oldest!, MOST_ROWS / 2)
+      const before = await countRows(url)
+      const seconds = await upgrade(url)
+      const after = await countRows(url)
+      expect(Object.fromEntries([...before].map(([table]) => [table, after.get(table)]))).toEqual(
+        Object.fromEntries(before),
+      )
+      expect(seconds).toBeLessThan(MOST_SECONDS)
+      const rows = [...before.values()].reduce((sum, count) => sum + count, 0)
+      printFigure(`${kind}: ${rows} rows of ${oldest} upgraded in ${seconds.toFixed(2)} s`)
+    })
+  }
 
   test('that is killed at any point is completed by the next start', {
     timeout: 60_000 + KILLS * 10_000,
@@ -174,6 +194,17 @@ async function run(url: string, env: Record<string, string> = {}): Promise<{ exi
     },
   )
   return { exit: await child.exited, said: child.stdout() + child.stderr() }
+}
+
+async function countRows(url: string): Promise<Map<string, number>> {
+  const hands = await openHands(url)
+  const counts = new Map<string, number>()
+  for (const table of await hands.tables()) {
+    const [row] = await hands.rows(`select count(*) as count from "${table}"`)
+    counts.set(table, Number(row!.count))
+  }
+  await hands.close()
+  return counts
 }
 
 function sizeOf(prints: Prints): { rows: number; values: number } {
