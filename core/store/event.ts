@@ -146,25 +146,39 @@ export function eventRow(event: DecidedEvent): Insertable<EventTable> {
     url: event.url,
     data: JSON.stringify(dataOf(event)),
     duplicate_count: 0,
-    last_seen_at: event.receivedAt,
+    last_seen_at: '',
   }
 }
 
 /** What an event holds besides its columns. */
-export function eventData({ data, url }: Pick<Selectable<EventTable>, 'data' | 'url'>): EventData {
-  const { evidence, ...rest } = JSON.parse(data) as StoredData
-  if (!evidence) return rest
-  const { links, ...others } = evidence
-  if (!links) return { ...rest, evidence: others }
-  return {
-    ...rest,
-    evidence: { ...others, links: links.map(({ text, href }) => ({ text, href: href ?? url ?? '' })) },
-  }
+export function eventData({
+  data,
+  url,
+  event_time,
+  external_id,
+}: Pick<Selectable<EventTable>, 'data' | 'url' | 'event_time' | 'external_id'>): EventData {
+  const { evidence, signalKey, episode, ...rest }: StoredData = JSON.parse(data)
+  const whole: EventData = rest
+  if (signalKey !== undefined) whole.signalKey = signalKey === true ? external_id! : signalKey
+  if (episode !== undefined) whole.episode = episode === true ? event_time : episode
+  if (evidence) whole.evidence = withUrl(evidence, url)
+  return whole
 }
 
-type StoredData = Omit<EventData, 'evidence'> & { evidence?: StoredEvidence }
+type StoredData = Omit<EventData, 'evidence' | 'signalKey' | 'episode'> & {
+  /** `true`: what the sender calls it. */
+  signalKey?: string | true
+  /** `true`: the time of the event. */
+  episode?: string | true
+  evidence?: StoredEvidence
+}
 /** A link to where the event itself leads to has no address of its own. */
 type StoredEvidence = Omit<Evidence, 'links'> & { links?: { text: string; href?: string }[] }
+
+function withUrl({ links, ...others }: StoredEvidence, url: string | null): Evidence {
+  if (!links) return others
+  return { ...others, links: links.map(({ text, href }) => ({ text, href: href ?? url ?? '' })) }
+}
 
 function withoutUrl(evidence: Evidence, url: string | null): StoredEvidence {
   const { links } = evidence
@@ -175,8 +189,8 @@ function withoutUrl(evidence: Evidence, url: string | null): StoredEvidence {
 /** Everything the fold needs to decide the event again, and evidence; what is absent is left out to save space. */
 function dataOf(event: DecidedEvent): StoredData {
   const data: StoredData = {}
-  if (event.signalKey !== null) data.signalKey = event.signalKey
-  if (event.episode !== null) data.episode = event.episode
+  if (event.signalKey !== null) data.signalKey = event.signalKey === event.externalId || event.signalKey
+  if (event.episode !== null) data.episode = event.episode === event.at || event.episode
   if (event.episodeStart !== null && event.episodeStart !== event.episode)
     data.episodeStart = event.episodeStart
   if (event.firedAt !== event.at) data.firedAt = event.firedAt

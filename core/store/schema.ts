@@ -181,6 +181,7 @@ export interface EventTable {
   /** The rest of the event as JSON: labels, monitor, evidence, episode, flags … */
   data: string
   duplicate_count: number
+  /** Of its last repeat; empty until there is one. */
   last_seen_at: string
 }
 

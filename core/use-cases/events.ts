@@ -32,6 +32,6 @@ export function eventToApi(row: Selectable<EventTable>): ApiEvent {
     labels: data.labels ?? {},
     evidence: data.evidence ?? null,
     duplicateCount: row.duplicate_count,
-    lastSeenAt: row.last_seen_at,
+    lastSeenAt: row.last_seen_at || row.received_at,
   }
 }

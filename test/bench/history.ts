@@ -62,7 +62,6 @@ const EARLIER: Record<(typeof REPEATED)[number], Record<string, string>> = {
     event_time: 'older_time(event_time, k)',
     source_time: 'older_time(source_time, k)',
     received_at: 'older_time(received_at, k)',
-    last_seen_at: 'older_time(received_at, k)',
   },
   occurrence: {
     id: 'older_id(id, k)',

@@ -92,6 +92,7 @@ describe.each(databaseKinds)('receiving on %s', (kind) => {
         externalId: 'a1',
         flags: [],
         duplicateCount: 0,
+        lastSeenAt: clock.at(),
         description: 'Shop is down',
       })
       expect(event?.receipt.at(-1)).toEqual({
@@ -600,10 +601,11 @@ describe.each(databaseKinds)('receiving on %s', (kind) => {
       const incident = { id: 'd2', monitor: 'd2', startedAt: clock.at() }
       const { incident: opened } = await source.send(betterStack('started', incident))
       await t.restart()
+      clock.pass(1_000)
       const repeat = await source.send(betterStack('started', incident))
       expect([repeat.outcome, repeat.incident?.id]).toEqual(['duplicate', opened?.id])
       const events = await project.events(opened!.id)
-      expect(events.map((event) => event.duplicateCount)).toEqual([1])
+      expect(events.map((event) => [event.duplicateCount, event.lastSeenAt])).toEqual([[1, clock.at()]])
       expect(await project.timeline(opened!.id)).toHaveLength(2)
       expect((await project.requests()).map((request) => request.outcome)).toEqual(['opened', 'duplicate'])
     })
