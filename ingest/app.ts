@@ -5,7 +5,7 @@ import {
   type ServerResponse,
 } from 'node:http'
 import { type Log, type OpenedTocsin, TocsinError } from '@tocsin/core'
-import { mcpHandler } from '@tocsin/mcp-server'
+import type { McpHandler, McpOptions } from '@tocsin/mcp-server'
 import express, { type Express } from 'express'
 import helmet from 'helmet'
 import { answerError, answerJson } from './answer.ts'
@@ -75,7 +75,7 @@ export function createApp({ tocsin, config, log, hosts, isStopping }: AppOptions
   )
   app.use(healthRoutes(tocsin, isStopping ?? (() => false)))
 
-  const mcp = mcpHandler({
+  const mcp = mcpHandlerWhenAsked({
     authenticate: async (key) => {
       const caller = await tocsin.authenticateKey(key)
       return caller && tocsin.actingAs(caller)
@@ -85,8 +85,11 @@ export function createApp({ tocsin, config, log, hosts, isStopping }: AppOptions
   })
   app.use('/mcp', (req, res, next) => (req.path === '/' ? mcp(req, res) : next()))
 
-  const document = openApiDocument(operations)
-  app.get('/api/v1/openapi.json', (_req, res) => answerJson(res, 200, document))
+  let document: ReturnType<typeof openApiDocument> | undefined
+  app.get('/api/v1/openapi.json', (_req, res) => {
+    document ??= openApiDocument(operations)
+    answerJson(res, 200, document)
+  })
   app.use(messageSchemaRoutes())
   app.use('/api/v1', routeOperations(operations, tocsin, log))
 
@@ -96,6 +99,16 @@ export function createApp({ tocsin, config, log, hosts, isStopping }: AppOptions
   })
   app.use(apiErrorHandler(log))
   return app
+}
+
+/** Loads what MCP takes with the first request: 20 MB that a process nobody asks this way does without. */
+function mcpHandlerWhenAsked(options: McpOptions): McpHandler {
+  let loading: Promise<McpHandler> | undefined
+  return async (req, res) => {
+    loading ??= import('@tocsin/mcp-server').then(({ mcpHandler }) => mcpHandler(options))
+    const handler = await loading
+    await handler(req, res)
+  }
 }
 
 /** A server that slow, broken or endless requests cannot hold up. */
