@@ -4,6 +4,7 @@ import { eventKey } from './matcher/event-key.ts'
 import { Picture } from './matcher/picture.ts'
 import type { MatchContext } from './matcher/state.ts'
 import { Outbox } from './outbox.ts'
+import { trimUnauthorized } from './store/hook-request.ts'
 import type { OutboxEndpoint } from './store/outbox.ts'
 import { loadProjects, loadRequests, savePicture } from './store/picture.ts'
 import type { HookRequestTable } from './store/schema.ts'
@@ -11,8 +12,11 @@ import { countRequests, type RequestTally } from './store/source-health.ts'
 import { insertRows, updateRows, type Work } from './store/statement.ts'
 import type { Settled } from './store/writer.ts'
 
-/** What the writer queue takes: webhooks, which are decided together, and everything else that changes the database. */
-export type Command = ReceiveCommand | WorkCommand
+/** What the writer queues take: webhooks, which are decided together, and everything else that changes the database. */
+export type Command = WebhookCommand | WorkCommand
+
+/** What came to the address of a project. */
+export type WebhookCommand = ReceiveCommand | RefusedCommand
 
 /** A webhook, authenticated and parsed. */
 export interface ReceiveCommand {
@@ -28,6 +32,18 @@ export interface ReceiveCommand {
   tally: (decision: RequestDecision) => RequestTally
   /** A replay has its row already: `parked` rows take the new outcome, accepted ones stay as they are. */
   replayOf: 'parked' | 'accepted' | null
+}
+
+/** A webhook that changes nothing but the request log and the health of its source. */
+export interface RefusedCommand {
+  kind: 'refused'
+  row: Insertable<HookRequestTable>
+}
+
+/** The project whose address a command came to; null where it came to none. */
+export function projectOf(command: Command): string | null {
+  if (command.kind === 'work') return null
+  return command.kind === 'receive' ? command.input.projectId : command.row.project_id
 }
 
 /** Any other change, on its own. Runs again from the start when its batch has to be repeated. */
@@ -67,27 +83,31 @@ export function createBatchRunner(
         i += 1
         continue
       }
-      const webhooks: ReceiveCommand[] = []
-      for (let next = commands[i]; next?.kind === 'receive'; next = commands[++i]) webhooks.push(next)
+      const webhooks: WebhookCommand[] = []
+      for (let next = commands[i]; next && next.kind !== 'work'; next = commands[++i]) webhooks.push(next)
       settled.push(...(yield* receiveTogether(webhooks, context(), onMessages)))
     }
     return settled
   }
 }
 
-/** Decides webhooks together and stores them; exported for dry runs, which roll back. */
-export function* receiveTogether(
-  commands: readonly ReceiveCommand[],
+/**
+ * Decides webhooks together and stores them. Every process locks in the same order, so that two batches cannot wait for
+ * each other: projects, the hours of sources, messages, what is trimmed of the log, each by id.
+ */
+function* receiveTogether(
+  commands: readonly WebhookCommand[],
   context: MatchContext,
-  onMessages: () => void = () => {},
-): Work<Settled<ReceiveResult>[]> {
+  onMessages: () => void,
+): Work<Settled<ReceiveResult | null>[]> {
   const picture = new Picture()
+  const received = commands.filter((command) => command.kind === 'receive')
   const projects = yield* loadProjects(
     picture,
-    commands.map((command) => command.input.projectId),
+    received.map((command) => command.input.projectId),
   )
   const hourAgo = new Date(Date.parse(context.now) - 3_600_000).toISOString()
-  const current = commands.filter(
+  const current = received.filter(
     ({ input, configVersion }) => projects.get(input.projectId)?.config_version === configVersion,
   )
   yield* loadRequests(
@@ -109,7 +129,12 @@ export function* receiveTogether(
   const rows: Insertable<HookRequestTable>[] = []
   const replayed: Partial<Insertable<HookRequestTable>>[] = []
   const tallies = new Map<string, RequestTally>()
-  const settled = commands.map(({ input, configVersion, row, tally, replayOf }): Settled<ReceiveResult> => {
+  const settled = commands.map((command): Settled<ReceiveResult | null> => {
+    if (command.kind === 'refused') {
+      rows.push(command.row)
+      return { value: null }
+    }
+    const { input, configVersion, row, tally, replayOf } = command
     const project = projects.get(input.projectId)
     // Deleted since: authenticating again gives the answer of an unknown address.
     if (!project) return { value: CONFIG_CHANGED }
@@ -139,7 +164,14 @@ export function* receiveTogether(
   yield* updateRows('hook_request', replayed.map(withEvents), ['project_id', 'id'])
   yield* countRequests(rows, tallies)
   if ((yield* outbox.save(context)) > 0) onMessages()
+  yield* trimUnauthorized(rows.filter(({ reason }) => reason === 'unauthorized'))
   return settled
+}
+
+/** Decides one webhook for a dry run, which rolls back. */
+export function* receiveAlone(command: ReceiveCommand, context: MatchContext): Work<ReceiveResult> {
+  const [settled] = yield* receiveTogether([command], context, () => {})
+  return (settled as { value: ReceiveResult }).value
 }
 
 /** Decides one request as of now on what is stored; answers also which incidents there were before. Writes nothing. */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { adapterBySlug } from './adapters/registry.ts'
-import { type Command, createBatchRunner } from './commands.ts'
+import { type Command, createBatchRunner, projectOf } from './commands.ts'
 import { createSender } from './delivery/send.ts'
 import { resolveByDns } from './delivery/targets.ts'
 import { createWorker, type Worker } from './delivery/worker.ts'
@@ -67,22 +67,22 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
   const targets = options.targets ?? { allow: [], loopback: false }
   const resolve = options.resolve ?? resolveByDns
   let worker: Worker | undefined
-  const queues = Array.from({ length: QUEUES[database.kind] }, () =>
+  const openQueue = (maxBatch: number | undefined) =>
     noticing(
       (onMessages) =>
         createWriter<Command, unknown>({
           database,
           runBatch: createBatchRunner(context, onMessages),
           ...(options.commitIntervalMs !== undefined && { intervalMs: options.commitIntervalMs }),
-          ...(options.mostPerCommit !== undefined && { maxBatch: options.mostPerCommit }),
+          ...(maxBatch !== undefined && { maxBatch }),
         }),
       // What was put into the outbox can be seen only now, after the commit.
       () => worker?.wake(),
-    ),
-  )
-  const writer = overQueues(queues, (command) =>
-    command.kind === 'receive' ? command.input.projectId : null,
-  )
+    )
+  const queues = Array.from({ length: QUEUES[database.kind] }, () => openQueue(options.mostPerCommit))
+  // What is no webhook locks what it needs in orders of its own: on PostgreSQL each has a transaction to itself.
+  const others = database.kind === 'postgres' ? openQueue(1) : queues[0]!
+  const writer = overQueues(queues, others, projectOf)
   const receive = createReceive({
     directory,
     writer,
@@ -111,8 +111,7 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
           write: createModel(options.model, () => randomBytes(16).toString('hex')),
         }
       : null,
-    // Changes that are no webhooks go to the first queue.
-    onMessages: queues[0]!.note,
+    onMessages: others.note,
   }
 
   const patient = patientOn(database)

@@ -21,11 +21,9 @@ import { NO_SETTINGS } from './policy.ts'
 import { reference } from './reference.ts'
 import { bareAddress } from './sender-address.ts'
 import { createEarlierBodies } from './store/earlier-body.ts'
-import { hookRequestRow, type LoggedRequest, trimUnauthorized } from './store/hook-request.ts'
+import { hookRequestRow, type LoggedRequest } from './store/hook-request.ts'
 import type { HookRequestTable } from './store/schema.ts'
 import { hashDropIn, hashToken } from './store/secrets.ts'
-import { countRequests } from './store/source-health.ts'
-import { insertRows, type Work } from './store/statement.ts'
 import type { Writer } from './store/writer.ts'
 import { tallyOf } from './tally.ts'
 import type { Caller, Log, ReceiveAddress, Received } from './tocsin.ts'
@@ -335,19 +333,7 @@ export function createReceive({
       diagnosis: text,
       keep: 'nothing',
     })
-    await insertAlone(row, () => trimUnauthorized(project.id, source?.id ?? null))
-  }
-
-  /** A request that changes nothing but the log and the health of its source. */
-  function insertAlone(row: Insertable<HookRequestTable>, then?: () => Work<unknown>): Promise<unknown> {
-    return writer.submit({
-      kind: 'work',
-      *run() {
-        yield* insertRows('hook_request', [row])
-        yield* countRequests([row])
-        if (then) yield* then()
-      },
-    })
+    await writer.submit({ kind: 'refused', row })
   }
 
   // ---- accept and parse ----
@@ -418,7 +404,7 @@ export function createReceive({
       diagnosis: source && diagnoseRefusal(error.code, request, source),
       keep: 'start',
     })
-    await insertAlone(row)
+    await writer.submit({ kind: 'refused', row })
   }
 
   /** Our own fault: the body is kept, to be replayed once we are mended. */
@@ -445,7 +431,7 @@ export function createReceive({
         message: 'Tocsin could not handle this body. It is kept and can be replayed.',
         keep: 'all',
       })
-      await insertAlone(row)
+      await writer.submit({ kind: 'refused', row })
     }
     throw new TocsinError(
       'unavailable',

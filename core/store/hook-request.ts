@@ -189,11 +189,14 @@ function allButNewestUnauthorized(
     )
 }
 
-/** Keeps the last rejections of strangers only: of a source, or of what a project has of no source it can tell. */
-export function* trimUnauthorized(projectId: string, sourceId: string | null): Work<number> {
-  return sourceId === null
-    ? yield* run(oldUnauthorizedOfNone, { projectId })
-    : yield* run(oldUnauthorized, { sourceId })
+/** Keeps the last rejections of strangers only: of each source, or of what a project has of no source it can tell. */
+export function* trimUnauthorized(
+  added: readonly { project_id: string; source_id?: string | null }[],
+): Work<void> {
+  const sources = added.flatMap(({ source_id }) => source_id ?? [])
+  const projects = added.filter(({ source_id }) => source_id == null).map(({ project_id }) => project_id)
+  for (const sourceId of [...new Set(sources)].sort()) yield* run(oldUnauthorized, { sourceId })
+  for (const projectId of [...new Set(projects)].sort()) yield* run(oldUnauthorizedOfNone, { projectId })
 }
 
 const oldOfProject = statement<{ projectId: string; before: string; most: number }, unknown>((db, p) =>

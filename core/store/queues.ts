@@ -2,18 +2,24 @@ import type { Writer } from './writer.ts'
 
 /**
  * Several queues side by side, so that projects do not wait for each other's commits; those of one project keep to one
- * queue, where they share commits, since they would only wait for each other's locks. What is of no project goes to the
- * first.
+ * queue, where they share commits, since they would only wait for each other's locks. What is of no project goes to
+ * `others`, which may be one of them.
  */
 export function overQueues<C, R>(
   queues: readonly Writer<C, R>[],
+  others: Writer<C, R>,
   projectOf: (command: C) => string | null,
 ): Writer<C, R> {
+  const all = [...new Set([...queues, others])]
   return {
-    submit: (command) => queues[place(projectOf(command), queues.length)]!.submit(command),
-    isBusy: () => queues.some((queue) => queue.isBusy()),
+    submit: (command) => {
+      const project = projectOf(command)
+      const queue = project === null ? others : queues[place(project, queues.length)]!
+      return queue.submit(command)
+    },
+    isBusy: () => all.some((queue) => queue.isBusy()),
     close: async () => {
-      await Promise.all(queues.map((queue) => queue.close()))
+      await Promise.all(all.map((queue) => queue.close()))
     },
   }
 }
@@ -46,6 +52,6 @@ export function noticing<C, R>(
 }
 
 /** Ids of projects are random at their end. */
-function place(id: string | null, queues: number): number {
-  return id === null || queues === 1 ? 0 : Number.parseInt(id.slice(-6), 16) % queues
+function place(id: string, queues: number): number {
+  return queues === 1 ? 0 : Number.parseInt(id.slice(-6), 16) % queues
 }

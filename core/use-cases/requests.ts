@@ -1,7 +1,7 @@
 import type { Selectable } from 'kysely'
 import { sql } from 'kysely'
 import type { ApiOutcome, ApiReceived, ApiRequest, ApiRequestDetail, ApiRequestQuery } from '../api-types.ts'
-import { type ReceiveCommand, type ReceiveResult, receiveTogether } from '../commands.ts'
+import { type ReceiveCommand, type ReceiveResult, receiveAlone } from '../commands.ts'
 import { TocsinError } from '../errors.ts'
 import { bodyOf, requestToReplay, withBodies } from '../store/hook-request.ts'
 import type { EventTable, HookRequestTable } from '../store/schema.ts'
@@ -167,12 +167,8 @@ export async function replayRequest(
 }
 
 /** Decides in a transaction that is rolled back. */
-async function decideOnly(core: Core, command: ReceiveCommand): Promise<ReceiveResult> {
-  const [settled] = await core.database.transaction(() => receiveTogether([command], core.context()), {
-    rollback: true,
-  })
-  if (settled && 'value' in settled) return settled.value
-  throw settled?.error
+function decideOnly(core: Core, command: ReceiveCommand): Promise<ReceiveResult> {
+  return core.database.transaction(() => receiveAlone(command, core.context()), { rollback: true })
 }
 
 function toApi(row: ListedRow): ApiRequest {

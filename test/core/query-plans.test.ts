@@ -29,7 +29,9 @@ test('whatever a batch asks of SQLite, an index answers', async () => {
     const [incident] = await project.incidents()
     await t.admin.resolveIncident(project.id, incident!.id, {})
     await t.admin.reopenIncident(project.id, incident!.id, {})
-    for (const id of [generic.id, null]) await t.database.transaction(() => trimUnauthorized(project.id, id))
+    await t.database.transaction(() =>
+      trimUnauthorized([{ project_id: project.id, source_id: generic.id }, { project_id: project.id }]),
+    )
     await t.due()
   })
 

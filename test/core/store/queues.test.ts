@@ -18,7 +18,7 @@ function twoQueues() {
       close: async () => void closed.push(number),
     }),
   )
-  return { over: overQueues(queues, (command: Noted) => command.project), busy, closed }
+  return { over: overQueues(queues, queues[1]!, (command: Noted) => command.project), busy, closed }
 }
 
 test('commands of one project keep to one queue, and projects spread over all', async () => {
@@ -31,9 +31,9 @@ test('commands of one project keep to one queue, and projects spread over all', 
   expect(new Set(first)).toEqual(new Set([0, 1]))
 })
 
-test('what is of no project goes to the first', async () => {
+test('what is of no project goes to the one for it', async () => {
   const { over } = twoQueues()
-  expect(await over.submit({ project: null })).toBe(0)
+  expect(await over.submit({ project: null })).toBe(1)
 })
 
 test('is busy where one of them is, and closes all', async () => {
