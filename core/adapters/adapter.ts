@@ -28,6 +28,8 @@ export interface Adapter {
   readonly bodies?: readonly BodyKind[]
   /** Settings that not every adapter reads, and this one does. `mapping`: also the parameters of the address. */
   readonly ownSettings?: readonly OwnSetting[]
+  /** The tool is known to send again what was answered with a 503, so that it may be told to when much comes at once. */
+  readonly repeats?: true
   /** Members at the top of a body that only this tool sends; null: any body may be its own. */
   readonly marks: readonly string[] | null
   /** The address to paste where it is not that of every adapter; `{token}` stands for the token. */

@@ -7,6 +7,7 @@ export const alertmanager: Adapter = {
   slug: 'alertmanager',
   name: 'Prometheus Alertmanager',
   defaults: { address: 'project', grouping: 'project', reopenWindowMinutes: 5 },
+  repeats: true,
   marks: ['alerts'],
 
   credentialHeaders: () => ['authorization', 'x-webhook-secret'],

@@ -70,6 +70,7 @@ export const datadog: Adapter = {
   name: 'Datadog',
   defaults: { address: 'token', grouping: 'project', reopenWindowMinutes: 5 },
   bodies: ['form'],
+  repeats: true,
   marks: [
     ...['alert_id', 'monitor_id', 'cycle_key', 'aggreg_key', 'transition', 'alert_transition'],
     ...['alert_type', 'event_type', 'last_updated'],

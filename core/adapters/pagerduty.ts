@@ -63,6 +63,7 @@ export const pagerduty: Adapter = {
   name: 'PagerDuty',
   defaults: { address: 'project', grouping: 'signal', reopenWindowMinutes: 5 },
   informs: ['incident.*', 'service.*', 'pagey.*'],
+  repeats: true,
   marks: ['event', 'messages'],
 
   credentialHeaders: () => ['x-pagerduty-signature'],

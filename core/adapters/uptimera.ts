@@ -26,6 +26,7 @@ export const uptimera: Adapter = {
   name: 'Uptimera',
   experimental: true,
   defaults: { address: 'project', grouping: 'signal', reopenWindowMinutes: 5 },
+  repeats: true,
   marks: ['type', 'event', 'incident', 'incident_id', 'data', 'monitor', 'monitor_id'],
 
   credentialHeaders: () => [SIGNATURE_HEADER],

@@ -30,6 +30,12 @@ export interface WebhookAddress {
   toAddress(params: WebhookParams, query: URLSearchParams): ReceiveAddress
 }
 
+/**
+ * With so many webhooks under way, those of tools that send again are refused. The others get the time: Sentry waits one
+ * second, and what it does not send again would be lost.
+ */
+const MOST_UNDER_WAY = 250
+
 const IRM_PATH = '/api/experimental/incoming-webhooks/grafana.incident.create'
 
 const BELOW_GRAFANA = /^\/[^?]*\/api\/plugins\/(?=[^/?]+\/resources\/api\/experimental\/incoming-webhooks\/)/
@@ -157,6 +163,7 @@ export function webhookRoutes(tocsin: OpenedTocsin, log: Log): Router {
     next()
   })
 
+  let underWay = 0
   for (const { path, adapter, toAddress } of webhookAddresses) {
     const toolOf = (req: Request<WebhookParams>) => adapter ?? req.params.adapter
     const receive = async (req: Request<WebhookParams>, res: Response) => {
@@ -169,6 +176,11 @@ export function webhookRoutes(tocsin: OpenedTocsin, log: Log): Router {
         isGet || tool === undefined ? undefined : findHeaderFault(headers, adapterBySlug(tool)?.bodies)
       const { bytes, refusal, cutOff } = await collectBody(req, fault)
       if (cutOff) res.setHeader('Connection', 'close')
+      // Not before the body is there: bodies that do not come must keep out nobody.
+      if (underWay >= MOST_UNDER_WAY && tool !== undefined && adapterBySlug(tool)?.repeats) {
+        const message = 'More comes in at once than can be answered in time: send it again.'
+        throw new TocsinError('unavailable', message, { retryAfterSeconds: 1 })
+      }
 
       const request: HookRequest = {
         method: req.method,
@@ -180,7 +192,10 @@ export function webhookRoutes(tocsin: OpenedTocsin, log: Log): Router {
         receivedAt: tocsin.now().toISOString(),
         ip: senderIp(req),
       }
-      const received = await tocsin.receive(request, toAddress(req.params, query), refusal)
+      underWay += 1
+      const received = await tocsin.receive(request, toAddress(req.params, query), refusal).finally(() => {
+        underWay -= 1
+      })
       const { status, body } = envelopeAt(req.path).received(received)
       answerJson(res, status, body, { 'X-Request-Id': received.requestId })
     }

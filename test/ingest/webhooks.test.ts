@@ -2,6 +2,7 @@ import { adapterSlugs, TocsinError } from '@tocsin/core'
 import { describe, expect, test } from 'vitest'
 import { MAX_BODY_BYTES } from '../../ingest/read-body.ts'
 import { receivingPath, webhookAddresses } from '../../ingest/routes/webhooks.ts'
+import { until } from '../support/until.ts'
 import { serve } from './serve.ts'
 import { stubTocsin } from './stub-tocsin.ts'
 
@@ -350,5 +351,37 @@ describe('the path a body is previewed for', () => {
   test('is refused where it is none, with what to send', () => {
     expect(() => receivingPath('title=x', 'generic', PUBLIC)).toThrow(/query alone such as \?title=/)
     expect(() => receivingPath('/tocsinx/v2/enqueue', 'pagerduty-events', PUBLIC)).toThrow(/no address/)
+  })
+})
+
+describe('with 250 webhooks under way', () => {
+  const at = (adapter: string) => PATH.replace('generic', adapter)
+
+  test('tools that send again are told to, and the others wait', async () => {
+    const release = Promise.withResolvers<void>()
+    const stub = stubTocsin()
+    let waiting = 0
+    const receive: typeof stub.receive = async (...call) => {
+      waiting += 1
+      await release.promise
+      return stub.receive(...call)
+    }
+    const { url } = await serve({ tocsin: { ...stub, receive } })
+    const send = (adapter: string) =>
+      fetch(url + at(adapter), { method: 'POST', headers: JSON_TYPE, body: '{}' })
+
+    const first = Array.from({ length: 250 }, () => send('alertmanager'))
+    await until('all of them wait', () => waiting === 250)
+    for (const adapter of ['alertmanager', 'datadog', 'pagerduty', 'uptimera']) {
+      const refused = await send(adapter)
+      expect([refused.status, refused.headers.get('retry-after')], adapter).toEqual([503, '1'])
+      expect(await refused.json()).toMatchObject({ error: { code: 'unavailable' } })
+    }
+    const others = ['sentry', 'generic'].map(send)
+    await until('they wait as well', () => waiting === 252)
+    release.resolve()
+    const answers = await Promise.all([...first, ...others])
+    expect(answers.map(({ status }) => status)).toEqual(Array(252).fill(200))
+    expect((await send('alertmanager')).status).toBe(200)
   })
 })
