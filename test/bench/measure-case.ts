@@ -29,7 +29,7 @@ export interface Measured {
   p99Ms: number
   /** User and system time of the server's processes for each request; null where the system does not tell. */
   cpuUs: number | null
-  /** Null where unknown. */
+  /** Warm-up and what the worker commits included; null where unknown. */
   eventsPerCommit: number | null
   /** Messages sent while it was measured; null where there are none. */
   sentPerSecond: number | null
@@ -97,6 +97,7 @@ interface Running {
   variant: Variant
   startMs: number
   emptySize: number
+  commitsBefore: number
   /** Everything sent, warm-up included: all of it must be stored. */
   sent: { requests: number; events: number }
   failed: number
@@ -111,6 +112,7 @@ async function begin(variant: Variant): Promise<Running> {
     variant,
     startMs: variant.past?.startMs ?? pastStart(),
     emptySize: (await variant.store?.size()) ?? 0,
+    commitsBefore: (await variant.commits?.()) ?? 0,
     sent: { requests: 0, events: 0 },
     failed: 0,
     timedOut: 0,
@@ -182,6 +184,7 @@ async function resultOf(
 async function measuredOf({
   variant,
   emptySize,
+  commitsBefore,
   sent,
   failed,
   timedOut,
@@ -195,6 +198,7 @@ async function measuredOf({
   const before = variant.past?.stored ?? 0
   const stored = await variant.store?.count()
   const size = await variant.store?.size()
+  const commits = await variant.commits?.()
   return {
     rates,
     median: median(rates),
@@ -202,7 +206,7 @@ async function measuredOf({
     p50Ms: percentile(latencies, 0.5) / 1_000,
     p99Ms: percentile(latencies, 0.99) / 1_000,
     cpuUs: cpuUs === null ? null : cpuUs / answered,
-    eventsPerCommit: variant.eventsPerCommit ?? null,
+    eventsPerCommit: commits === undefined ? null : sent.events / (commits - commitsBefore),
     sentPerSecond: variant.sentPerSecond?.() ?? null,
     peakMb: Number.isNaN(Math.max(...peaks)) ? null : Math.max(...peaks) / 2 ** 20,
     bytesPerEvent: size === undefined ? null : (size - emptySize) / sent.events,

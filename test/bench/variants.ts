@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { type Child, inRepository, pinnedNode, startChild, startFlags } from '../support/child.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { scratchDir } from '../support/scratch.ts'
-import { startTocsin, type TocsinProcess } from '../support/tocsin-process.ts'
+import { type StartOptions, startTocsin, type TocsinProcess } from '../support/tocsin-process.ts'
 import { until } from '../support/until.ts'
 import type { Target } from './alert-request.ts'
 import { startAlertmanager } from './alertmanager.ts'
@@ -33,8 +33,8 @@ export interface Variant {
   afterSlice?(): Promise<void>
   /** Messages it has sent in a second meanwhile; absent where it has none to send. */
   sentPerSecond?(): number
-  /** How many events share a commit, where that is known. */
-  eventsPerCommit?: number
+  /** How many transactions its processes have committed so far; absent where that cannot be told. */
+  commits?(): Promise<number>
   stop(): Promise<void>
 }
 
@@ -75,7 +75,7 @@ function startNullStore(): Promise<Variant> {
 
 async function startTransaction(): Promise<Variant> {
   const variant = await startReference('transaction-server.ts')
-  return { ...variant, eventsPerCommit: 1, store: sqliteStore(variant.databasePath) }
+  return { ...variant, store: sqliteStore(variant.databasePath) }
 }
 
 /** Every commit takes so much longer, as on a slower disk. */
@@ -87,7 +87,7 @@ async function startSlow(milliseconds: number): Promise<Variant> {
 
 async function startProduct(): Promise<Variant> {
   const profiles = process.env.TOCSIN_BENCH_PROFILES
-  const tocsin = await startTocsin({
+  const tocsin = await startCounted({
     nodeFlags: profiles ? ['--cpu-prof', `--cpu-prof-dir=${profiles}`] : [],
   })
   const stop = async () => {
@@ -99,7 +99,7 @@ async function startProduct(): Promise<Variant> {
 }
 
 async function startWithHistory(events: number): Promise<Variant> {
-  const tocsin = await startTocsin()
+  const tocsin = await startCounted()
   const startMs = pastStart()
   try {
     const product = await productOn(tocsin)
@@ -150,7 +150,7 @@ function startDraining(): Promise<Variant> {
 async function startWithBacklog(
   prepare: (backlog: Backlog, sink: Sink) => Promise<Partial<Variant>>,
 ): Promise<Variant> {
-  const tocsin = await startTocsin()
+  const tocsin = await startCounted()
   const sink = await startHelper<SinkOrder, SinkReport>('sink.ts')
   let backlog: Backlog | undefined
   const stop = async () => {
@@ -176,7 +176,6 @@ async function startWithBacklog(
 async function startTransactionOnPostgres(): Promise<Variant> {
   return besidePostgres(async ({ url }) => ({
     ...(await startReference('transaction-server.ts', { DATABASE_URL: url })),
-    eventsPerCommit: 1,
     store: postgresStore(url),
   }))
 }
@@ -193,11 +192,12 @@ async function startOnPostgres(processes: number): Promise<Variant> {
       for (const tocsin of started) await tocsin.dispose()
     }
     try {
-      for (let i = 0; i < processes; i++) started.push(await startTocsin({ databaseUrl: url, env }))
+      for (let i = 0; i < processes; i++) started.push(await startCounted({ databaseUrl: url, env }))
       const { target } = await productOn(started[0]!)
       const ports = started.map(({ address }) => Number(new URL(address).port))
       const pids = started.map(({ pid }) => pid)
-      return { pids, target: { ...target, ports }, store: postgresStore(url), stop }
+      const commits = () => commitsOf(started)
+      return { pids, target: { ...target, ports }, store: postgresStore(url), commits, stop }
     } catch (error) {
       await stop()
       throw error
@@ -232,7 +232,24 @@ async function productOn(tocsin: TocsinProcess): Promise<Omit<Variant, 'stop'>> 
     pids: [tocsin.pid],
     target: { host: hostname, ports: [Number(port)], path: pathname, secret: secret!, body: 'webhook' },
     store: sqliteStore(join(tocsin.dataDir, 'tocsin.db')),
+    commits: () => commitsOf([tocsin]),
   }
+}
+
+/** The product as it is, but that it can be asked for its commits. */
+function startCounted(options: StartOptions = {}): Promise<TocsinProcess> {
+  const hook = `${new URL('hooks/count-commits.ts', import.meta.url)}`
+  return startTocsin({ ...options, nodeFlags: [...(options.nodeFlags ?? []), '--import', hook] })
+}
+
+async function commitsOf(processes: readonly TocsinProcess[]): Promise<number> {
+  const counts = processes.map((tocsin) => {
+    const said = () => [...tocsin.stderr().matchAll(/^commits: (\d+)$/gm)]
+    const before = said().length
+    process.kill(tocsin.pid, 'SIGUSR2')
+    return until('it says how many commits it made', () => said()[before])
+  })
+  return (await Promise.all(counts)).reduce((sum, [, count]) => sum + Number(count), 0)
 }
 
 async function startReference(
