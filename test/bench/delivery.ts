@@ -3,7 +3,7 @@ import { openBacklog } from './backlog.ts'
 import type { BareOrder, BareReport } from './bare-pool.ts'
 import { type Helper, startHelper } from './helper.ts'
 import { measureCase } from './measure-case.ts'
-import { cpuOf, median, peakMemoryOf, pin } from './measures.ts'
+import { cpuOf, median, peakMemoryOf, pin, untilSteady } from './measures.ts'
 import { rateGate, receivingOutcome } from './receiving.ts'
 import { table } from './report.ts'
 import type { SinkOrder, SinkReport } from './sink.ts'
@@ -82,8 +82,8 @@ interface Running {
   /** Everything, warm-up included. */
   received: number
   repeated: number
-  slices: SinkReport[]
-  cpuUs: number
+  /** Of all rounds, the one to warm up first. */
+  slices: (SinkReport & { cpuUs: number })[]
 }
 
 /** As in `measureCase`: all stay up, slices take turns, every second round goes backwards, the first warms up. */
@@ -98,14 +98,15 @@ async function measureDelivery(one: DeliveryCase, rounds: number): Promise<Outco
         sink.stop()
         throw error
       })
-      running.set(name, { sender, sink, received: 0, repeated: 0, slices: [], cpuUs: 0 })
+      running.set(name, { sender, sink, received: 0, repeated: 0, slices: [] })
       pins.push(pin(sender.pid, SENDER_CORE), pin(sink.pid, SINK_CORE))
     }
-    for (let round = 0; round <= rounds; round++) {
+    const counted = await untilSteady(rounds, async (round) => {
       const order = round % 2 === 0 ? senderNames : senderNames.toReversed()
       for (const name of order) await slice(running.get(name)!, { isWarmUp: round === 0 })
-    }
-    return await outcomeOf(one, running, pins.every(Boolean))
+      return rateOf(running.get('bare')!.slices.at(-1)!)
+    })
+    return await outcomeOf(one, running, counted, pins.every(Boolean))
   } finally {
     for (const { sender, sink } of running.values()) {
       await sender.stop()
@@ -123,9 +124,11 @@ async function slice(running: Running, { isWarmUp }: { isWarmUp: boolean }): Pro
   const report = await sink.run('end')
   running.received += report.requests
   running.repeated += report.repeated
-  if (isWarmUp) return
-  running.slices.push(report)
-  running.cpuUs += (cpuAfter ?? Number.NaN) - (cpuBefore ?? Number.NaN)
+  running.slices.push({ ...report, cpuUs: (cpuAfter ?? Number.NaN) - (cpuBefore ?? Number.NaN) })
+}
+
+function rateOf({ requests, elapsedMs }: SinkReport): number {
+  return (requests / elapsedMs) * 1_000
 }
 
 function start(name: SenderName, one: DeliveryCase, origin: string): Promise<Sender> {
@@ -175,15 +178,17 @@ async function startProduct({ endpoints }: DeliveryCase, origin: string): Promis
 async function outcomeOf(
   { name, gate }: DeliveryCase,
   running: ReadonlyMap<SenderName, Running>,
+  counted: readonly number[],
   pinned: boolean,
 ): Promise<Outcome> {
-  const rates = (of: SenderName) =>
-    running.get(of)!.slices.map(({ requests, elapsedMs }) => (requests / elapsedMs) * 1_000)
+  const slicesOf = (of: SenderName) => counted.map((round) => running.get(of)!.slices[round]!)
+  const rates = (of: SenderName) => slicesOf(of).map(rateOf)
   const ratio = median(rates('product').map((rate, round) => rate / rates('bare')[round]!))
   const faults: string[] = []
   const lines: string[][] = []
   const variants: Record<string, object> = {}
-  for (const [of, { sender, received, repeated, slices, cpuUs }] of running) {
+  for (const [of, { sender, received, repeated }] of running) {
+    const slices = slicesOf(of)
     const counts = await sender.count()
     if (repeated > 0) faults.push(`${name}, ${of}: ${repeated} messages came more than once`)
     for (const [what, count] of Object.entries(counts)) {
@@ -193,7 +198,9 @@ async function outcomeOf(
       rates: rates(of),
       median: median(rates(of)),
       best: Math.max(...rates(of)),
-      cpuUs: cpuUs / slices.reduce((sum, { requests }) => sum + requests, 0),
+      cpuUs:
+        slices.reduce((sum, { cpuUs }) => sum + cpuUs, 0) /
+        slices.reduce((sum, { requests }) => sum + requests, 0),
       peakMb: (peakMemoryOf(sender.pid) ?? Number.NaN) / 2 ** 20,
       sinkBusy: median(slices.map(({ busy }) => busy)),
       received,
@@ -217,6 +224,7 @@ async function outcomeOf(
     name,
     pinned,
     bareRates: rates('bare'),
+    setAside: running.get('bare')!.slices.length - 1 - counted.length,
     faults,
     gates: gate ? [{ case: name, what: 'product / bare', value: ratio, ...gate }] : [],
     table: table([

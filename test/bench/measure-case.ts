@@ -1,6 +1,6 @@
 import { type Helper, startHelper } from './helper.ts'
 import type { SliceOrder, SliceReport } from './load.ts'
-import { cpuOf, median, peakMemoryOf, percentile, pin } from './measures.ts'
+import { cpuOf, median, peakMemoryOf, percentile, pin, untilSteady } from './measures.ts'
 import type { TableSize } from './stores.ts'
 import { pastStart, VARIANTS, type Variant, type VariantName } from './variants.ts'
 
@@ -21,7 +21,7 @@ export interface Case {
 }
 
 export interface Measured {
-  /** Requests per second of each round, in order. */
+  /** Requests per second of each round that counts, in order. */
   rates: number[]
   median: number
   best: number
@@ -54,6 +54,8 @@ export interface CaseResult {
   variants: Partial<Record<VariantName, Measured>>
   /** Of the variant's rate to that of the reference, round by round; their median. */
   ratio(of: VariantName, to: VariantName): number
+  /** Rounds that do not count. */
+  setAside: number
   /** Why it counts for nothing; empty where all is well. */
   faults: string[]
 }
@@ -82,11 +84,12 @@ export async function measureCase(
       pin(generator.pid, GENERATOR_CORE) &&
       servers.map((pid) => pin(pid, SERVER_CORE)).every(Boolean)
 
-    for (let round = 0; round <= rounds; round++) {
+    const counted = await untilSteady(rounds, async (round) => {
       const order = round % 2 === 0 ? variants : variants.toReversed()
       for (const name of order) await slice(running.get(name)!, of, generator, { isWarmUp: round === 0 })
-    }
-    return await resultOf(of, running, pinned)
+      return rateOf(running.get('bare')!.slices.at(-1)!)
+    })
+    return await resultOf(of, running, counted, pinned)
   } finally {
     generator.stop()
     for (const { variant } of running.values()) await variant.stop()
@@ -102,9 +105,13 @@ interface Running {
   sent: { requests: number; events: number }
   failed: number
   timedOut: number
-  /** Of the measured rounds. */
-  slices: SliceReport[]
-  cpuUs: number | null
+  /** Of all rounds, the one to warm up first. */
+  slices: Slice[]
+}
+
+interface Slice extends SliceReport {
+  /** Undefined where the system does not tell. */
+  cpuUs: number | undefined
 }
 
 async function begin(variant: Variant): Promise<Running> {
@@ -117,7 +124,6 @@ async function begin(variant: Variant): Promise<Running> {
     failed: 0,
     timedOut: 0,
     slices: [],
-    cpuUs: 0,
   }
 }
 
@@ -148,12 +154,12 @@ async function slice(
   sent.events += report.events
   running.failed += report.failed
   running.timedOut += report.timedOut
-  if (isWarmUp) return
-  running.slices.push(report)
-  running.cpuUs =
-    cpuBefore === undefined || cpuAfter === undefined || running.cpuUs === null
-      ? null
-      : running.cpuUs + cpuAfter - cpuBefore
+  const cpuUs = cpuBefore === undefined || cpuAfter === undefined ? undefined : cpuAfter - cpuBefore
+  running.slices.push({ ...report, cpuUs })
+}
+
+function rateOf({ answered, elapsedMs }: SliceReport): number {
+  return (answered / elapsedMs) * 1_000
 }
 
 /** Undefined where the system does not tell. */
@@ -166,14 +172,16 @@ function cpuOfAll(pids: readonly number[]): number | undefined {
 async function resultOf(
   { name }: Case,
   running: ReadonlyMap<VariantName, Running>,
+  counted: readonly number[],
   pinned: boolean,
 ): Promise<CaseResult> {
   const variants: CaseResult['variants'] = {}
-  for (const [variant, state] of running) variants[variant] = await measuredOf(state)
+  for (const [variant, state] of running) variants[variant] = await measuredOf(state, counted)
   return {
     name,
     pinned,
     variants,
+    setAside: running.get('bare')!.slices.length - 1 - counted.length,
     ratio: (of, to) => median(variants[of]!.rates.map((rate, round) => rate / variants[to]!.rates[round]!)),
     faults: Object.entries(variants).flatMap(([variant, measured]) =>
       faultsOf(measured).map((fault) => `${name}, ${variant}: ${fault}`),
@@ -181,17 +189,14 @@ async function resultOf(
   }
 }
 
-async function measuredOf({
-  variant,
-  emptySize,
-  commitsBefore,
-  sent,
-  failed,
-  timedOut,
-  slices,
-  cpuUs,
-}: Running): Promise<Measured> {
-  const rates = slices.map(({ answered, elapsedMs }) => (answered / elapsedMs) * 1_000)
+async function measuredOf(running: Running, counted: readonly number[]): Promise<Measured> {
+  const { variant, emptySize, commitsBefore, sent, failed, timedOut } = running
+  const slices = counted.map((round) => running.slices[round]!)
+  const rates = slices.map(rateOf)
+  const cpuUs = slices.reduce<number | undefined>(
+    (sum, slice) => (sum === undefined || slice.cpuUs === undefined ? undefined : sum + slice.cpuUs),
+    0,
+  )
   const latencies = slices.flatMap(({ latenciesUs }) => latenciesUs)
   const answered = slices.reduce((sum, report) => sum + report.answered, 0)
   const peaks = variant.pids.map((pid) => peakMemoryOf(pid) ?? Number.NaN)
@@ -205,7 +210,7 @@ async function measuredOf({
     best: Math.max(...rates),
     p50Ms: percentile(latencies, 0.5) / 1_000,
     p99Ms: percentile(latencies, 0.99) / 1_000,
-    cpuUs: cpuUs === null ? null : cpuUs / answered,
+    cpuUs: cpuUs === undefined ? null : cpuUs / answered,
     eventsPerCommit: commits === undefined ? null : sent.events / (commits - commitsBefore),
     sentPerSecond: variant.sentPerSecond?.() ?? null,
     peakMb: Number.isNaN(Math.max(...peaks)) ? null : Math.max(...peaks) / 2 ** 20,

@@ -17,6 +17,37 @@ export function spread(values: readonly number[]): number {
   return (Math.max(...values) - Math.min(...values)) / median(values)
 }
 
+/** How far the bare reference may vary between rounds before they say more about the machine than about us. */
+export const MOST_SPREAD = 0.3
+/** So many times the rounds that were asked for. */
+const MOST_TRIES = 4
+
+/**
+ * Runs a round to warm up and then so many that count: those in which the reference had about the same speed. On a
+ * machine with other things to do there are more to choose from; where they do not suffice the steadiest are taken.
+ * `runRound` gets 0 for the first and answers the rate of the reference. Answers the numbers of the rounds that count, from 1.
+ */
+export async function untilSteady(
+  rounds: number,
+  runRound: (round: number) => Promise<number>,
+): Promise<number[]> {
+  await runRound(0)
+  const rates: number[] = []
+  let steadiest: number[] = []
+  while (rates.length < MOST_TRIES * rounds) {
+    rates.push(await runRound(rates.length + 1))
+    if (rates.length < rounds) continue
+    const order = rates.map((_, index) => index).sort((a, b) => rates[a]! - rates[b]!)
+    const spreadOf = (chosen: readonly number[]) => spread(chosen.map((index) => rates[index]!))
+    steadiest = order
+      .slice(rounds - 1)
+      .map((_, first) => order.slice(first, first + rounds))
+      .reduce((best, chosen) => (spreadOf(chosen) < spreadOf(best) ? chosen : best))
+    if (spreadOf(steadiest) <= MOST_SPREAD) break
+  }
+  return steadiest.map((index) => index + 1).sort((a, b) => a - b)
+}
+
 /** User and system time of a process so far, in microseconds; undefined where /proc does not tell. */
 export function cpuOf(pid: number): number | undefined {
   const stat = readProc(pid, 'stat')

@@ -73,16 +73,17 @@ export function figureGate(
 
 /** A measured case, as any suite reports it. */
 export function receivingOutcome(result: CaseResult, gates: readonly ReceivingGate[]): Outcome {
-  const { name, pinned, variants, faults } = result
+  const { name, pinned, variants, setAside, faults } = result
   return {
     name,
     pinned,
     bareRates: variants.bare!.rates,
+    setAside,
     faults,
     gates: gates
       .filter((gate) => gate.case === name)
       .map(({ what, value, bound }) => ({ case: name, what, value: value(result), ...bound })),
     table: caseTable(result),
-    json: { name, pinned, variants, faults },
+    json: { name, pinned, variants, setAside, faults },
   }
 }

@@ -4,14 +4,16 @@ import Sqlite from 'better-sqlite3'
 import { inRepository } from '../support/child.ts'
 import { scratchDir } from '../support/scratch.ts'
 import type { CaseFigures } from './figures-page.ts'
-import { loadAverage, machine, measureDisk, spread } from './measures.ts'
+import { loadAverage, MOST_SPREAD, machine, measureDisk, spread } from './measures.ts'
 
 /** How one case came out, for every suite. */
 export interface Outcome {
   name: string
   pinned: boolean
-  /** Rates of the bare reference, round by round. */
+  /** Rates of the bare reference in the rounds that count. */
   bareRates: number[]
+  /** Rounds that do not count. */
+  setAside: number
   /** Why it counts for nothing; empty where all is well. */
   faults: string[]
   gates: Gate[]
@@ -50,9 +52,6 @@ export interface SuiteResult {
   /** For the page, a case each. */
   figures: Omit<CaseFigures, 'order'>[]
 }
-
-/** How far the bare reference may vary between rounds before a run says more about the machine than about us. */
-const MOST_SPREAD = 0.3
 
 /** Runs cases one after the other; prints them, and whether the run counts. */
 export async function runSuite({
@@ -133,7 +132,7 @@ export async function runSuite({
 }
 
 /** A line for each gate and for each reason why the case counts for nothing. */
-function verdictsOf({ name, gates, faults, bareRates }: Outcome): string[] {
+function verdictsOf({ name, gates, faults, bareRates, setAside }: Outcome): string[] {
   const lines = gates.map(({ what, value, ...gate }) => {
     const [side, bound] = 'atLeast' in gate ? ['at least', gate.atLeast] : ['at most', gate.atMost]
     const missed = isWithin({ what, value, ...gate }, gate.target) ? '' : ' not reached'
@@ -145,6 +144,9 @@ function verdictsOf({ name, gates, faults, bareRates }: Outcome): string[] {
   const spreadOfBare = spread(bareRates)
   return [
     ...lines,
+    ...(setAside > 0
+      ? [`seen    ${name}: ${setAside} more rounds set aside, in which the bare reference had another speed`]
+      : []),
     ...faults.map((fault) => `FAILED  ${fault}`),
     ...(spreadOfBare > MOST_SPREAD
       ? [`INVALID ${name}: the bare reference varied by ${(spreadOfBare * 100).toFixed(0)} % between rounds`]
