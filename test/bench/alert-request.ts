@@ -17,6 +17,8 @@ export interface Target {
   ports: number[]
   path: string
   secret: string
+  /** Of other projects, which share the signals with the first. */
+  others?: readonly Pick<Target, 'path' | 'secret'>[]
   /** What it takes: an Alertmanager's webhook, or the list of alerts an Alertmanager itself is sent. */
   body: 'webhook' | 'alerts'
 }
@@ -34,8 +36,9 @@ export interface RequestOptions {
 /** The bytes of the request whose first alert is this event; the others follow it. */
 export function requestFactory(target: Target, options: RequestOptions): (event: number) => Buffer {
   const { startMs, signals, alerts } = options
+  const places = [target, ...(target.others ?? [])]
   const templates = Array.from({ length: signals / alerts }, (_, at) =>
-    template(target, options, at * alerts),
+    template({ ...target, ...places[at % places.length] }, options, at * alerts),
   )
   return (event) => {
     const { bytes, timesAt } = templates[(event / alerts) % templates.length]!

@@ -16,6 +16,7 @@ import { postgresStore, type Store, sqliteStore } from './stores.ts'
 
 type Sink = Helper<SinkOrder, SinkReport>
 
+const PROJECTS = 3
 const BACKLOG = { endpoints: 1_000, messages: 100_000 }
 /** That of the load generator: servers have the other. */
 const SINK_CORE = 1
@@ -50,6 +51,11 @@ export const VARIANTS = {
   postgresTransaction: { title: 'kysely transaction each, PostgreSQL', start: startTransactionOnPostgres },
   postgres: { title: 'product, PostgreSQL', start: () => startOnPostgres(1) },
   threeOnPostgres: { title: '3 x product, one PostgreSQL', start: () => startOnPostgres(3) },
+  projectsOnPostgres: { title: 'product, PostgreSQL', start: () => startOnPostgres(1, PROJECTS) },
+  threeProjectsOnPostgres: {
+    title: '3 x product, one PostgreSQL',
+    start: () => startOnPostgres(3, PROJECTS),
+  },
   alertmanager: { title: 'Alertmanager, in memory', start: startAlertmanager },
   waiting: { title: 'product, outbox waits', start: startWaiting },
   draining: { title: 'product, outbox drains', start: startDraining },
@@ -180,8 +186,8 @@ async function startTransactionOnPostgres(): Promise<Variant> {
   }))
 }
 
-/** So many processes that all receive and all send, on a server of their own. */
-async function startOnPostgres(processes: number): Promise<Variant> {
+/** So many processes that all receive and all send, for so many projects, on a server of their own. */
+async function startOnPostgres(processes: number, projects = 1): Promise<Variant> {
   return besidePostgres(async ({ url }) => {
     const env = {
       TOCSIN_SECRET_KEY: randomBytes(32).toString('base64'),
@@ -194,10 +200,12 @@ async function startOnPostgres(processes: number): Promise<Variant> {
     try {
       for (let i = 0; i < processes; i++) started.push(await startCounted({ databaseUrl: url, env }))
       const { target } = await productOn(started[0]!)
+      const others: Target[] = []
+      while (others.length < projects - 1) others.push(await anotherProjectOf(started[0]!))
       const ports = started.map(({ address }) => Number(new URL(address).port))
       const pids = started.map(({ pid }) => pid)
       const commits = () => commitsOf(started)
-      return { pids, target: { ...target, ports }, store: postgresStore(url), commits, stop }
+      return { pids, target: { ...target, others, ports }, store: postgresStore(url), commits, stop }
     } catch (error) {
       await stop()
       throw error
@@ -222,15 +230,22 @@ async function besidePostgres(start: (server: PostgresServer) => Promise<Variant
   }
 }
 
-async function productOn(tocsin: TocsinProcess): Promise<Omit<Variant, 'stop'>> {
-  const { url, secret } = await tocsin.createSource({
-    adapter: 'alertmanager',
-    settings: { grouping: 'signal' },
-  })
+async function anotherProjectOf(tocsin: TocsinProcess): Promise<Target> {
+  const { project } = await tocsin.api<{ project: { id: string } }>('POST', '/projects', { name: 'Another' })
+  return targetOn(tocsin, project.id)
+}
+
+async function targetOn(tocsin: TocsinProcess, projectId: string): Promise<Target> {
+  const source = { adapter: 'alertmanager', settings: { grouping: 'signal' } } as const
+  const { url, secret } = await tocsin.createSource(source, projectId)
   const { hostname, port, pathname } = new URL(url)
+  return { host: hostname, ports: [Number(port)], path: pathname, secret: secret!, body: 'webhook' }
+}
+
+async function productOn(tocsin: TocsinProcess): Promise<Omit<Variant, 'stop'>> {
   return {
     pids: [tocsin.pid],
-    target: { host: hostname, ports: [Number(port)], path: pathname, secret: secret!, body: 'webhook' },
+    target: await targetOn(tocsin, tocsin.projectId),
     store: sqliteStore(join(tocsin.dataDir, 'tocsin.db')),
     commits: () => commitsOf([tocsin]),
   }
