@@ -35,18 +35,9 @@ export function putBack(rest: Buffer, text: string, at: number): Buffer {
 
 /** The longest string of a JSON text, as it stands there, without its quotes. */
 function longestOf(text: string): Buffer {
-  const known = longestOnes.get(text)
-  if (known) return known
   let longest = ''
   for (const [string] of text.matchAll(STRING)) if (string.length > longest.length) longest = string
-  const bytes = Buffer.from(longest.slice(1, -1))
-  if (longestOnes.size >= MOST_REMEMBERED) longestOnes.clear()
-  longestOnes.set(text, bytes)
-  return bytes
+  return Buffer.from(longest.slice(1, -1))
 }
-
-/** What signals say again: looking for it anew takes longer than hashing the whole text. */
-const longestOnes = new Map<string, Buffer>()
-const MOST_REMEMBERED = 1_000
 
 const STRING = /"[^"\\]*(?:\\.[^"\\]*)*"/g
