@@ -23,8 +23,9 @@ export interface Difference {
 const LEAST_SAVED = 256
 /** Bytes; larger bodies are rare, and comparing them takes a while. */
 const MOST_COMPARED = 64 * 1024
-/** Bytes of bodies that are remembered. */
+/** Bytes of bodies that are remembered, and about what each needs besides. */
 const MOST_REMEMBERED = 8 * 1024 * 1024
+const ENTRY_BYTES = 500
 
 /** What a body says that the earlier one does not; null where that is more than half of it. */
 export function difference(earlier: Buffer, body: Buffer): Difference | null {
@@ -54,7 +55,9 @@ export function createEarlierBodies(): {
   let bytes = 0
 
   function forget(signal: string): void {
-    bytes -= bodies.get(signal)?.body.length ?? 0
+    const known = bodies.get(signal)
+    if (known === undefined) return
+    bytes -= known.body.length + ENTRY_BYTES
     bodies.delete(signal)
   }
 
@@ -66,9 +69,11 @@ export function createEarlierBodies(): {
     remember(signal, requestId, body) {
       if (body.length < LEAST_SAVED || body.length > MOST_COMPARED) return
       forget(signal)
-      // A copy: the body may be a piece of a larger buffer.
-      bodies.set(signal, { id: requestId, body: Buffer.from(body) })
-      bytes += body.length
+      // A copy with memory of its own: a piece of a larger buffer, such as Node's pool, would hold all of that.
+      const own = Buffer.allocUnsafeSlow(body.length)
+      body.copy(own)
+      bodies.set(signal, { id: requestId, body: own })
+      bytes += body.length + ENTRY_BYTES
       for (const oldest of bodies.keys()) {
         if (bytes <= MOST_REMEMBERED) break
         forget(oldest)

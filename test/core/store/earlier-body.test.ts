@@ -38,11 +38,18 @@ test('bodies of one signal and one UTC day are found, a copy of the last of them
   expect(bodies.find('s', idBefore(noon + 1))?.body.toString()).toBe('b'.repeat(300))
 })
 
+test('small bodies hold no more memory than they are long', () => {
+  const bodies = createEarlierBodies()
+  const body = Buffer.alloc(300, 'a')
+  bodies.remember('s', idBefore(noon), body)
+  expect(bodies.find('s', idBefore(noon))?.body.buffer.byteLength).toBe(300)
+})
+
 test('no more than eight megabytes are remembered, the last ones', () => {
   const bodies = createEarlierBodies()
   const found = (n: number) => bodies.find(`s${n}`, idBefore(noon)) !== null
   for (let n = 0; n < 200; n++) bodies.remember(`s${n}`, idBefore(noon), Buffer.alloc(64 * 1024))
-  expect([0, 71, 72, 199].map(found)).toEqual([false, false, true, true])
+  expect([0, 72, 73, 199].map(found)).toEqual([false, false, true, true])
   bodies.remember('large', idBefore(noon), Buffer.alloc(64 * 1024 + 1))
   bodies.remember('small', idBefore(noon), Buffer.alloc(255))
   expect(bodies.find('large', idBefore(noon))).toBeNull()
