@@ -123,6 +123,8 @@ export function createServer(listener: RequestListener): Server {
       connectionsCheckingInterval: 1_000,
       // Longer than the 60 s of common load balancers, so that they close first and no request meets a closed door.
       keepAliveTimeout: 65_000,
+      // And longer than told: senders whose machine stands still for a moment do so late.
+      keepAliveTimeoutBuffer: 10_000,
     },
     (req, res) => (namesTwoHosts(req.rawHeaders) ? refuseTwoHosts(res) : listener(req, res)),
   )

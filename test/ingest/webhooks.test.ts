@@ -354,6 +354,14 @@ describe('the path a body is previewed for', () => {
   })
 })
 
+test('a sender is told to keep a connection for less time than it stays open', async () => {
+  const { url, server } = await serve({ tocsin: stubTocsin() })
+  const { headers } = await fetch(url + PATH, { method: 'POST', headers: JSON_TYPE, body: '{}' })
+  const toldMs = Number(/^timeout=(\d+)/.exec(headers.get('keep-alive') ?? '')?.[1]) * 1_000
+  expect(toldMs).toBeGreaterThan(60_000)
+  expect(server.keepAliveTimeout + server.keepAliveTimeoutBuffer - toldMs).toBeGreaterThanOrEqual(10_000)
+})
+
 describe('with 250 webhooks under way', () => {
   const at = (adapter: string) => PATH.replace('generic', adapter)
 
