@@ -84,7 +84,8 @@ export interface LoadOptions {
   senders?: number
 }
 
-const SENDERS = 8
+/** Unless told. */
+export const SENDERS = 8
 
 /**
  * Keeps sending while something is done, which may look at how that goes, and answers how it went when what is under

@@ -10,8 +10,8 @@ import type { World } from './world.ts'
 /** A database that goes away under load and comes back while nobody restarts anything. */
 export interface Outage {
   databaseUrl: string
-  /** Takes the database away; answers how to bring it back. */
-  begin(run: number, tocsin: TocsinProcess): Promise<() => Promise<unknown>>
+  /** Takes the database away; answers how to bring it back. `sofar`: how the load goes meanwhile. */
+  begin(run: number, tocsin: TocsinProcess, sofar: Readonly<Tally>): Promise<() => Promise<unknown>>
   /** How long it is away. */
   awayMs: (run: number) => number
   /** The longest an answer may take. */
@@ -55,7 +55,7 @@ export async function liveThroughOutages(world: World, runs: number, options: Ou
     })
     const outage = underLoad(load, async (tally) => {
       await wait(300)
-      const end = await begin(run, tocsin)
+      const end = await begin(run, tocsin, tally)
       await wait(awayMs(run))
       if (!isUnnoticed(run)) await until('a request is refused', () => refusalsOf(tally) > 0)
       await end()
@@ -114,7 +114,7 @@ async function lookAfter(
   }
 }
 
-function refusalsOf({ statuses }: Tally): number {
+export function refusalsOf({ statuses }: Tally): number {
   return statuses[503] ?? 0
 }
 
