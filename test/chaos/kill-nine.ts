@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { startReceiver } from '../support/start-receiver.ts'
 import { until } from '../support/until.ts'
-import { audit, type Listening, newestEntry, untilDelivered } from './audit.ts'
+import { audit, type Listening, newestEntry, openRows, untilDelivered } from './audit.ts'
 import { type Fault, type Finding, restartLater, withHook } from './fault.ts'
 import { openLedger } from './ledger.ts'
 import { findWrongAnswers, openEndpoint, openPlace, resend, underLoad } from './load.ts'
@@ -20,7 +20,8 @@ const STEPS = [
 /** A database gets so many kills, then is audited; the next ones come to a new one. */
 const KILLS_PER_DATABASE = 100
 const MOST_READY_MS = 3_000
-/** The lease of a message that died with its process, and a while to send what has gathered. */
+/** What was being sent goes out again when its lease ends, or as soon as there is a process then. */
+const LEASE_MS = 60_000
 const MOST_RESENT_MS = 60_000
 
 export const killNine: Fault = {
@@ -42,7 +43,7 @@ export const killNine: Fault = {
       listeningMs: 0,
       openingMs: 0,
       messages: 0,
-      repeats: 0,
+      cutOff: 0,
       resentMs: 0,
     }
     const wrong: string[] = []
@@ -53,7 +54,7 @@ export const killNine: Fault = {
       total.lost += life.lost
       total.doubled += life.doubled
       total.messages += life.messages
-      total.repeats += life.repeats
+      total.cutOff += life.cutOff
       total.readyMs = Math.max(total.readyMs, life.readyMs)
       total.listeningMs = Math.max(total.listeningMs, life.listeningMs)
       total.openingMs = Math.max(total.openingMs, life.openingMs)
@@ -62,16 +63,19 @@ export const killNine: Fault = {
         `${Math.min(at + KILLS_PER_DATABASE, kills.length)} kills of ${kills.length}: ${JSON.stringify(total)}`,
       )
     }
-    const { alerts, lost, doubled, readyMs, listeningMs, openingMs, messages, repeats, resentMs } = total
+    const { alerts, lost, doubled, readyMs, listeningMs, openingMs, messages, cutOff, resentMs } = total
+    if (cutOff === 0) wrong.push('nothing was being sent at any of the kills')
     if (world.isTimed && readyMs > MOST_READY_MS)
       wrong.push(`ready again only after ${readyMs.toFixed(0)} ms`)
+    if (world.isTimed && resentMs > MOST_RESENT_MS)
+      wrong.push(`what was cut off was sent again only after ${resentMs.toFixed(0)} ms`)
     return {
       figure:
         `${runs} kills at random, ${perStep} at each of ${STEPS.length} steps; ${alerts} alerts: ` +
         `${lost} lost, ${doubled} doubled; ready again in ${(readyMs / 1000).toFixed(1)} s at most: ` +
         `${(listeningMs / 1000).toFixed(1)} s until the process listens, ${(openingMs / 1000).toFixed(2)} s to open the database; ` +
-        `${messages} messages all arrived, ${repeats} of them again under the same id, ` +
-        `the last ${(resentMs / 1000).toFixed(0)} s after the last kill`,
+        `${messages} messages all arrived, ${cutOff} of them were being sent at a kill, each again under the same id ` +
+        `within ${(resentMs / 1000).toFixed(1)} s of a process that runs`,
       wrong,
     }
   },
@@ -87,8 +91,18 @@ interface Life extends Finding {
   /** From then on: recovery, migrations, first start. */
   openingMs: number
   messages: number
-  repeats: number
+  /** Messages that were being sent at a kill, counted for each. */
+  cutOff: number
+  /** The longest that one of them took to arrive again: time in which a process was there to send it. */
   resentMs: number
+}
+
+/** A message that some process was sending after a kill: the one that was killed, or already the next one. */
+interface Held extends Lease {
+  isCutOff: boolean
+  killed: number
+  /** When the next process was. */
+  ready: number
 }
 
 /** One database, under load through all of these kills. */
@@ -102,7 +116,9 @@ async function liveThrough(
   mkdirSync(tocsin.dataDir, { mode: 0o700 })
   const place = await openPlace(tocsin)
   const ledger = await openLedger(world)
-  const receiver = await startReceiver(async () => {
+  const arrivals: { id: string; at: number }[] = []
+  const receiver = await startReceiver(async ({ headers }) => {
+    arrivals.push({ id: headers['webhook-id'] as string, at: performance.now() })
     // Takes a while, so that a kill cuts some off.
     await wait(20)
     return 204
@@ -110,11 +126,15 @@ async function liveThrough(
   world.afterwards(receiver.close)
   const wrong: string[] = []
   const listening: Listening[] = []
+  const downs: Down[] = []
+  const held: Held[] = []
   let [readyMs, listeningMs, openingMs] = [0, 0, 0]
 
   for (const [cycle, kill] of kills.entries()) {
     const step = kill === 'random' ? undefined : kill
+    const stopping = performance.now()
     await tocsin.restart(step && withHook('crash-at', { CHAOS_CRASH_AT: step }))
+    downs.push({ from: stopping, to: performance.now() })
     // The places of an endpoint are taken until the leases of the dead process end, so each cycle has one of its own.
     const after = await newestEntry(databaseUrl, place.projectId)
     const last = listening.at(-1)
@@ -128,13 +148,14 @@ async function liveThrough(
 
     const load = { place, ledger, random: world.random, addresses: [tocsin.address], perSecond: 200 }
     const tally = await underLoad(load, async () => {
-      await wait(world.isTimed ? 200 + world.random.below(1_800) : 200 + world.random.below(600))
+      await wait(200 + world.random.below(world.isTimed ? 4_800 : 600))
       if (step === undefined) return tocsin.kill()
       process.kill(tocsin.pid, 'SIGUSR2')
       return until(`it dies ${step}`, () => tocsin.hasEnded())
     })
     wrong.push(...findWrongAnswers(tally, true))
 
+    const lastLease = new Date(Date.now() + LEASE_MS).toISOString()
     const started = performance.now()
     const listens = until('it listens', () =>
       fetch(`${tocsin.address}/healthz`).then(() => performance.now()),
@@ -146,17 +167,27 @@ async function liveThrough(
     readyMs = Math.max(readyMs, ready - started)
     listeningMs = Math.max(listeningMs, listenedAt - started)
     openingMs = Math.max(openingMs, ready - listenedAt)
+    downs.push({ from: started, to: ready })
+    for (const lease of await leases(databaseUrl, place.projectId)) {
+      // Of an earlier kill.
+      if (held.some(({ id, token }) => id === lease.id && token === lease.token)) continue
+      held.push({ ...lease, isCutOff: lease.until <= lastLease, killed: started, ready })
+    }
     wrong.push(...(await resend({ place, ledger, random: world.random, address: tocsin.address })))
     if (cycle % 20 === 19) world.say(`${cycle + 1} kills of ${kills.length} on this database`)
   }
 
-  const sending = performance.now()
   if (!world.isTimed) await restartLater(world, tocsin, MOST_RESENT_MS)
   const ids = await untilDelivered(databaseUrl, place.projectId)
-  const resentMs = performance.now() - sending
-  const arrived = receiver.received.map(({ headers }) => headers['webhook-id'] as string)
-  const missing = ids.filter((id) => !arrived.includes(id))
+  const arrived = new Set(arrivals.map(({ id }) => id))
+  const missing = ids.filter((id) => !arrived.has(id))
   if (missing.length > 0) wrong.push(`${missing.length} messages say they were delivered, but did not arrive`)
+  let resentMs = 0
+  for (const { id, killed, ready } of held) {
+    const again = arrivals.find((arrival) => arrival.id === id && arrival.at > killed)
+    if (again) resentMs = Math.max(resentMs, again.at - ready - downBetween(ready, again.at, downs))
+    else wrong.push(`message ${id} was being sent at a kill, and never again`)
+  }
   await tocsin.stop()
   const found = await audit(databaseUrl, place.projectId, ledger, listening)
   return {
@@ -169,7 +200,38 @@ async function liveThrough(
     listeningMs,
     openingMs,
     messages: ids.length,
-    repeats: arrived.length - new Set(arrived).size,
+    cutOff: held.filter(({ isCutOff }) => isCutOff).length,
     resentMs,
   }
+}
+
+interface Lease {
+  /** Of the message. */
+  id: string
+  token: string
+  until: string
+}
+
+async function leases(databaseUrl: string, projectId: string): Promise<Lease[]> {
+  const db = await openRows(databaseUrl)
+  const rows = await db.rows(
+    `select id, lease_token, due_at from message
+     where project_id = '${projectId}' and status = 'pending' and lease_token is not null`,
+  )
+  await db.close()
+  return rows.map((row) => ({
+    id: row.id as string,
+    token: row.lease_token as string,
+    until: row.due_at as string,
+  }))
+}
+
+/** Time without a process. */
+interface Down {
+  from: number
+  to: number
+}
+
+function downBetween(from: number, to: number, downs: readonly Down[]): number {
+  return downs.reduce((sum, down) => sum + Math.max(0, Math.min(to, down.to) - Math.max(from, down.from)), 0)
 }
