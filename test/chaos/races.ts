@@ -14,7 +14,9 @@ interface Race {
   /** How often each outcome must have been answered; absent where any order is right. */
   outcomes?: Record<string, number>
   events: number
-  firing: number | null
+  firing: number
+  status: 'open' | 'resolved'
+  transitions: string[]
 }
 
 const FIRST_ALERTS: Race = {
@@ -22,6 +24,8 @@ const FIRST_ALERTS: Race = {
   outcomes: { opened: 1, attached: AT_ONCE - 1 },
   events: AT_ONCE,
   firing: AT_ONCE,
+  status: 'open',
+  transitions: ['opened'],
 }
 
 const SAME_EVENT: Race = {
@@ -29,20 +33,25 @@ const SAME_EVENT: Race = {
   outcomes: { opened: 1, duplicate: AT_ONCE - 1 },
   events: 1,
   firing: 1,
+  status: 'open',
+  transitions: ['opened'],
 }
 
-/** The trigger happened before the recovery, whichever arrives first. */
-const TRIGGER_AGAINST_RESOLVE: Race = {
-  bodies: (round) => {
-    const alert = { id: round, title: 'The alert', labels: { round } }
-    const began = Date.now() - 60_000
-    return [
-      { ...alert, action: 'trigger', time: new Date(began).toISOString() },
-      { ...alert, action: 'resolve', time: new Date(began + 1000).toISOString() },
-    ]
-  },
+/** Whichever arrives first, the end is what happened last. */
+const TRIGGER_THEN_RESOLVE: Race = {
+  bodies: (round) => inOrder(round, ['trigger', 'resolve']),
   events: 2,
   firing: 0,
+  status: 'resolved',
+  transitions: ['opened', 'resolved'],
+}
+
+const RESOLVE_THEN_TRIGGER: Race = {
+  bodies: (round) => inOrder(round, ['resolve', 'trigger']),
+  events: 2,
+  firing: 1,
+  status: 'open',
+  transitions: ['opened'],
 }
 
 export const races: Fault = {
@@ -64,7 +73,8 @@ export const races: Fault = {
     const plan: [string, Race, number, number][] = [
       ['first alerts, 2 processes', FIRST_ALERTS, Math.ceil(runs / 2), 2],
       [`first alerts, ${count} processes`, FIRST_ALERTS, Math.floor(runs / 2), count],
-      ['trigger against resolve', TRIGGER_AGAINST_RESOLVE, fewer, count],
+      ['trigger against resolve', TRIGGER_THEN_RESOLVE, fewer, count],
+      ['resolve against trigger', RESOLVE_THEN_TRIGGER, fewer, count],
       ['the same event', SAME_EVENT, fewer, count],
     ]
     const wrong: string[] = []
@@ -82,16 +92,14 @@ export const races: Fault = {
         addresses.slice(0, among).map((address) => address + path),
         secret,
       )
-      wrong.push(
-        ...found.map((line) => `${name}: ${line}`),
-        ...(await judge(db, project.id, name, race, rounds)),
-      )
+      found.push(...(await judge(db, project.id, race, rounds)))
+      wrong.push(...found.map((line) => `${name}: ${line}`))
       world.say(`${name}: ${rounds} rounds`)
     }
     return {
       figure:
         `${plan.map(([name, , rounds]) => `${name} ${rounds} rounds`).join('; ')}: ` +
-        `${wrong.length === 0 ? 'each is one incident with a complete timeline, 0 answers but 2xx' : 'see below'}`,
+        `${wrong.length === 0 ? 'each is one incident that ended as the times of its sender say, its timeline complete; 0 answers but 2xx' : 'see below'}`,
       wrong,
     }
   },
@@ -128,13 +136,7 @@ async function runRaces(race: Race, rounds: number, urls: string[], secret: stri
 }
 
 /** Reads what was stored: one incident per round, all its events told of, its end as the times say. */
-async function judge(
-  db: Rows,
-  projectId: string,
-  name: string,
-  race: Race,
-  rounds: number,
-): Promise<string[]> {
+async function judge(db: Rows, projectId: string, race: Race, rounds: number): Promise<string[]> {
   const incidents = await db.rows(
     `select id, status, event_count,
        firing_critical + firing_high + firing_medium + firing_low + firing_info as firing
@@ -145,27 +147,50 @@ async function judge(
     `select incident_id, kind, event_ids, sequence from timeline_entry where project_id = '${projectId}' order by id`,
   )
   const wrong: string[] = []
-  if (race.outcomes && incidents.length !== rounds) {
-    wrong.push(`${name}: ${incidents.length} incidents after ${rounds} rounds`)
-  }
-  if (events.length !== rounds * race.events)
-    wrong.push(`${name}: ${events.length} events after ${rounds} rounds`)
-  const open = incidents.filter(({ firing }) => Number(firing) !== race.firing)
-  if (open.length > 0)
-    wrong.push(`${name}: ${open.length} incidents do not have ${race.firing} alerts firing`)
-  // A recovery that came before its alert is told of where the alert is.
-  const told = new Set(entries.flatMap(({ event_ids }) => JSON.parse(event_ids as string) as string[]))
-  const silent = events.filter(({ id, incident_id }) => incident_id !== null && !told.has(id as string))
-  if (silent.length > 0) wrong.push(`${name}: no timeline tells of ${silent.length} events`)
-  for (const [incident, list] of Map.groupBy(entries, ({ incident_id }) => incident_id)) {
-    const sequence = list.flatMap((entry) => (entry.sequence === null ? [] : [Number(entry.sequence)]))
-    if (sequence.toSorted((a, b) => a - b).some((number, at) => number !== at + 1)) {
-      wrong.push(`${name}: transitions of ${incident} are numbered ${sequence}`)
+  if (incidents.length !== rounds) wrong.push(`${incidents.length} incidents after ${rounds} rounds`)
+  if (events.length !== rounds * race.events) wrong.push(`${events.length} events after ${rounds} rounds`)
+
+  const eventsOf = Map.groupBy(events, (event) => event.incident_id)
+  const entriesOf = Map.groupBy(entries, (entry) => entry.incident_id)
+  const right = { status: race.status, firing: race.firing, transitions: race.transitions, isComplete: true }
+  const others = incidents.flatMap(({ id, status, firing, event_count }) => {
+    const own = (eventsOf.get(id) ?? []).map((event) => event.id)
+    const timeline = entriesOf.get(id) ?? []
+    const transitions = timeline.filter(({ sequence }) => sequence !== null)
+    const told = timeline
+      .filter(({ kind }) => kind === 'context')
+      .flatMap(({ event_ids }) => JSON.parse(event_ids as string) as string[])
+    const isComplete =
+      Number(event_count) === own.length &&
+      JSON.stringify(told.toSorted()) === JSON.stringify(own.toSorted()) &&
+      transitions.every(({ sequence }, at) => Number(sequence) === at + 1)
+    const is = {
+      status,
+      firing: Number(firing),
+      transitions: transitions.map(({ kind }) => kind),
+      isComplete,
     }
+    return JSON.stringify(is) === JSON.stringify(right) ? [] : [is]
+  })
+  if (others.length > 0) {
+    const [is, must] = [others[0], right].map((one) => JSON.stringify(one))
+    wrong.push(`${others.length} incidents did not end as they must, such as ${is} instead of ${must}`)
   }
   return wrong
 }
 
 function each<T>(make: (n: number) => T): T[] {
   return Array.from({ length: AT_ONCE }, (_, n) => make(n))
+}
+
+/** These words of one alert, each a second later than the one before. */
+function inOrder(round: string, actions: string[]): object[] {
+  const began = Date.now() - 60_000
+  return actions.map((action, at) => ({
+    id: round,
+    title: 'The alert',
+    labels: { round },
+    action,
+    time: new Date(began + at * 1000).toISOString(),
+  }))
 }
