@@ -2,11 +2,14 @@ import type { ApiProject, ApiReceived, ApiSource } from '@tocsin/core'
 import { openSender } from '../support/sender.ts'
 import { openRows, type Rows } from './audit.ts'
 import type { Fault } from './fault.ts'
+import { liveMixed } from './mixture.ts'
 
 /** First alerts of a group that come at the same moment. */
 const AT_ONCE = 8
 /** Rounds under way at a time. */
 const ROUNDS_AT_ONCE = 4
+/** How long several projects are mixed. */
+const MIXED_MS_PER_RUN = 20
 
 /** What the requests of one round are, and what must have come of it. */
 interface Race {
@@ -57,7 +60,7 @@ const RESOLVE_THEN_TRIGGER: Race = {
 export const races: Fault = {
   id: 'T7',
   promise:
-    'processes that race over one incident open it once, tell all of it and end as the times of the sender say',
+    'processes that race over one incident open it once, tell all of it and end as the times of the sender say; they never wait for each other in a circle',
   databases: ['sqlite', 'postgres'],
   runs: 5_000,
   async run(world, runs) {
@@ -96,12 +99,21 @@ export const races: Fault = {
       wrong.push(...found.map((line) => `${name}: ${line}`))
       world.say(`${name}: ${rounds} rounds`)
     }
-    return {
-      figure:
-        `${plan.map(([name, , rounds]) => `${name} ${rounds} rounds`).join('; ')}: ` +
+    const figures = [
+      `${plan.map(([name, , rounds]) => `${name} ${rounds} rounds`).join('; ')}: ` +
         `${wrong.length === 0 ? 'each is one incident that ended as the times of its sender say, its timeline complete; 0 answers but 2xx' : 'see below'}`,
-      wrong,
+    ]
+    if (world.kind === 'postgres') {
+      const mixed = await liveMixed(world, databaseUrl, processes, Math.max(2_000, runs * MIXED_MS_PER_RUN))
+      for (const process of processes) await process.stop()
+      // What a connection counted is there for certain when it has ended.
+      const [row] = await db.rows('select deadlocks from pg_stat_database where datname = current_database()')
+      const deadlocks = Number(row!.deadlocks)
+      figures.push(mixed.figure, `${deadlocks} deadlocks`)
+      wrong.push(...mixed.wrong)
+      if (deadlocks > 0) wrong.push(`PostgreSQL ended ${deadlocks} deadlocks`)
     }
+    return { figure: figures.join('; '), wrong }
   },
 }
 
