@@ -221,6 +221,9 @@ test('hundreds of slow senders are cut off in time, and an honest one is served 
     printFigure(
       `${times.length} honest requests beside ${count} slow senders: p50 ${ms(0.5)} ms, p99 ${ms(0.99)} ms`,
     )
+    // Told by `npm run promises`; beside other tests it would say more about the machine.
+    const most = Number(process.env.TOCSIN_HONEST_MS ?? Number.POSITIVE_INFINITY)
+    expect(percentile(times, 0.99)).toBeLessThan(most)
   } finally {
     clearInterval(drip)
     for (const { socket } of sockets) socket.destroy()

@@ -26,7 +26,7 @@ const PROMISES: Kept[] = [
     promise:
       'Broken, hostile and slow requests get their exact refusal, cost no memory, and keep nobody else waiting.',
     tests: ['test/end-to-end/http-edge.test.ts', 'test/end-to-end/bad-input.test.ts'],
-    env: {},
+    env: { TOCSIN_HONEST_MS: '500' },
   },
   {
     id: 'T22',
