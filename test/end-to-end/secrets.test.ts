@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -15,13 +16,15 @@ import {
   SCOPES,
 } from '@tocsin/core'
 import pg from 'pg'
-import { describe, expect, inject, onTestFinished, test } from 'vitest'
+import { afterAll, describe, expect, inject, onTestFinished, test } from 'vitest'
 import { bodiesOf, type Outgoing, sendAs } from '../fuzz/send-as.ts'
 import { connectClient } from '../mcp-server/clients.ts'
 import { inRepository, pinnedNode, startChild } from '../support/child.ts'
-import { type DatabaseKind, databaseKinds, freshDatabase } from '../support/databases.ts'
+import { type DatabaseKind, databaseKinds } from '../support/databases.ts'
+import { startDumpable } from '../support/dumpable-postgres.ts'
 import { printFigure } from '../support/figure.ts'
 import { secretFinder } from '../support/find-secrets.ts'
+import { freshPostgres, freshSqlite } from '../support/fresh-database.ts'
 import { seeded } from '../support/random.ts'
 import { openReceiver } from '../support/receiver.ts'
 import { startTocsin, type TocsinProcess } from '../support/tocsin-process.ts'
@@ -29,6 +32,12 @@ import { until } from '../support/until.ts'
 
 /** What can be put into a header and an address, and looks different in each writing. */
 const MARKS = '/+&=%'
+/** More than a backup of it holds as text. */
+const UNPACK = { maxBuffer: 256 * 1024 * 1024 }
+
+const server = databaseKinds.includes('postgres') ? await startDumpable() : undefined
+afterAll(() => server?.stop())
+const serverUrl = server?.url ?? inject('postgresUrl')
 
 describe.each(databaseKinds)('a whole life on %s', { timeout: 240_000 }, (kind) => {
   test('leaves every secret out of logs, database, backup, answers, messages and the words of a crash', async () => {
@@ -132,7 +141,7 @@ describe.each(databaseKinds)('a whole life on %s', { timeout: 240_000 }, (kind) 
     await startWrong()
     await readEverything()
 
-    if (kind === 'sqlite') {
+    if (kind === 'sqlite' || server) {
       const file = join(tocsin.dataDir, '..', 'backup')
       const backup = await startChild(pinnedNode, [inRepository('ingest/backup.ts'), file], {
         cwd: join(tocsin.dataDir, '..'),
@@ -141,6 +150,12 @@ describe.each(databaseKinds)('a whole life on %s', { timeout: 240_000 }, (kind) 
       expect((await backup.exited).code, backup.stderr()).toBe(0)
       see('backup', readFileSync(file))
       see('what backup says', backup.stdout() + backup.stderr())
+      if (kind === 'postgres') {
+        // What it holds is packed.
+        const unpacked = execFileSync(join(server!.programs, 'pg_restore'), ['-f', '-', file], UNPACK)
+        expect(unpacked.includes('COPY public.hook_request')).toBe(true)
+        see('backup, unpacked', unpacked)
+      }
     }
     // Before the end: a database that is closed has no WAL.
     for (const [where, bytes] of await database.everything(tocsin)) see(where, bytes)
@@ -419,7 +434,7 @@ interface OwnDatabase {
 
 /** A database whose password is the one given; a file has none. */
 async function openOwnDatabase(kind: DatabaseKind, password: string): Promise<OwnDatabase> {
-  const { url, dispose } = await freshDatabase(kind)
+  const { url, dispose } = await (kind === 'sqlite' ? freshSqlite() : freshPostgres(serverUrl!))
   if (kind === 'sqlite') {
     onTestFinished(dispose)
     const path = url.slice('sqlite:'.length)
@@ -447,7 +462,7 @@ async function openOwnDatabase(kind: DatabaseKind, password: string): Promise<Ow
   await ask(url, `alter database ${name} owner to ${role}; grant all on schema public to ${role}`)
   onTestFinished(async () => {
     await dispose()
-    await ask(inject('postgresUrl')!, `drop role ${role}`)
+    await ask(serverUrl!, `drop role ${role}`)
   })
   const own = new URL(url)
   own.username = role
