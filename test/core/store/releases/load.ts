@@ -24,7 +24,10 @@ export interface Hands {
   close(): Promise<void>
 }
 
-/** Makes a database as a release left it, with rows in every table, and `events` more events and requests. */
+/**
+ * Makes a database as a release left it, with rows in every table, and `events` more events and requests. On SQLite the
+ * schema is the one that was kept; on PostgreSQL, of which none is kept, today's migrations up to that release make it.
+ */
 export async function loadRelease(url: string, release: string, events = 0): Promise<void> {
   if (url.startsWith('sqlite:')) {
     const path = url.slice('sqlite:'.length)
