@@ -1,4 +1,4 @@
-// npm passes a signal on that the whole process group has had already.
+// Ctrl-C reaches the whole process group, and npm passes on its own.
 const SAME_SIGNAL_MS = 1_000
 
 /**

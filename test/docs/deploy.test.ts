@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { readConfig, SETTINGS } from '../../ingest/config.ts'
-import { inRepository } from '../support/child.ts'
+import { commandOf, inRepository } from '../support/child.ts'
 
 interface Service {
   image: string
@@ -114,8 +114,7 @@ describe('the Dockerfile', () => {
   })
 
   test('starts as `npm start` does', () => {
-    const command = JSON.parse(dockerfile.match(/^CMD (.+)$/m)![1]!)
-    expect(command.join(' ')).toBe(JSON.parse(read('package.json')).scripts.start)
+    expect(JSON.parse(dockerfile.match(/^CMD (.+)$/m)![1]!)).toEqual(commandOf('start'))
   })
 
   test('copies what is there, and the packages of every workspace', () => {
@@ -125,6 +124,11 @@ describe('the Dockerfile', () => {
       expect(read('.dockerignore')).toMatch(new RegExp(`^!${workspace}`, 'm'))
     }
   })
+})
+
+test('docs/deploy.md starts it under systemd as `npm start` does', () => {
+  const line = `ExecStart=/opt/tocsin/node_modules/.bin/${commandOf('start').join(' ')}\n`
+  expect(read('docs/deploy.md')).toContain(line)
 })
 
 test('docs/deploy.md names every secret that compose.yaml wants', () => {

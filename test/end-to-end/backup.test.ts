@@ -1,11 +1,11 @@
 import { hash, randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdirSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ApiEndpoint, ApiEvent, ApiIncident, ApiMessage } from '@tocsin/core'
 import Sqlite from 'better-sqlite3'
 import pg from 'pg'
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
-import { type Child, inRepository, pinnedNode, startChild } from '../support/child.ts'
+import { type Child, commandOf, inRepository, pinnedNode, startChild } from '../support/child.ts'
 import { startDumpable } from '../support/dumpable-postgres.ts'
 import { printFigure } from '../support/figure.ts'
 import { openReceiver } from '../support/receiver.ts'
@@ -292,10 +292,7 @@ async function query(url: string, sql: string): Promise<Record<string, unknown>[
 }
 
 async function run(command: 'backup' | 'restore' | 'start', args: string[], env: Record<string, string>) {
-  const { scripts } = JSON.parse(readFileSync(inRepository('package.json'), 'utf8')) as {
-    scripts: Record<string, string>
-  }
-  const [, ...words] = scripts[command]!.split(' ')
+  const [, ...words] = commandOf(command)
   const dir = await scratchDir()
   const child: Child = await startChild(
     pinnedNode,

@@ -102,6 +102,23 @@ describe('a start', () => {
 })
 
 describe('a stop', () => {
+  test('of npm is one of the process it started', async () => {
+    const npm = spawn('npm', ['start', '--no-update-notifier'], {
+      cwd: fileURLToPath(new URL('../..', import.meta.url)),
+      env: environment({ TOCSIN_DATA_DIR: join(dir, 'data'), DATABASE_URL: `sqlite:${dir}/data/tocsin.db` }),
+      stdio: ['ignore', 'pipe', 'pipe'],
+      // A process group, so that one that is left over can be ended.
+      detached: true,
+    })
+    onTestFinished(() => endGroup(npm))
+    const { url } = await running(npm)
+
+    const exited = once(npm, 'exit')
+    npm.kill('SIGTERM')
+    expect(await exited).toEqual([0, null])
+    await expect(fetch(`${url}/healthz`)).rejects.toMatchObject({ cause: { code: 'ECONNREFUSED' } })
+  })
+
   test('answers the request in flight, takes no new one and exits well, though the signal comes twice', async () => {
     const tocsin = await start()
     const path = /http:\/\/[^/]+(\S+)/.exec(tocsin.curlLine)![1]!
@@ -184,7 +201,11 @@ interface Started {
 async function start(env: Record<string, string> = {}): Promise<Started> {
   const child = launch(env)
   onTestFinished(() => stop(child))
+  return running(child)
+}
 
+/** Waits until a start has told where it is. */
+async function running(child: ChildProcess): Promise<Started> {
   let printed = ''
   let log = ''
   child.stderr!.setEncoding('utf8').on('data', (chunk) => {
@@ -220,12 +241,16 @@ async function run(env: Record<string, string>): Promise<{ code: number; stdout:
 }
 
 function launch(env: Record<string, string>): ChildProcess {
-  const { SECRET: _, ...inherited } = process.env
   return spawn(process.execPath, [MAIN], {
     cwd: dir,
-    env: { ...inherited, TOCSIN_PORT: '0', ...env },
+    env: environment(env),
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+}
+
+function environment(env: Record<string, string>): NodeJS.ProcessEnv {
+  const { SECRET: _, ...inherited } = process.env
+  return { ...inherited, TOCSIN_PORT: '0', ...env }
 }
 
 async function stop(child: ChildProcess): Promise<void> {
@@ -233,6 +258,14 @@ async function stop(child: ChildProcess): Promise<void> {
   const exited = once(child, 'exit')
   child.kill('SIGTERM')
   await exited
+}
+
+function endGroup({ pid }: ChildProcess): void {
+  try {
+    process.kill(-pid!, 'SIGKILL')
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'ESRCH') throw error
+  }
 }
 
 function shell(line: string, env: Record<string, string> = {}): string {

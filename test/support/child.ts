@@ -15,10 +15,16 @@ export function inRepository(path: string): string {
 /** The Node this repository pins, whatever started us: TypeScript runs on it as it is. */
 export const pinnedNode = inRepository('node_modules/node/bin/node')
 
+/** What `npm run <script>` starts: `node`, its flags and the program. */
+export function commandOf(script: string): string[] {
+  const { scripts } = JSON.parse(readFileSync(inRepository('package.json'), 'utf8')) as {
+    scripts: Record<string, string>
+  }
+  return scripts[script]!.replace(/^exec /, '').split(' ')
+}
+
 /** The flags `npm start` gives Node. */
-export const startFlags: readonly string[] = JSON.parse(readFileSync(inRepository('package.json'), 'utf8'))
-  .scripts.start.split(' ')
-  .slice(1, -1)
+export const startFlags: readonly string[] = commandOf('start').slice(1, -1)
 
 export interface Exit {
   code: number | null
