@@ -77,13 +77,23 @@ function refuseReadableByOthers(file: string): void {
 }
 
 function readKeyFile(keyFile: string): Buffer {
-  const key = decodeSecretKey(readFileSync(keyFile, 'utf8').trim())
+  const key = decodeSecretKey(textOf(keyFile).trim())
   if (!key) {
     throw new ConfigError(
       `${keyFile} does not hold 32 bytes as base64; put the right file back or set TOCSIN_SECRET_KEY.`,
     )
   }
   return key
+}
+
+function textOf(keyFile: string): string {
+  try {
+    return readFileSync(keyFile, 'utf8')
+  } catch (error) {
+    throw new ConfigError(
+      `${keyFile} cannot be read (${codeOf(error)}); give this user the right to, or set TOCSIN_SECRET_KEY.`,
+    )
+  }
 }
 
 function makeKeyFile(keyFile: string, dataDir: string): Buffer {

@@ -15,7 +15,7 @@ export async function runOnFile(
   try {
     const [file, ...more] = process.argv.slice(2)
     if (!file || file.startsWith('-') || more.length > 0) throw new ConfigError(`Usage: ${usage}`)
-    if (existsSync('.env')) process.loadEnvFile('.env')
+    loadSettings()
     // npm changes into the folder of the project; a relative path is meant from where the command was typed.
     const said = await run(readConfig(process.env), resolve(process.env.INIT_CWD ?? '.', file))
     process.stdout.write(`${said}\n`)
@@ -23,5 +23,15 @@ export async function runOnFile(
     if (!(error instanceof TocsinError || error instanceof ConfigError)) throw error
     process.stderr.write(`Nothing was done: ${error.message}\n`)
     process.exitCode = 1
+  }
+}
+
+/** Node's own errors say that a file it may not read is not there. */
+function loadSettings(): void {
+  if (!existsSync('.env')) return
+  try {
+    process.loadEnvFile('.env')
+  } catch {
+    throw new ConfigError(`${resolve('.env')} cannot be read; give this user the right to.`)
   }
 }

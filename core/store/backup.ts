@@ -28,11 +28,12 @@ import { keyCheck } from './secrets.ts'
 export async function backupDatabase(databaseUrl: string, file: string): Promise<{ bytes: number }> {
   if (existsSync(file)) refuse(`${file} exists; name a file that does not.`)
   if (!existsSync(dirname(file))) refuse(`${dirname(file)} is no directory.`)
+  const path = sqlitePath(databaseUrl)
+  if (path !== undefined) checkDatabase(path)
   const part = `${file}.part`
-  rmSync(part, { force: true })
+  onFile(part, () => makeEmpty(part))
   try {
-    const path = sqlitePath(databaseUrl)
-    if (path !== undefined) backupSqlite(path, part)
+    if (path !== undefined) backupSqlite(path, part, file)
     else
       await runPostgres('pg_dump', databaseUrl, [
         '--format=custom',
@@ -41,7 +42,7 @@ export async function backupDatabase(databaseUrl: string, file: string): Promise
         `--file=${part}`,
       ])
     // Under its name only once it is whole and on disk.
-    place(part, file)
+    onFile(file, () => place(part, file))
     return { bytes: statSync(file).size }
   } finally {
     rmSync(part, { force: true })
@@ -75,11 +76,16 @@ export async function restoreDatabase(
 
 // ---- SQLite ----
 
-function backupSqlite(path: string, part: string): void {
+function checkDatabase(path: string): void {
   if (!existsSync(path)) refuse(`there is no database at ${path}.`)
-  const db = new Sqlite(path, { readonly: true, fileMustExist: true })
+  if (!startOf(path).startsWith(SQLITE)) refuse(`${path}, which DATABASE_URL names, is no SQLite database.`)
+}
+
+function backupSqlite(path: string, part: string, file: string): void {
+  const db = onFile(path, () => new Sqlite(path, { readonly: true, fileMustExist: true }))
   try {
-    db.prepare('vacuum into ?').run(part)
+    onFile(path, () => db.pragma('schema_version'))
+    onFile(file, () => db.prepare('vacuum into ?').run(part))
   } finally {
     db.close()
   }
@@ -89,16 +95,19 @@ function restoreSqlite(file: string, path: string, secretKey: Buffer): Restored 
   for (const name of [path, `${path}-wal`]) {
     if (existsSync(name)) refuse(`${name} exists; stop Tocsin and move its database files away first.`)
   }
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   const part = `${path}.part`
-  try {
-    copyFileSync(file, part)
-    const held = preparedSqlite(part, file, secretKey)
-    place(part, path)
-    return { held }
-  } finally {
-    for (const suffix of ['', '-wal', '-shm']) rmSync(part + suffix, { force: true })
-  }
+  return onFile(path, () => {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    makeEmpty(part)
+    try {
+      copyFileSync(file, part)
+      const held = preparedSqlite(part, file, secretKey)
+      place(part, path)
+      return { held }
+    } finally {
+      for (const suffix of ['', '-wal', '-shm']) rmSync(part + suffix, { force: true })
+    }
+  })
 }
 
 function preparedSqlite(part: string, file: string, secretKey: Buffer): number {
@@ -110,7 +119,7 @@ function preparedSqlite(part: string, file: string, secretKey: Buffer): number {
     checkContents(file, secretKey, column(KEY_CHECK), column(MIGRATIONS))
     return db.prepare(HOLD).run().changes
   } catch (error) {
-    if (error instanceof TocsinError) throw error
+    if (error instanceof TocsinError || codeOf(error) === 'SQLITE_FULL') throw error
     return refuse(`${file} is damaged or no backup of Tocsin.`, error)
   } finally {
     db.close()
@@ -188,9 +197,24 @@ async function runPostgres(
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
       refuse(`${program} is not on the path; install the client programs of PostgreSQL.`, error)
     }
-    const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim().split('\n')[0] : ''
+    const said = error instanceof Error && 'stderr' in error ? wordsOfPostgres(String(error.stderr)) : ''
     return refuse(`${program} failed: ${said || wordsOf(error)}`, error)
   }
+}
+
+/** The first thing one of its programs complained of, with the details it gave. */
+function wordsOfPostgres(stderr: string): string {
+  const [first = '', ...more] = stderr
+    .trim()
+    .split('\n')
+    .map((line) => line.replace(/^pg_\w+: (error: )?/, ''))
+  const details = more
+    .filter((line) => /^(detail|hint): /.test(line))
+    .map((line) => line.replace(/^\w+: /, ''))
+  const said = [first, ...details].join('; ')
+  return said.includes('version mismatch')
+    ? `${said}. Install the client programs of PostgreSQL that are as new as the server.`
+    : said
 }
 
 // ---- shared ----
@@ -211,15 +235,62 @@ function checkContents(file: string, secretKey: Buffer, checks: string[], applie
   }
 }
 
+const SQLITE = 'SQLite format 3\0'
+
 function kindOf(file: string): 'sqlite' | 'postgres' {
   if (!existsSync(file)) refuse(`there is no file ${file}.`)
-  const start = Buffer.alloc(16)
-  const descriptor = openSync(file, 'r')
-  readSync(descriptor, start)
-  closeSync(descriptor)
-  if (start.toString('latin1').startsWith('SQLite format 3\0')) return 'sqlite'
-  if (start.toString('latin1').startsWith('PGDMP')) return 'postgres'
+  const start = startOf(file)
+  if (start.startsWith(SQLITE)) return 'sqlite'
+  if (start.startsWith('PGDMP')) return 'postgres'
   return refuse(`${file} is no backup of Tocsin.`)
+}
+
+function startOf(file: string): string {
+  const start = Buffer.alloc(16)
+  onFile(file, () => {
+    const descriptor = openSync(file, 'r')
+    try {
+      readSync(descriptor, start)
+    } finally {
+      closeSync(descriptor)
+    }
+  })
+  return start.toString('latin1')
+}
+
+/** Does something with a file; what the system or SQLite has against it becomes a sentence. */
+function onFile<T>(file: string, use: () => T): T {
+  try {
+    return use()
+  } catch (error) {
+    if (error instanceof TocsinError) throw error
+    switch (codeOf(error)) {
+      case 'EISDIR':
+        return refuse(`${file} is a directory; name a file.`, error)
+      case 'EACCES':
+      case 'EPERM':
+      case 'EROFS':
+        return refuse(
+          `this user may not use ${file}; run the command as the user of Tocsin, or give this one the right to.`,
+          error,
+        )
+      case 'ENOSPC':
+      case 'EDQUOT':
+      case 'SQLITE_FULL':
+        return refuse(`there is no room on the disk for ${file}; make some, or use another disk.`, error)
+      default:
+        return refuse(`${file} cannot be used (${wordsOf(error)}).`, error)
+    }
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : ''
+}
+
+/** For this user alone. Where that fails there is nothing to take away again. */
+function makeEmpty(part: string): void {
+  closeSync(openSync(part, 'w', 0o600))
 }
 
 function place(part: string, file: string): void {

@@ -2,7 +2,7 @@ import { chownSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
 import { postgresUser, startPostgres } from '../support/postgres-server.ts'
-import { type SmallVolume, smallVolume } from '../support/small-volume.ts'
+import { canMount, type SmallVolume, smallVolume } from '../support/small-volume.ts'
 import { until } from '../support/until.ts'
 import type { Fault } from './fault.ts'
 import { liveThroughOutages } from './outage.ts'
@@ -86,17 +86,6 @@ async function run(url: string, text: string): Promise<void> {
 }
 
 /** Nothing where no volume can be mounted; the reason has been said. */
-export const POSTGRES_FULL: readonly Fault[] = (await canMount()) ? [postgresFull] : []
-
-async function canMount(): Promise<boolean> {
-  try {
-    const volume = await smallVolume(1)
-    volume.remove()
-    return true
-  } catch (error) {
-    const sentence = `Tests with a full disk of PostgreSQL are left out: ${String(error)}`
-    if (process.env.CI) throw new Error(sentence)
-    process.stderr.write(`${sentence}\n`)
-    return false
-  }
-}
+export const POSTGRES_FULL: readonly Fault[] = (await canMount('with a full disk of PostgreSQL'))
+  ? [postgresFull]
+  : []

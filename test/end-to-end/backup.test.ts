@@ -164,6 +164,7 @@ describe.each(server ? (['sqlite', 'postgres'] as const) : (['sqlite'] as const)
       })
 
     await refused(join(place.dir, 'nothing'), /no file/)
+    await refused(place.dir, /^Nothing was done: .+ is a directory; name a file\.\n$/)
     const text = join(place.dir, 'text')
     writeFileSync(text, 'no database at all, but long enough')
     await refused(text, /no backup/)

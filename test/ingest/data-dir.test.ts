@@ -1,4 +1,13 @@
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
@@ -66,6 +75,14 @@ describe('a later start', () => {
     writeFileSync(join(dataDir, 'secret.key'), 'hunter2')
     expect(() => open()).toThrow(/does not hold 32 bytes as base64/)
     expect(() => open()).not.toThrow(/hunter2/)
+  })
+
+  test('says what is wrong where the key file cannot be read', () => {
+    const keyFile = join(dataDir, 'secret.key')
+    mkdirSync(keyFile, { recursive: true, mode: 0o700 })
+    expect(() => open()).toThrow(
+      `${keyFile} cannot be read (EISDIR); give this user the right to, or set TOCSIN_SECRET_KEY.`,
+    )
   })
 
   test('refuses a database whose key file is gone, and makes no new one', () => {
