@@ -630,10 +630,11 @@ function classifyPostgres(error: unknown): 'retry' | 'unavailable' | 'fault' {
 }
 
 /**
- * Server states that pass: connection, login, resources, operator, system; a time limit, a lock, a standby, or a name
- * that is missing while a server is set up again.
+ * Server states that pass: connection, login, resources, prerequisites (a lock, a database that takes no connections),
+ * operator, system; a standby, a time limit, rights that are taken away, or a name that is missing while a server is set
+ * up again. https://www.postgresql.org/docs/18/errcodes-appendix.html
  */
-const AWAY = /^(08|28|53|57|58)...$|^(3D000|55P03|25006|25P03)$/
+const AWAY = /^(08|28|53|55|57|58)...$|^(25006|25P03|25P04|3D000|42501)$/
 
 /** The connection is gone or was never made, so nothing can be sent on it. */
 function isLost(error: unknown): boolean {

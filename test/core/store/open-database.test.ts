@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { sql } from 'kysely'
 import pg from 'pg'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, inject, onTestFinished, test, vi } from 'vitest'
 import { migrate } from '../../../core/store/migrate.ts'
 import { migrations } from '../../../core/store/migrations/index.ts'
 import { type Database, openDatabase } from '../../../core/store/open-database.ts'
@@ -255,8 +255,18 @@ describe.runIf(databaseKinds.includes('postgres'))('PostgreSQL', () => {
     ['53100', 'unavailable'],
     ['53300', 'unavailable'],
     ['08006', 'retry'],
+    ['53200', 'unavailable'],
     ['55P03', 'unavailable'],
+    ['55000', 'unavailable'],
+    ['55006', 'unavailable'],
+    ['57P03', 'unavailable'],
+    ['57P05', 'unavailable'],
+    ['58030', 'unavailable'],
     ['25006', 'unavailable'],
+    ['25P04', 'unavailable'],
+    ['28P01', 'unavailable'],
+    ['42501', 'unavailable'],
+    ['3D000', 'unavailable'],
     ['23505', 'fault'],
     ['22P02', 'fault'],
     ['XX001', 'fault'],
@@ -265,6 +275,30 @@ describe.runIf(databaseKinds.includes('postgres'))('PostgreSQL', () => {
     const raise = rawStatement(`do $$ begin raise exception using errcode = '${code}'; end $$`)
     const error = await database.transaction(() => run(raise, {})).catch((caught: unknown) => caught)
     expect(database.classify(error)).toBe(meaning)
+  })
+
+  test.each([
+    ['takes no connections', 'allow_connections false', 'allow_connections true'],
+    ['takes no writes', 'set default_transaction_read_only = on', 'reset default_transaction_read_only'],
+  ])('a database that %s is unavailable until it does', async (_, refuse, allow) => {
+    const { database, url } = await open('postgres')
+    const name = new URL(url).pathname.slice(1)
+    const alter = (how: string) =>
+      asOther(inject('postgresUrl')!, async (other) => {
+        await other.query(`alter database ${name} ${how}`)
+        await other.query('select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1', [
+          name,
+        ])
+      })
+    const attempt = () => database.transaction(() => store('a')).catch((caught: unknown) => caught)
+    await alter(refuse)
+    // Until the pool knows that its connections are gone.
+    await expect.poll(async () => database.classify(await attempt())).toBe('unavailable')
+    expect(await database.ping()).toBe(false)
+
+    await alter(allow)
+    await expect.poll(attempt).toBeUndefined()
+    expect(await names(database)).toEqual(['a'])
   })
 
   test('a server that is not there is unavailable', async () => {
