@@ -18,6 +18,7 @@ import type { Schema } from './schema.ts'
 import {
   type CompiledStatement,
   type InsertStep,
+  insertRows,
   type Row,
   runWork,
   type Statement,
@@ -43,7 +44,10 @@ export interface Database<S = Schema> {
   migrate<T>(run: (db: Kysely<S>) => Promise<T>): Promise<T>
   /** `unavailable`: try later. `retry`: run the same transaction again at once. `fault`: a bug, or broken data. */
   classify(error: unknown): 'retry' | 'unavailable' | 'fault'
-  /** Whether the database answers and takes writes. */
+  /**
+   * Whether the database takes writes. A full disk shows within KEPT_MS; that of PostgreSQL's tables only to those who make
+   * one grow.
+   */
   ping(): Promise<boolean>
   /** The time, the same for all processes on this database whatever their machines say. */
   now(): Date
@@ -131,14 +135,8 @@ async function openSqlite<S>(path: string): Promise<Database<S>> {
       query({ do: 'all', statement, params }) as R[],
     migrate: (run) => migrateSqlite(path, run),
     classify: classifySqlite,
-    // Lets no error out: whatever is wrong, the answer is no.
-    ping: () =>
-      transaction(function* () {}, { rollback: true }).then(
-        () => true,
-        () => false,
-      ),
-    // All of them are on this machine.
-    now: () => new Date(),
+    ping: pingBy(transaction, sameMachine),
+    now: sameMachine,
     async close() {
       reader.close()
       writer.close()
@@ -323,7 +321,43 @@ function classifySqlite(error: unknown): 'unavailable' | 'fault' {
     : 'fault'
 }
 
+/** All processes on a file are on this machine. */
+function sameMachine(): Date {
+  return new Date()
+}
+
 // --- shared ----------------------------------------------------------------------------------------------------------
+
+/** How long a write that was kept vouches for the next one: who asks each second makes it commit only now and then. */
+const KEPT_MS = 5_000
+
+/** Writes a row; in between it takes that back, which waits for no disk. Those who ask at once share one answer. */
+function pingBy(transaction: Database['transaction'], now: () => Date): () => Promise<boolean> {
+  let keptAt = Number.NEGATIVE_INFINITY
+  let underWay: Promise<boolean> | undefined
+
+  async function ask(): Promise<boolean> {
+    const rollback = performance.now() - keptAt < KEPT_MS
+    const rows = [{ name: 'last_ping', value: now().toISOString() }]
+    const replace = { onConflict: { do: 'replace', columns: ['name'] } } as const
+    try {
+      await transaction(() => insertRows('setting', rows, replace), { rollback })
+      if (!rollback) keptAt = performance.now()
+      return true
+    } catch {
+      // Whatever is wrong, the answer is no, and the next yes is one that was kept.
+      keptAt = Number.NEGATIVE_INFINITY
+      return false
+    } finally {
+      underWay = undefined
+    }
+  }
+
+  return () => {
+    underWay ??= ask()
+    return underWay
+  }
+}
 
 function conflict({ columns, onConflict }: InsertStep): string {
   if (!onConflict) return ''
@@ -398,18 +432,7 @@ async function openPostgres<S>(url: string): Promise<Database<S>> {
     }
   }
 
-  async function ping(): Promise<boolean> {
-    const client = await writers.connect()
-    let broken = true
-    try {
-      const { rows } = await client.query('show transaction_read_only')
-      broken = false
-      return rows[0].transaction_read_only === 'off'
-    } finally {
-      client.release(broken)
-    }
-  }
-
+  const transaction: Database['transaction'] = (work, options) => tracked(runTransaction(work, options))
   const clock = serverClock(readers)
   try {
     await checkServer(writers)
@@ -423,12 +446,12 @@ async function openPostgres<S>(url: string): Promise<Database<S>> {
   return {
     kind: 'postgres',
     read,
-    transaction: (work, options) => tracked(runTransaction(work, options)),
+    transaction,
     query: async <P extends object, R>(statement: Statement<P, R>, params: P) =>
       (await tracked(readers.query(prepare(statement, params)))).rows as R[],
     migrate: (run) => migratePostgres(url, run),
     classify: classifyPostgres,
-    ping: () => ping().catch(() => false),
+    ping: pingBy(transaction, clock.now),
     now: clock.now,
     async close() {
       clearInterval(looking)

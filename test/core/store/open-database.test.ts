@@ -11,7 +11,9 @@ import type { SettingTable } from '../../../core/store/schema.ts'
 import { all, insertRows, run, statement, type Work } from '../../../core/store/statement.ts'
 import { type DatabaseKind, databaseKinds, freshDatabase } from '../../support/databases.ts'
 import { scratchDir } from '../../support/scratch.ts'
+import { canMount, smallVolume } from '../../support/small-volume.ts'
 
+const hasSmallVolumes = await canMount('of a ping on a full disk')
 const settings = statement<object, SettingTable>((db) => db.selectFrom('setting').selectAll().orderBy('name'))
 
 describe.each(databaseKinds)('a database on %s', (kind) => {
@@ -69,6 +71,23 @@ describe.each(databaseKinds)('a database on %s', (kind) => {
     expect(await database.ping()).toBe(true)
     await database.close()
     expect(await database.ping()).toBe(false)
+  })
+
+  test('answers a ping by a write, kept every five seconds', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const { database } = await open(kind)
+    const lastKept = () => database.read.selectFrom('setting').select('value').executeTakeFirst()
+    expect(await Promise.all([database.ping(), database.ping()])).toEqual([true, true])
+    const first = await lastKept()
+    expect(first).toBeDefined()
+
+    vi.advanceTimersByTime(4_000)
+    expect(await database.ping()).toBe(true)
+    expect(await lastKept()).toEqual(first)
+    vi.advanceTimersByTime(2_000)
+    expect(await database.ping()).toBe(true)
+    expect(await lastKept()).not.toEqual(first)
   })
 
   test('finishes what runs before it closes', async () => {
@@ -149,6 +168,23 @@ describe('SQLite', () => {
     expect(await names(database)).toEqual(['big', 'small'])
   })
 
+  test.runIf(hasSmallVolumes)('a full disk answers a ping with no within five seconds', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const volume = await smallVolume(2)
+    onTestFinished(volume.remove)
+    const database = await reopen(`sqlite:${join(volume.path, 'tocsin.db')}`)
+    await migrate(database, migrations)
+    expect(await database.ping()).toBe(true)
+
+    volume.fill()
+    vi.advanceTimersByTime(5_001)
+    expect(await database.ping()).toBe(false)
+    expect(await database.ping()).toBe(false)
+    volume.free()
+    expect(await database.ping()).toBe(true)
+  })
+
   test('a file that is no database is refused', async () => {
     const directory = await scratchDir()
     onTestFinished(directory.remove)
@@ -161,7 +197,8 @@ describe('SQLite', () => {
     const { url, dispose } = await freshDatabase('sqlite')
     onTestFinished(dispose)
     const databases = await Promise.all([1, 2, 3, 4, 5].map(() => reopen(url)))
-    expect(await Promise.all(databases.map((database) => database.ping()))).toEqual(Array(5).fill(true))
+    await migrate(databases[0]!, migrations)
+    for (const database of databases) expect(await database.ping()).toBe(true)
   })
 })
 
