@@ -1,8 +1,16 @@
-import { readFileSync } from 'node:fs'
-import { describe, expect, test } from 'vitest'
+import { execFileSync } from 'node:child_process'
+import { readFileSync, statSync } from 'node:fs'
+import { BlockList } from 'node:net'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { parse } from 'yaml'
 import { readConfig, SETTINGS } from '../../ingest/config.ts'
 import { commandOf, inRepository } from '../support/child.ts'
+import { codeBlocks } from '../support/code-blocks.ts'
+import { findProgram } from '../support/find-program.ts'
+import { scratchDir } from '../support/scratch.ts'
+
+const openssl = findProgram('openssl', 'Install the package openssl.')
 
 interface Service {
   image: string
@@ -77,6 +85,8 @@ describe('compose.yaml', () => {
     const upstreams = compose.configs.caddyfile!.content.match(/reverse_proxy (.+) \{/)![1]!.split(' ')
     expect(upstreams).toEqual(byRole('ingest').map(([name]) => `${name}:4117`))
     expect(compose.configs.caddyfile!.content).toContain('health_uri /readyz')
+    // Tocsin ends idle connections after 65 s; Caddy keeps them for 2 minutes unless told.
+    expect(compose.configs.caddyfile!.content).toMatch(/transport http \{\s+keepalive 30s\s+\}/)
     for (const [name, { build, healthcheck }] of services) {
       expect(build === undefined ? healthcheck?.test : dockerfile, name).toContain(
         build === undefined ? healthcheck!.test[0] : 'HEALTHCHECK',
@@ -91,6 +101,30 @@ describe('compose.yaml', () => {
     expect(onEdge).toEqual(['proxy', 'ingest-1', 'ingest-2'])
     expect(compose.services.postgres!.networks).toEqual(['data'])
     expect(compose.networks.data!.internal).toBe(true)
+  })
+
+  test('takes no network that clouds or Docker use by themselves, and lets it be changed in one place', () => {
+    const given = compose.networks.edge!.ipam!.config[0]!.subnet
+    expect(given).toMatch(/^\$\{TOCSIN_EDGE_NETWORK:-/)
+    const [address] = filled(given).split('/')
+    const taken = new BlockList()
+    // AWS's default VPC, Google's, Azure's; Docker's own pools; Kubernetes' services, k3s, podman.
+    for (const [network, prefix] of [
+      ['172.31.0.0', 16],
+      ['10.128.0.0', 9],
+      ['10.0.0.0', 16],
+      ['172.16.0.0', 12],
+      ['192.168.0.0', 16],
+      ['10.96.0.0', 12],
+      ['10.42.0.0', 15],
+      ['10.88.0.0', 15],
+    ] as const)
+      taken.addSubnet(network, prefix)
+    expect(taken.check(address!)).toBe(false)
+  })
+
+  test('takes PostgreSQL for ready only once it listens to others, which it does not while it is made', () => {
+    expect(compose.services.postgres!.healthcheck!.test).toContain('--host=127.0.0.1')
   })
 
   test('names every volume and network it uses, and keeps the processes small', () => {
@@ -129,6 +163,22 @@ describe('the Dockerfile', () => {
 test('docs/deploy.md starts it under systemd as `npm start` does', () => {
   const line = `ExecStart=/opt/tocsin/node_modules/.bin/${commandOf('start').join(' ')}\n`
   expect(read('docs/deploy.md')).toContain(line)
+})
+
+test.runIf(openssl)('docs/deploy.md makes an .env for this user alone, and none anew', async () => {
+  const dir = await scratchDir()
+  onTestFinished(dir.remove)
+  const block = codeBlocks('docs/deploy.md').find(({ text }) => text.includes('.env'))!.text
+  const [make] = block.split(/(?<=^END\n)/m)
+  const file = join(dir.path, '.env')
+  const shell = () => execFileSync('sh', ['-c', `umask 022\n${make}`], { cwd: dir.path, stdio: 'pipe' })
+  shell()
+  expect(statSync(file).mode & 0o777).toBe(0o600)
+  const made = readFileSync(file, 'utf8')
+  for (const name of Object.keys(GIVEN)) expect(made).toMatch(new RegExp(`^${name}=\\S{18,}$`, 'm'))
+
+  expect(shell).toThrow('.env')
+  expect(readFileSync(file, 'utf8')).toBe(made)
 })
 
 test('docs/deploy.md names every secret that compose.yaml wants', () => {
