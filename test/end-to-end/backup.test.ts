@@ -1,11 +1,21 @@
+import { execFileSync } from 'node:child_process'
 import { hash, randomBytes } from 'node:crypto'
-import { mkdirSync, statSync, truncateSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
 import type { ApiEndpoint, ApiEvent, ApiIncident, ApiMessage } from '@tocsin/core'
 import Sqlite from 'better-sqlite3'
 import pg from 'pg'
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type Child, commandOf, inRepository, pinnedNode, startChild } from '../support/child.ts'
+import { codeBlocks } from '../support/code-blocks.ts'
 import { startDumpable } from '../support/dumpable-postgres.ts'
 import { printFigure } from '../support/figure.ts'
 import { openReceiver } from '../support/receiver.ts'
@@ -203,6 +213,100 @@ test('a backup of one kind of database is not restored into the other', async ()
     stderr: expect.stringContaining('npm run backup -- <file>'),
   })
 })
+
+describe('as docs/deploy.md does it', () => {
+  test('in one container', async () => {
+    const scratch = await scratchDir()
+    onTestFinished(() => scratch.remove())
+    const restored = join(scratch.path, 'restored')
+    mkdirSync(restored, { mode: 0o700 })
+    const tocsin = await startTocsin()
+    onTestFinished(() => tocsin.dispose())
+    await send(await tocsin.createSource({ adapter: 'generic' }), { title: 'Checkout is down' })
+
+    const [backup, restore] = blocksOf('Backup of one container')
+    pasteInContainer(backup!, scratch.path, tocsin.dataDir)
+    for (const name of ['tocsin.backup', 'tocsin.key']) {
+      expect(statSync(join(scratch.path, name)).mode & 0o777).toBe(0o600)
+    }
+    pasteInContainer(restore!, scratch.path, restored)
+    expect(readdirSync(tocsin.dataDir)).not.toContain('backup')
+    expect(readdirSync(restored).toSorted()).toEqual(['secret.key', 'tocsin.db'])
+
+    const env = { TOCSIN_DATA_DIR: restored, TOCSIN_ADMIN_KEY: tocsin.adminKey }
+    const again = await startTocsin({ env })
+    onTestFinished(() => again.dispose())
+    const { incidents } = await again.api<{ incidents: ApiIncident[] }>(
+      'GET',
+      `/projects/${tocsin.projectId}/incidents`,
+    )
+    expect(incidents).toMatchObject([{ title: 'Checkout is down' }])
+  })
+
+  test.runIf(server)('with Compose', async () => {
+    const scratch = await scratchDir()
+    onTestFinished(() => scratch.remove())
+    await query(server!.url, 'create database tocsin')
+    const address = new URL(server!.url)
+    address.pathname = '/tocsin'
+    const env = {
+      TOCSIN_SECRET_KEY: randomBytes(32).toString('base64'),
+      TOCSIN_ADMIN_KEY: randomBytes(24).toString('hex'),
+    }
+    const tocsin = await startTocsin({ databaseUrl: address.href, env })
+    onTestFinished(() => tocsin.dispose())
+    let status = 503
+    const { url, received } = await openReceiver(() => status)
+    const project = `/projects/${tocsin.projectId}`
+    const { endpoint } = await tocsin.api<{ endpoint: ApiEndpoint }>('POST', `${project}/endpoints`, { url })
+    await send(await tocsin.createSource({ adapter: 'generic' }), { title: 'Checkout is down' })
+    await until('the opening was tried', () => received.length === 1)
+
+    const [backup, restore] = blocksOf('Backup with Compose')
+    pasteBesidePostgres(backup!, scratch.path)
+    await tocsin.stop()
+    pasteBesidePostgres(restore!, scratch.path)
+    status = 204
+    await tocsin.restart()
+    const messages = `${project}/endpoints/${endpoint.id}/messages`
+    expect(await tocsin.api('GET', messages)).toMatchObject({
+      messages: [{ type: 'incident.opened', status: 'failed', reason: 'restored' }],
+    })
+    expect(received).toHaveLength(1)
+  })
+})
+
+function blocksOf(heading: string): string[] {
+  return codeBlocks('docs/deploy.md')
+    .filter((block) => block.heading === heading)
+    .map(({ text }) => text)
+}
+
+/** Runs what a page gives to Docker without it: in the container's folder, which has the program, and with its volume. */
+function pasteInContainer(text: string, cwd: string, data: string): void {
+  const ingest = join(cwd, 'ingest')
+  if (!existsSync(ingest)) symlinkSync(inRepository('ingest'), ingest)
+  const commands = text
+    .replaceAll(/docker (?:exec|run)(?: -\S+| \S+:\/data)* tocsin /g, '')
+    .replaceAll('/data/', `${data}/`)
+  const env = { PATH: `${dirname(pinnedNode)}:${process.env.PATH}`, TOCSIN_DATA_DIR: data }
+  execFileSync('sh', ['-e', '-c', commands], { cwd, env, stdio: 'pipe' })
+}
+
+/** Runs what a page gives to the container of PostgreSQL without it; what starts and stops containers is left out. */
+function pasteBesidePostgres(text: string, cwd: string): void {
+  const { hostname, port, password } = new URL(server!.url)
+  const commands = text
+    .replaceAll('docker compose exec -T postgres ', '')
+    .replaceAll(/docker compose (?:stop|up) .*/g, 'true')
+  const env = {
+    PATH: `${server!.programs}:${process.env.PATH}`,
+    PGHOST: hostname,
+    PGPORT: port,
+    PGPASSWORD: password,
+  }
+  execFileSync('sh', ['-e', '-c', commands], { cwd, env, stdio: 'pipe' })
+}
 
 interface Place {
   dir: string
