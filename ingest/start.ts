@@ -8,7 +8,7 @@ import { openDataDir } from './data-dir.ts'
 import { openLog } from './log.ts'
 import { reachable } from './networks.ts'
 import { startUpText } from './start-up-text.ts'
-import { stopSignalHandler } from './stop-signal.ts'
+import { onceOrphaned, stopSignalHandler } from './stop-signal.ts'
 import { makeStoppable } from './stoppable.ts'
 
 // Together with closing the database this stays below the 10 s after which process managers kill.
@@ -58,10 +58,17 @@ async function start(): Promise<void> {
   const onSignal = stopSignalHandler(stop, process.exit, () => performance.now())
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
+  // Only under npm: what a person or a process manager starts may outlive its parent.
+  if (process.env.npm_lifecycle_event === 'start') {
+    // Where a signal came as well, it stops already.
+    onceOrphaned(() => stoppable.isStopping() || onSignal())
+  }
 
   const tocsin = await opening
   const hosts = [...config.allowedHosts, new URL(publicUrl).hostname, reachable(config.host)]
   answer = createApp({ tocsin, config, hosts, log, isStopping: stoppable.isStopping })
+  // Where it cannot be printed, as on a full disk, Tocsin serves all the same.
+  process.stdout.on('error', () => {})
   process.stdout.write(startUpText(tocsin, { localUrl, publicUrl }))
 }
 

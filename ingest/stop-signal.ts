@@ -24,3 +24,19 @@ export function stopSignalHandler(
     }
   }
 }
+
+const LOOK_MS = 500
+
+/**
+ * Calls back once when the process that started this one has gone. npm passes a signal on to a shell, and where that is
+ * dash (Debian, Ubuntu) the shell ends without passing it on.
+ */
+export function onceOrphaned(run: () => void, parent: () => number = () => process.ppid): void {
+  const first = parent()
+  const timer = setInterval(() => {
+    if (parent() === first) return
+    clearInterval(timer)
+    run()
+  }, LOOK_MS)
+  timer.unref()
+}

@@ -20,7 +20,7 @@ export function commandOf(script: string): string[] {
   const { scripts } = JSON.parse(readFileSync(inRepository('package.json'), 'utf8')) as {
     scripts: Record<string, string>
   }
-  return scripts[script]!.replace(/^exec /, '').split(' ')
+  return scripts[script]!.split(' ')
 }
 
 /** The flags `npm start` gives Node. */
