@@ -30,7 +30,7 @@ import type { Caller, Log, ReceiveAddress, Received } from './tocsin.ts'
 import type { HookRequest, ParsedRequest } from './types.ts'
 
 /** How often a request is authenticated anew because the configuration changed meanwhile. */
-const MOST_TRIES = 5
+const MOST_TRIES = 20
 /** What is verified against where there is no secret, so that it takes the time of one. */
 const NO_SECRET = 'no secret of anybody, of the length of one'
 /** Rejections waiting to be logged; beyond that a flood of strangers is not worth the disk. */
