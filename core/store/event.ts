@@ -144,7 +144,7 @@ export function eventRow(event: DecidedEvent): Insertable<EventTable> {
     event_key: event.eventKey === null ? null : eventKeyHash(event.eventKey),
     stretch: event.stretch,
     url: event.url,
-    data: JSON.stringify(dataOf(event)),
+    data: JSON.stringify(shortened(dataOf(event), event)),
     duplicate_count: 0,
     last_seen_at: '',
   }
@@ -187,10 +187,10 @@ function withoutUrl(evidence: Evidence, url: string | null): StoredEvidence {
 }
 
 /** Everything the fold needs to decide the event again, and evidence; what is absent is left out to save space. */
-function dataOf(event: DecidedEvent): StoredData {
-  const data: StoredData = {}
-  if (event.signalKey !== null) data.signalKey = event.signalKey === event.externalId || event.signalKey
-  if (event.episode !== null) data.episode = event.episode === event.at || event.episode
+function dataOf(event: DecidedEvent): EventData {
+  const data: EventData = {}
+  if (event.signalKey !== null) data.signalKey = event.signalKey
+  if (event.episode !== null) data.episode = event.episode
   if (event.episodeStart !== null && event.episodeStart !== event.episode)
     data.episodeStart = event.episodeStart
   if (event.firedAt !== event.at) data.firedAt = event.firedAt
@@ -210,11 +210,20 @@ function dataOf(event: DecidedEvent): StoredData {
   const shared = sharedText(event.projectId, event.metadata)
   if (shared) data.metadataHash = shared.hash
   else if (Object.keys(event.metadata).length > 0) data.metadata = event.metadata
-  if (event.evidence !== null) data.evidence = withoutUrl(event.evidence, event.url)
+  if (event.evidence !== null) data.evidence = event.evidence
   if (event.drill) data.drill = true
   if (event.reopen) data.reopen = true
   if (event.anonymous) data.anonymous = true
   return data
+}
+
+/** Without what stands in columns of the event as well. Not for a repeat, whose columns are those of the first. */
+function shortened(data: EventData, event: DecidedEvent): StoredData {
+  const short: StoredData = data
+  if (data.signalKey !== undefined && data.signalKey === event.externalId) short.signalKey = true
+  if (data.episode !== undefined && data.episode === event.at) short.episode = true
+  if (data.evidence) short.evidence = withoutUrl(data.evidence, event.url)
+  return short
 }
 
 function flagsOf(event: DecidedEvent): string[] {
