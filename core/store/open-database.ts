@@ -20,9 +20,11 @@ import {
   type InsertStep,
   insertRows,
   type Row,
+  run,
   runWork,
   type Statement,
   type Step,
+  statement,
   type UpdateStep,
   type Work,
 } from './statement.ts'
@@ -135,8 +137,9 @@ async function openSqlite<S>(path: string): Promise<Database<S>> {
       query({ do: 'all', statement, params }) as R[],
     migrate: (run) => migrateSqlite(path, run),
     classify: classifySqlite,
-    ping: pingBy(transaction, sameMachine),
-    now: sameMachine,
+    ping: pingBy(transaction),
+    // All of them are on this machine.
+    now: () => new Date(),
     async close() {
       reader.close()
       writer.close()
@@ -321,27 +324,34 @@ function classifySqlite(error: unknown): 'unavailable' | 'fault' {
     : 'fault'
 }
 
-/** All processes on a file are on this machine. */
-function sameMachine(): Date {
-  return new Date()
-}
-
 // --- shared ----------------------------------------------------------------------------------------------------------
 
 /** How long a write that was kept vouches for the next one: who asks each second makes it commit only now and then. */
 const KEPT_MS = 5_000
 
-/** Writes a row; in between it takes that back, which waits for no disk. Those who ask at once share one answer. */
-function pingBy(transaction: Database['transaction'], now: () => Date): () => Promise<boolean> {
+const PING = 'ping'
+const dropPing = statement<object, unknown>((db) =>
+  db.deleteFrom('setting').where('name', '=', sql.lit(PING)),
+)
+
+/**
+ * Writes a row and drops it, so that nothing of it is left; in between it rolls that back, which waits for no disk. Those
+ * who ask at once share one answer.
+ */
+function pingBy(transaction: Database['transaction']): () => Promise<boolean> {
   let keptAt = Number.NEGATIVE_INFINITY
   let underWay: Promise<boolean> | undefined
 
   async function ask(): Promise<boolean> {
     const rollback = performance.now() - keptAt < KEPT_MS
-    const rows = [{ name: 'last_ping', value: now().toISOString() }]
-    const replace = { onConflict: { do: 'replace', columns: ['name'] } } as const
     try {
-      await transaction(() => insertRows('setting', rows, replace), { rollback })
+      await transaction(
+        function* () {
+          yield* insertRows('setting', [{ name: PING, value: '' }])
+          yield* run(dropPing, {})
+        },
+        { rollback },
+      )
       if (!rollback) keptAt = performance.now()
       return true
     } catch {
@@ -451,7 +461,7 @@ async function openPostgres<S>(url: string): Promise<Database<S>> {
       (await tracked(readers.query(prepare(statement, params)))).rows as R[],
     migrate: (run) => migratePostgres(url, run),
     classify: classifyPostgres,
-    ping: pingBy(transaction, clock.now),
+    ping: pingBy(transaction),
     now: clock.now,
     async close() {
       clearInterval(looking)
