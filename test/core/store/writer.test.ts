@@ -153,7 +153,8 @@ describe('the interval between commits', () => {
 })
 
 describe('a slow commit', () => {
-  test('is followed by a longer pause where several senders wait', async () => {
+  /** Four senders have shared a commit of three milliseconds. */
+  async function afterSlowCommit() {
     const { writer, clock } = await openWithClock({
       *runBatch(names) {
         clock.skip(3)
@@ -163,6 +164,11 @@ describe('a slow commit', () => {
     const together = ['a', 'b', 'c', 'd'].map((name) => writer.submit(name))
     await clock.pass(0)
     await Promise.all(together)
+    return { writer, clock }
+  }
+
+  test('is followed by a longer pause where several senders wait', async () => {
+    const { writer, clock } = await afterSlowCommit()
     void writer.submit('e')
     expect(clock.delays).toEqual([0, 6])
 
@@ -174,15 +180,7 @@ describe('a slow commit', () => {
   })
 
   test('does not make those wait who have all come again', async () => {
-    const { writer, clock } = await openWithClock({
-      *runBatch(names) {
-        clock.skip(3)
-        return yield* storeAll(names)
-      },
-    })
-    const together = ['a', 'b', 'c', 'd'].map((name) => writer.submit(name))
-    await clock.pass(0)
-    await Promise.all(together)
+    const { writer, clock } = await afterSlowCommit()
     const again = ['e', 'f', 'g', 'h'].map((name) => writer.submit(name))
     expect(clock.delays).toEqual([0, 6, 2])
     await clock.pass(2)
