@@ -48,14 +48,13 @@ export async function openLedger(world: Pick<World, 'afterwards'>): Promise<Ledg
     writeSync(file, `${word} ${id} ${adapter} ${kind} ${at}\n`)
     fsyncSync(file)
   }
+  /** As they were made: a piece of what was read would hold all that was read. */
+  const alerts = new Map<string, Alert>()
   const read = (word: string): Alert[] => {
     const lines = readFileSync(path, 'utf8').split('\n')
     const found = lines.map((line) => line.split(' ')).filter((parts) => parts[0] === word)
-    const alerts = found.map(([, id, adapter, kind, at]) => {
-      return { id: id!, adapter: adapter!, kind: kind as Alert['kind'], at: at! }
-    })
     // Sent twice is still one alert.
-    return [...new Map(alerts.map((alert) => [keyOf(alert), alert])).values()]
+    return [...new Set(found.map(([, id, , kind]) => alerts.get(`${id} ${kind}`)!))]
   }
 
   let ids = 0
@@ -78,7 +77,10 @@ export async function openLedger(world: Pick<World, 'afterwards'>): Promise<Ledg
         at: new Date(began).toISOString(),
       }
     },
-    sent: (alert) => write('sent', alert),
+    sent: (alert) => {
+      alerts.set(keyOf(alert), alert)
+      write('sent', alert)
+    },
     isAcknowledged: (alert) => known.has(keyOf(alert)),
     acknowledged: (alert) => {
       write('acknowledged', alert)
