@@ -101,12 +101,12 @@ async function measureDelivery(one: DeliveryCase, rounds: number): Promise<Outco
       running.set(name, { sender, sink, received: 0, repeated: 0, slices: [] })
       pins.push(pin(sender.pid, SENDER_CORE), pin(sink.pid, SINK_CORE))
     }
-    const counted = await untilSteady(rounds, async (round) => {
+    const { counted, setAside } = await untilSteady(rounds, async (round) => {
       const order = round % 2 === 0 ? senderNames : senderNames.toReversed()
       for (const name of order) await slice(running.get(name)!, { isWarmUp: round === 0 })
       return rateOf(running.get('bare')!.slices.at(-1)!)
     })
-    return await outcomeOf(one, running, counted, pins.every(Boolean))
+    return { ...(await outcomeOf(one, running, counted, pins.every(Boolean))), setAside }
   } finally {
     for (const { sender, sink } of running.values()) {
       await sender.stop()
@@ -180,7 +180,7 @@ async function outcomeOf(
   running: ReadonlyMap<SenderName, Running>,
   counted: readonly number[],
   pinned: boolean,
-): Promise<Outcome> {
+): Promise<Omit<Outcome, 'setAside'>> {
   const slicesOf = (of: SenderName) => counted.map((round) => running.get(of)!.slices[round]!)
   const rates = (of: SenderName) => slicesOf(of).map(rateOf)
   const ratio = median(rates('product').map((rate, round) => rate / rates('bare')[round]!))
@@ -224,7 +224,6 @@ async function outcomeOf(
     name,
     pinned,
     bareRates: rates('bare'),
-    setAside: running.get('bare')!.slices.length - 1 - counted.length,
     faults,
     gates: gate ? [{ case: name, what: 'product / bare', value: ratio, ...gate }] : [],
     table: table([

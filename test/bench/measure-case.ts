@@ -84,12 +84,12 @@ export async function measureCase(
       pin(generator.pid, GENERATOR_CORE) &&
       servers.map((pid) => pin(pid, SERVER_CORE)).every(Boolean)
 
-    const counted = await untilSteady(rounds, async (round) => {
+    const { counted, setAside } = await untilSteady(rounds, async (round) => {
       const order = round % 2 === 0 ? variants : variants.toReversed()
       for (const name of order) await slice(running.get(name)!, of, generator, { isWarmUp: round === 0 })
       return rateOf(running.get('bare')!.slices.at(-1)!)
     })
-    return await resultOf(of, running, counted, pinned)
+    return { ...(await resultOf(of, running, counted, pinned)), setAside }
   } finally {
     generator.stop()
     for (const { variant } of running.values()) await variant.stop()
@@ -174,14 +174,13 @@ async function resultOf(
   running: ReadonlyMap<VariantName, Running>,
   counted: readonly number[],
   pinned: boolean,
-): Promise<CaseResult> {
+): Promise<Omit<CaseResult, 'setAside'>> {
   const variants: CaseResult['variants'] = {}
   for (const [variant, state] of running) variants[variant] = await measuredOf(state, counted)
   return {
     name,
     pinned,
     variants,
-    setAside: running.get('bare')!.slices.length - 1 - counted.length,
     ratio: (of, to) => median(variants[of]!.rates.map((rate, round) => rate / variants[to]!.rates[round]!)),
     faults: Object.entries(variants).flatMap(([variant, measured]) =>
       faultsOf(measured).map((fault) => `${name}, ${variant}: ${fault}`),

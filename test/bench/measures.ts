@@ -25,12 +25,13 @@ const MOST_TRIES = 4
 /**
  * Runs a round to warm up and then so many that count: those in which the reference had about the same speed. On a
  * machine with other things to do there are more to choose from; where they do not suffice the steadiest are taken.
- * `runRound` gets 0 for the first and answers the rate of the reference. Answers the numbers of the rounds that count, from 1.
+ * `runRound` gets 0 for the first and answers the rate of the reference. Answers the numbers of the rounds that count,
+ * from 1, and how many were set aside.
  */
 export async function untilSteady(
   rounds: number,
   runRound: (round: number) => Promise<number>,
-): Promise<number[]> {
+): Promise<{ counted: number[]; setAside: number }> {
   await runRound(0)
   const rates: number[] = []
   let steadiest: number[] = []
@@ -45,7 +46,10 @@ export async function untilSteady(
       .reduce((best, chosen) => (spreadOf(chosen) < spreadOf(best) ? chosen : best))
     if (spreadOf(steadiest) <= MOST_SPREAD) break
   }
-  return steadiest.map((index) => index + 1).sort((a, b) => a - b)
+  return {
+    counted: steadiest.map((index) => index + 1).sort((a, b) => a - b),
+    setAside: rates.length - rounds,
+  }
 }
 
 /** User and system time of a process so far, in microseconds; undefined where /proc does not tell. */

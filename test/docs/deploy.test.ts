@@ -165,6 +165,7 @@ test('docs/deploy.md starts it under systemd as `npm start` does', () => {
   expect(read('docs/deploy.md')).toContain(line)
 })
 
+// Where it is missing, findProgram has said so.
 test.runIf(openssl)('docs/deploy.md makes an .env for this user alone, and none anew', async () => {
   const dir = await scratchDir()
   onTestFinished(dir.remove)

@@ -243,6 +243,7 @@ describe('as docs/deploy.md does it', () => {
     expect(incidents).toMatchObject([{ title: 'Checkout is down' }])
   })
 
+  // Where there is no server with pg_dump, startDumpable has said why.
   test.runIf(server)('with Compose', async () => {
     const scratch = await scratchDir()
     onTestFinished(() => scratch.remove())

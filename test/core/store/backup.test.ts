@@ -82,6 +82,7 @@ describe('a file that cannot be used is refused in one sentence', () => {
   })
 })
 
+// Where nothing can be mounted, canMount has said why.
 describe.runIf(await canMount('of backups onto a full disk'))('on a full disk', () => {
   test('neither command leaves anything behind', async () => {
     const volume = await smallVolume(1)

@@ -179,6 +179,7 @@ describe('SQLite', () => {
     expect(await names(database)).toEqual(['big', 'small'])
   })
 
+  // Where nothing can be mounted, canMount has said why.
   test.runIf(hasSmallVolumes)('a full disk answers a ping with no within five seconds', async () => {
     vi.useFakeTimers({ toFake: ['performance'] })
     onTestFinished(() => void vi.useRealTimers())
