@@ -1,10 +1,15 @@
-import { existsSync } from 'node:fs'
 import { flushCompileCache } from 'node:module'
 import { keepCompiled } from './keep-compiled.ts'
+import { loadSettingsFile } from './settings-file.ts'
 
 // Nothing this process writes is for other users of the machine.
 process.umask(0o077)
-if (existsSync('.env')) process.loadEnvFile('.env')
+try {
+  loadSettingsFile()
+} catch (error) {
+  process.stderr.write(`Tocsin did not start: ${(error as Error).message}\n`)
+  process.exit(1)
+}
 // Before what takes the time is read.
 keepCompiled(process.env.TOCSIN_DATA_DIR || './data')
 await import('./start.ts')

@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { TocsinError } from '@tocsin/core'
 import { type Config, ConfigError, readConfig } from './config.ts'
+import { loadSettingsFile } from './settings-file.ts'
 
 /** What the commands beside the server share: settings, the one file they are given, and errors as sentences. */
 
@@ -15,7 +15,7 @@ export async function runOnFile(
   try {
     const [file, ...more] = process.argv.slice(2)
     if (!file || file.startsWith('-') || more.length > 0) throw new ConfigError(`Usage: ${usage}`)
-    loadSettings()
+    loadSettingsFile()
     // npm changes into the folder of the project; a relative path is meant from where the command was typed.
     const said = await run(readConfig(process.env), resolve(process.env.INIT_CWD ?? '.', file))
     process.stdout.write(`${said}\n`)
@@ -23,15 +23,5 @@ export async function runOnFile(
     if (!(error instanceof TocsinError || error instanceof ConfigError)) throw error
     process.stderr.write(`Nothing was done: ${error.message}\n`)
     process.exitCode = 1
-  }
-}
-
-/** Node's own errors say that a file it may not read is not there. */
-function loadSettings(): void {
-  if (!existsSync('.env')) return
-  try {
-    process.loadEnvFile('.env')
-  } catch {
-    throw new ConfigError(`${resolve('.env')} cannot be read; give this user the right to.`)
   }
 }

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { type AddressInfo, isIP } from 'node:net'
 import { parseArgs } from 'node:util'
 import type { Log } from '@tocsin/core'
+import { loadSettingsFile } from '@tocsin/ingest/settings-file'
+import { onceOrphaned, stopSignalHandler } from '@tocsin/ingest/stop-signal'
 import { type Connection, connect } from './connection.ts'
 import { mcpHandler } from './http.ts'
 import { type Served, serveStdio } from './stdio.ts'
@@ -53,24 +54,25 @@ async function start(): Promise<void> {
     process.stderr.write(USAGE)
     return
   }
-  if (existsSync('.env')) process.loadEnvFile('.env')
+  loadSettingsFile()
   if (values.http) refuseOpenBind(values.host)
   const connection = await connect(process.env, log)
   const readOnly = values['read-only']
-  let stop = async () => {}
-  let stopping = false
-  const end = async () => {
-    if (stopping) return
-    stopping = true
-    await stop()
+  let stopServing = async () => {}
+  let isStopping = false
+  const stop = async () => {
+    isStopping = true
+    await stopServing()
     await connection.close()
-    process.exit(0)
   }
-  process.on('SIGTERM', end)
-  process.on('SIGINT', end)
+  const onSignal = stopSignalHandler(stop, process.exit, () => performance.now())
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
 
   if (values.http) {
-    stop = await startHttp(connection, {
+    // Over stdio the end of the input tells the same.
+    if (process.env.npm_lifecycle_event === 'mcp') onceOrphaned(() => isStopping || onSignal())
+    stopServing = await startHttp(connection, {
       host: values.host,
       port: readPort(values.port),
       hosts: values['allow-host'],
@@ -79,10 +81,10 @@ async function start(): Promise<void> {
     return
   }
   const served = await startStdio(connection, readOnly)
-  stop = served.stop
+  stopServing = served.stop
   // A client that goes away closes our input; one that only has no more to ask still reads.
   await served.finished
-  await end()
+  if (!isStopping) onSignal()
 }
 
 async function startStdio(connection: Connection, readOnly: boolean): Promise<Served> {

@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import { type ApiCredential, cleanText, type Tocsin, TocsinError } from '@tocsin/core'
+import { loadSettingsFile } from '@tocsin/ingest/settings-file'
 import { type Connection, connect, guessWords } from './connection.ts'
 import { allProjects, allSources, findSource } from './find.ts'
 
@@ -34,7 +34,7 @@ async function run(): Promise<void> {
   if ((command !== 'reveal' && command !== 'set') || name === undefined || more.length > 0) {
     throw new Error(USAGE)
   }
-  if (existsSync('.env')) process.loadEnvFile('.env')
+  loadSettingsFile()
   const connection = await connect(process.env, () => {})
   try {
     const tocsin = await connection.own()

@@ -97,6 +97,18 @@ const LAYERS: { who: string; may: string[]; notEvenTypes?: string[] }[] = [
     may: ['mcp-server/', '@tocsin/core', '@tocsin/ingest/local'],
     notEvenTypes: ['core/', '@tocsin/core/', 'kysely', 'pg', 'better-sqlite3'],
   },
+  ...['mcp-server/main.ts', 'mcp-server/secret.ts'].map((who) => ({
+    // Programs: settings and signals are the same for each of ours.
+    who,
+    may: [
+      'mcp-server/',
+      '@tocsin/core',
+      '@tocsin/ingest/settings-file',
+      '@tocsin/ingest/stop-signal',
+      'node:',
+    ],
+    notEvenTypes: ['core/', '@tocsin/core/', 'kysely', 'pg', 'better-sqlite3'],
+  })),
   {
     who: 'mcp-server/',
     may: ['mcp-server/', '@tocsin/core', '@modelcontextprotocol/', 'zod', 'node:'],

@@ -1,6 +1,16 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -8,6 +18,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { startNpm } from '../support/child.ts'
 
 const MAIN = fileURLToPath(new URL('../../ingest/main.ts', import.meta.url))
 
@@ -75,6 +86,15 @@ describe('a start', () => {
     expect(existsSync(join(dir, 'data'))).toBe(false)
   })
 
+  test('with a settings file that cannot be read ends with one sentence', async () => {
+    mkdirSync(join(dir, '.env'))
+    const { code, stdout, stderr } = await run({})
+    expect([code, stdout]).toEqual([1, ''])
+    expect(stderr).toBe(
+      `Tocsin did not start: ${join(realpathSync(dir), '.env')} cannot be read; give this user the right to.\n`,
+    )
+  })
+
   test('without its database ends with one sentence that names the setting and no password', async () => {
     const { code, stdout, stderr } = await run({
       DATABASE_URL: 'postgres://tocsin:hunter2@127.0.0.1:1/tocsin',
@@ -103,14 +123,11 @@ describe('a start', () => {
 
 describe('a stop', () => {
   test('of npm is one of the process it started', async () => {
-    const npm = spawn('npm', ['start', '--no-update-notifier'], {
-      cwd: fileURLToPath(new URL('../..', import.meta.url)),
-      env: environment({ TOCSIN_DATA_DIR: join(dir, 'data'), DATABASE_URL: `sqlite:${dir}/data/tocsin.db` }),
-      stdio: ['ignore', 'pipe', 'pipe'],
-      // A process group, so that one that is left over can be ended.
-      detached: true,
-    })
-    onTestFinished(() => endGroup(npm))
+    const { npm, end } = startNpm(
+      ['start', '--no-update-notifier'],
+      environment({ TOCSIN_DATA_DIR: join(dir, 'data'), DATABASE_URL: `sqlite:${dir}/data/tocsin.db` }),
+    )
+    onTestFinished(end)
     const { url } = await running(npm)
 
     npm.kill('SIGTERM')
@@ -258,14 +275,6 @@ async function stop(child: ChildProcess): Promise<void> {
   const exited = once(child, 'exit')
   child.kill('SIGTERM')
   await exited
-}
-
-function endGroup({ pid }: ChildProcess): void {
-  try {
-    process.kill(-pid!, 'SIGKILL')
-  } catch (error) {
-    if ((error as { code?: string }).code !== 'ESRCH') throw error
-  }
 }
 
 function shell(line: string, env: Record<string, string> = {}): string {

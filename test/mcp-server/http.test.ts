@@ -7,7 +7,8 @@ import type { ApiScope } from '../../core/api-types.ts'
 import { createApp } from '../../ingest/app.ts'
 import { tools } from '../../mcp-server/tools/index.ts'
 import { ADMIN_KEY, MINUTE, type TestProject, testTocsin } from '../core/open-test-tocsin.ts'
-import { inRepository, pinnedNode, startChild } from '../support/child.ts'
+import { inRepository, pinnedNode, startChild, startNpm } from '../support/child.ts'
+import { until } from '../support/until.ts'
 
 const t = testTocsin('sqlite')
 
@@ -210,4 +211,21 @@ test('an HTTP process that others can reach does not start without a server whos
   expect((await child.exited).code).toBe(1)
   expect(child.stderr()).toContain('TOCSIN_URL is not set')
   expect(child.stdout()).toBe('')
+})
+
+test('a stop of npm is one of the HTTP process it started', async () => {
+  const { npm, end } = startNpm(['run', 'mcp', '--', '--http', '--port', '0'], {
+    PATH: process.env.PATH,
+    TOCSIN_URL: 'http://127.0.0.1:1',
+  })
+  onTestFinished(end)
+  let said = ''
+  npm.stderr!.setEncoding('utf8').on('data', (chunk) => {
+    said += chunk
+  })
+  const url = await until('it listens', () => /http:\S+\/mcp/.exec(said)?.[0])
+  npm.kill('SIGTERM')
+  await expect
+    .poll(() => fetch(url).catch(({ cause }) => cause.code), { timeout: 20_000 })
+    .toBe('ECONNREFUSED')
 })

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -89,6 +89,30 @@ export async function startChild(
     end: (signal) => {
       child.kill(signal)
       return exited
+    },
+  }
+}
+
+/** An npm that runs a script of this repository, as a user starts it; `end` ends it and whatever it has started. */
+export function startNpm(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+): { npm: ChildProcess; end: () => void } {
+  const npm = spawn('npm', [...args], {
+    cwd: root,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // A process group: what npm has started may outlive it.
+    detached: true,
+  })
+  return {
+    npm,
+    end: () => {
+      try {
+        process.kill(-npm.pid!, 'SIGKILL')
+      } catch (error) {
+        if ((error as { code?: string }).code !== 'ESRCH') throw error
+      }
     },
   }
 }
