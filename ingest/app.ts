@@ -36,6 +36,8 @@ export interface AppOptions {
   hosts?: readonly string[]
   /** Turns `/readyz` off before the process stops. */
   isStopping?: () => boolean
+  /** How long a webhook may take from its body to its answer, in milliseconds; 8,000 unless told. */
+  longestMs?: number
 }
 
 /** Every operation of the API below `/api/v1`. */
@@ -54,7 +56,7 @@ export const operations = [
 ]
 
 /** The whole HTTP side of one open Tocsin, not yet listening. */
-export function createApp({ tocsin, config, log, hosts, isStopping }: AppOptions): Express {
+export function createApp({ tocsin, config, log, hosts, isStopping, longestMs }: AppOptions): Express {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -62,7 +64,7 @@ export function createApp({ tocsin, config, log, hosts, isStopping }: AppOptions
   if (config.trustProxy.length > 0) app.set('trust proxy', config.trustProxy)
 
   // First and without the headers browsers need: monitoring tools send bursts.
-  app.use(webhookRoutes(tocsin, log))
+  app.use(webhookRoutes(tocsin, log, longestMs))
 
   app.use(
     helmet({

@@ -36,6 +36,12 @@ export interface WebhookAddress {
  */
 const MOST_UNDER_WAY = 250
 
+/**
+ * Longest time from the body to the answer, in milliseconds: an Alertmanager may give up after ten seconds. A database
+ * that is away can take one time limit for each thing it is asked.
+ */
+const LONGEST_MS = 8_000
+
 const IRM_PATH = '/api/experimental/incoming-webhooks/grafana.incident.create'
 
 const BELOW_GRAFANA = /^\/[^?]*\/api\/plugins\/(?=[^/?]+\/resources\/api\/experimental\/incoming-webhooks\/)/
@@ -155,7 +161,7 @@ function toolIn(parts: readonly string[], path: string): string | undefined {
 }
 
 /** Answers 2xx once what a webhook says is committed. */
-export function webhookRoutes(tocsin: OpenedTocsin, log: Log): Router {
+export function webhookRoutes(tocsin: OpenedTocsin, log: Log, longestMs = LONGEST_MS): Router {
   const router = Router({ caseSensitive: true })
 
   router.use((req: Request, _res: Response, next: NextFunction) => {
@@ -193,9 +199,10 @@ export function webhookRoutes(tocsin: OpenedTocsin, log: Log): Router {
         ip: senderIp(req),
       }
       underWay += 1
-      const received = await tocsin.receive(request, toAddress(req.params, query), refusal).finally(() => {
+      const receiving = tocsin.receive(request, toAddress(req.params, query), refusal).finally(() => {
         underWay -= 1
       })
+      const received = await inTime(receiving, longestMs)
       const { status, body } = envelopeAt(req.path).received(received)
       answerJson(res, status, body, { 'X-Request-Id': received.requestId })
     }
@@ -238,6 +245,16 @@ export function webhookRoutes(tocsin: OpenedTocsin, log: Log): Router {
     })
     res.end()
   }
+}
+
+/** Refuses what takes longer than that; should it be stored after all, the sender's repeat is a duplicate. */
+async function inTime<T>(task: Promise<T>, longestMs: number): Promise<T> {
+  const { promise: limit, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => {
+    const message = 'The database is busy or away; try again.'
+    reject(new TocsinError('unavailable', message, { retryAfterSeconds: 1 }))
+  }, longestMs)
+  return Promise.race([task, limit]).finally(() => clearTimeout(timer))
 }
 
 /** Methods besides POST of a tool; at the short address, which does not name it, of all of them. */

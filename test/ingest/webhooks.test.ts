@@ -393,3 +393,20 @@ describe('with 250 webhooks under way', () => {
     expect((await send('alertmanager')).status).toBe(200)
   })
 })
+
+test('a database that takes too long is a 503 for the sender, who then sends again', async () => {
+  const release = Promise.withResolvers<void>()
+  const stub = stubTocsin()
+  const receive: typeof stub.receive = async (...call) => {
+    await release.promise
+    return stub.receive(...call)
+  }
+  const { url } = await serve({ tocsin: { ...stub, receive }, longestMs: 20 })
+  const send = () => fetch(url + PATH, { method: 'POST', headers: JSON_TYPE, body: '{}' })
+
+  const refused = await send()
+  expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1'])
+  expect(await refused.json()).toMatchObject({ error: { code: 'unavailable' } })
+  release.resolve()
+  expect((await send()).status).toBe(200)
+})
