@@ -42,8 +42,8 @@ const MOST_READ = 200
 /** A busy machine makes any answer slow; one that is slow of itself is slow every time it is the only one. */
 const TRIES_ALONE = 3
 const MOST_TRIED_ALONE = 20
-/** Requests after which the process has the memory it needs. */
-const WARM_AFTER = 20_000
+/** Requests after which caches are full, above all the pages that SQLite keeps, and more memory would be a leak. */
+export const WARM_AFTER = 100_000
 
 /**
  * Sends spoiled bodies of these tools to a server in this process: nothing may be answered with a 5xx or late, end the

@@ -9,7 +9,7 @@ import { adapterSlugs } from '@tocsin/core'
 import { freshSqlite } from '../support/fresh-database.ts'
 import { startPostgres } from '../support/postgres-server.ts'
 import { hereAndNow, writeReliability } from '../support/reliability-page.ts'
-import { fuzz, MOST_GROWTH_BYTES, MOST_MS } from './fuzz.ts'
+import { fuzz, MOST_GROWTH_BYTES, MOST_MS, WARM_AFTER } from './fuzz.ts'
 
 const { values } = parseArgs({
   options: {
@@ -59,7 +59,7 @@ const busy = `busy for at most ${longestMs.toFixed(0)} ms at a stretch`
 const growth =
   growthBytes === null
     ? 'too few requests to judge memory'
-    : `${(growthBytes / 2 ** 20).toFixed(0)} MiB more at the end than after 20,000`
+    : `${(growthBytes / 2 ** 20).toFixed(0)} MiB more at the end than after ${WARM_AFTER} requests`
 console.log(`The process was ${busy}; ${growth}.`)
 const passed = failures === 0 && longestMs <= MOST_MS && (growthBytes ?? 0) <= MOST_GROWTH_BYTES
 if (!passed) process.exitCode = 1
