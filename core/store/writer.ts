@@ -40,9 +40,9 @@ export interface WriterOptions<C, R> {
 }
 
 /**
- * Group commit behind an interval gate (performance.md 3): a batch goes at once when the last commit is long enough
- * ago, else when it is, or when as many have come again as were there last time. Waiting for a turn of the event loop
- * alone would commit nearly every request of clients without keep-alive on its own.
+ * Group commit behind an interval gate: a batch goes when the last commit is long enough ago, or when as many have come
+ * again as were there last time, and then only once a turn of the event loop has brought no more. Node takes in one new
+ * connection a turn: were each turn to commit, connections would come in no quicker than that.
  */
 export function createWriter<C, R>({
   database,
@@ -91,9 +91,18 @@ export function createWriter<C, R>({
     if (planned) planned.isOver = true
     const plan = { isOver: false }
     planned = plan
-    schedule(delayMs, () => {
-      if (!plan.isOver) void flush()
-    })
+    let seen = 0
+    const flushUnlessMoreCome = () => {
+      if (plan.isOver) return
+      const isFull = queue.length >= maxBatch || closing !== undefined
+      if (isFull || queue.length === seen || monotonicNow() - queue[0]!.at >= MAX_PAUSE_MS) {
+        void flush()
+        return
+      }
+      seen = queue.length
+      schedule(0, flushUnlessMoreCome)
+    }
+    schedule(delayMs, flushUnlessMoreCome)
   }
 
   async function flush(): Promise<void> {
@@ -187,6 +196,7 @@ const MAX_RETRIES = 5
 const RETRY_MS = 5
 /** A batch that shows several senders at once. */
 const BUSY_BATCH = 4
+/** The longest that one is kept waiting for others. */
 const MAX_PAUSE_MS = 10
 const PATIENCE_MS = 1_000
 

@@ -1,4 +1,3 @@
-import { startTocsin } from '../support/tocsin-process.ts'
 import { openBacklog } from './backlog.ts'
 import type { BareOrder, BareReport } from './bare-pool.ts'
 import { type Helper, startHelper } from './helper.ts'
@@ -7,6 +6,7 @@ import { cpuOf, median, peakMemoryOf, pin, untilSteady } from './measures.ts'
 import { rateGate, receivingOutcome } from './receiving.ts'
 import { table } from './report.ts'
 import type { SinkOrder, SinkReport } from './sink.ts'
+import { startProfiled } from './start-profiled.ts'
 import { type Outcome, runSuite, type Suite } from './suite.ts'
 
 interface DeliveryCase {
@@ -151,7 +151,7 @@ async function startBare(origin: string): Promise<Sender> {
 }
 
 async function startProduct({ endpoints }: DeliveryCase, origin: string): Promise<Sender> {
-  const tocsin = await startTocsin()
+  const tocsin = await startProfiled()
   try {
     const backlog = await openBacklog(tocsin, { endpoints, receiver: origin })
     await backlog.fill(WAITING)

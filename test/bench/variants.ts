@@ -12,6 +12,7 @@ import { type Helper, startHelper } from './helper.ts'
 import { makeHistory, OPEN_INCIDENTS } from './history.ts'
 import { pin } from './measures.ts'
 import type { SinkOrder, SinkReport } from './sink.ts'
+import { startProfiled } from './start-profiled.ts'
 import { postgresStore, type Store, sqliteStore } from './stores.ts'
 
 type Sink = Helper<SinkOrder, SinkReport>
@@ -92,16 +93,8 @@ async function startSlow(milliseconds: number): Promise<Variant> {
 }
 
 async function startProduct(): Promise<Variant> {
-  const profiles = process.env.TOCSIN_BENCH_PROFILES
-  const tocsin = await startCounted({
-    nodeFlags: profiles ? ['--cpu-prof', `--cpu-prof-dir=${profiles}`] : [],
-  })
-  const stop = async () => {
-    // Node writes a profile at an end in good order.
-    if (profiles) await tocsin.stop()
-    await tocsin.dispose()
-  }
-  return { ...(await productOn(tocsin)), stop }
+  const tocsin = await startCounted({}, startProfiled)
+  return { ...(await productOn(tocsin)), stop: () => tocsin.dispose() }
 }
 
 async function startWithHistory(events: number): Promise<Variant> {
@@ -252,9 +245,9 @@ async function productOn(tocsin: TocsinProcess): Promise<Omit<Variant, 'stop'>> 
 }
 
 /** The product as it is, but that it can be asked for its commits. */
-function startCounted(options: StartOptions = {}): Promise<TocsinProcess> {
+function startCounted(options: StartOptions = {}, start = startTocsin): Promise<TocsinProcess> {
   const hook = `${new URL('hooks/count-commits.ts', import.meta.url)}`
-  return startTocsin({ ...options, nodeFlags: [...(options.nodeFlags ?? []), '--import', hook] })
+  return start({ ...options, nodeFlags: [...(options.nodeFlags ?? []), '--import', hook] })
 }
 
 async function commitsOf(processes: readonly TocsinProcess[]): Promise<number> {

@@ -114,13 +114,13 @@ describe('the interval between commits', () => {
   test('a lone command goes at once', async () => {
     const { writer, clock } = await openWithClock()
     const answer = writer.submit('a')
-    expect(clock.delays).toEqual([0])
+    expect(clock.delays).toEqual([])
     await clock.pass(0)
     expect(await answer).toBe('stored a')
 
     await clock.pass(2)
     void writer.submit('b')
-    expect(clock.delays).toEqual([0, 0])
+    expect(clock.delays).toEqual([])
     await clock.pass(0)
   })
 
@@ -130,7 +130,7 @@ describe('the interval between commits', () => {
     await clock.pass(0)
     await clock.pass(0.5)
     const later = [writer.submit('b'), writer.submit('c')]
-    expect(clock.delays).toEqual([0, 1.5])
+    expect(clock.delays).toEqual([1.5])
 
     await clock.pass(1)
     expect(await stored()).toEqual(['a'])
@@ -146,9 +146,37 @@ describe('the interval between commits', () => {
     await clock.pass(0)
     expect(writer.stats.commits).toBe(2)
     // The last one alone is no full batch.
-    expect(clock.delays).toEqual([0, 0, 2])
+    expect(clock.delays).toEqual([2])
     await clock.pass(2)
     await Promise.all(answers)
+  })
+})
+
+describe('senders that come one by one, each on a connection of its own', () => {
+  test('share a commit once a turn of the event loop has brought no more', async () => {
+    const { writer, clock } = await openWithClock()
+    const answers: Promise<string>[] = []
+    for (const name of ['a', 'b', 'c']) {
+      answers.push(writer.submit(name))
+      await clock.turn()
+    }
+    expect(writer.stats.commits).toBe(0)
+    await clock.turn()
+    await Promise.all(answers)
+    expect(writer.stats).toEqual({ commits: 1, commands: 3 })
+  })
+
+  test('wait no longer than ten milliseconds for each other', async () => {
+    const { writer, clock } = await openWithClock()
+    for (let ms = 0; ms < 10; ms++) {
+      void writer.submit(`after ${ms} ms`)
+      await clock.turn()
+      clock.skip(1)
+    }
+    expect(writer.stats.commits).toBe(0)
+    void writer.submit('after 10 ms')
+    await clock.turn()
+    expect(writer.stats).toEqual({ commits: 1, commands: 11 })
   })
 })
 
@@ -170,19 +198,19 @@ describe('a slow commit', () => {
   test('is followed by a longer pause where several senders wait', async () => {
     const { writer, clock } = await afterSlowCommit()
     void writer.submit('e')
-    expect(clock.delays).toEqual([0, 6])
+    expect(clock.delays).toEqual([6])
 
     await clock.pass(6)
     void writer.submit('f')
     // One alone is nobody to wait for.
-    expect(clock.delays).toEqual([0, 6, 2])
+    expect(clock.delays).toEqual([6, 2])
     await clock.pass(2)
   })
 
   test('does not make those wait who have all come again', async () => {
     const { writer, clock } = await afterSlowCommit()
     const again = ['e', 'f', 'g', 'h'].map((name) => writer.submit(name))
-    expect(clock.delays).toEqual([0, 6, 2])
+    expect(clock.delays).toEqual([6, 2])
     await clock.pass(2)
     await Promise.all(again)
     expect(writer.stats).toEqual({ commits: 2, commands: 8 })
@@ -374,25 +402,31 @@ function manualClock() {
   let time = 1_000
   let planned: { at: number; run: () => void }[] = []
   const delays: number[] = []
+  /** Runs what is due once, and lets its answers arrive. */
+  async function turn() {
+    const due = planned.filter(({ at }) => at <= time)
+    planned = planned.filter(({ at }) => at > time)
+    for (const { run } of due) run()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
   return {
-    /** Every wait that was asked for. */
+    /** Every wait that was asked for, but those for a turn of the event loop. */
     delays,
     now: () => time,
     schedule(delayMs: number, run: () => void) {
-      delays.push(delayMs)
+      if (delayMs > 0) delays.push(delayMs)
       planned.push({ at: time + delayMs, run })
     },
     /** The time that something took without letting anything else run. */
     skip(ms: number) {
       time += ms
     },
-    /** Lets time pass, runs what is due by then, and lets its answers arrive. */
+    /** Lets time pass, runs what is due by then, turn by turn, and lets its answers arrive. */
     async pass(ms: number) {
       time += ms
-      const due = planned.filter(({ at }) => at <= time)
-      planned = planned.filter(({ at }) => at > time)
-      for (const { run } of due) run()
-      await new Promise((resolve) => setImmediate(resolve))
+      do await turn()
+      while (planned.some(({ at }) => at <= time))
     },
+    turn,
   }
 }
