@@ -14,6 +14,7 @@ import { pin } from './measures.ts'
 import type { SinkOrder, SinkReport } from './sink.ts'
 import { startProfiled } from './start-profiled.ts'
 import { postgresStore, type Store, sqliteStore } from './stores.ts'
+import { startWebhook } from './webhook-program.ts'
 
 type Sink = Helper<SinkOrder, SinkReport>
 
@@ -58,6 +59,7 @@ export const VARIANTS = {
     start: () => startOnPostgres(3, PROJECTS),
   },
   alertmanager: { title: 'Alertmanager, in memory', start: startAlertmanager },
+  webhook: { title: 'webhook, a command each', start: startWebhook },
   waiting: { title: 'product, outbox waits', start: startWaiting },
   draining: { title: 'product, outbox drains', start: startDraining },
   after10k: { title: 'after 10k events', start: () => startWithHistory(10_000) },
