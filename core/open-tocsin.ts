@@ -47,7 +47,7 @@ const QUEUES = { sqlite: 1, postgres: 2 } as const
 
 /** Opens the database, brings it up to date, makes what the first start needs, and offers the use-cases. */
 export async function openTocsin(options: OpenOptions): Promise<OpenedTocsin> {
-  const database = await openDatabase(options.databaseUrl)
+  const database = await openDatabase(options.databaseUrl, options.signal)
   try {
     await migrate(database, migrations)
     return await openOn(database, options)
@@ -141,11 +141,48 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
     receive: (request, address, refusal) => receive(request, address, refusal),
     isReady: () => database.ping(),
     now,
-    async close() {
-      await Promise.all([stopDue(), stopForgetting()])
-      await worker?.stop()
-      await writer.close()
-      await database.close()
+    async close({ after, limitMs } = {}) {
+      const parts = inParts(limitMs)
+      await Promise.all([
+        after,
+        parts.run('work by the clock', () => Promise.all([stopDue(), stopForgetting()])),
+        parts.run('messages being sent', async () => worker?.stop()),
+      ])
+      await parts.run('changes that were waiting', () => writer.close())
+      await parts.run('connections to the database', () => database.close())
+      parts.end()
+    },
+  }
+}
+
+/** Runs the parts of a stop, each whatever became of the others, and at the end throws an error that names those left. */
+function inParts(limitMs: number | undefined): {
+  run(name: string, part: () => Promise<unknown>): Promise<void>
+  end(): void
+} {
+  const left: string[] = []
+  let cause: unknown
+  const over = Promise.withResolvers<never>()
+  // Where all parts were done in time nobody hears of it.
+  over.promise.catch(() => {})
+  const timer =
+    limitMs === undefined
+      ? undefined
+      : setTimeout(() => over.reject(new Error(`Not done within ${limitMs / 1000} s.`)), limitMs)
+  return {
+    async run(name, part) {
+      try {
+        await Promise.race([part(), over.promise])
+      } catch (error) {
+        left.push(name)
+        cause ??= error
+      }
+    },
+    end() {
+      clearTimeout(timer)
+      if (left.length > 0) {
+        throw new Error(`Not finished: ${left.join(', ')}. Leases and retries see to it.`, { cause })
+      }
     },
   }
 }

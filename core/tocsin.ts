@@ -289,6 +289,8 @@ export interface OpenOptions {
   /** Default that of the database. */
   now?: () => Date
   log?: Log
+  /** Breaks off an opening that waits for another process's lock on a file. */
+  signal?: AbortSignal
 }
 
 /** An open Tocsin: the database, its writer queue and the use-cases. */
@@ -317,6 +319,10 @@ export interface OpenedTocsin {
   isReady(): Promise<boolean>
   /** The time it goes by: that of PostgreSQL where several machines share one. */
   now(): Date
-  /** Finishes what was accepted, then closes the database. */
-  close(): Promise<void>
+  /**
+   * Takes up nothing more to send; once `after` has come, takes no more changes, finishes what was accepted and closes
+   * the database. Gives up on what is not done after `limitMs` (default never). Each part is tried whatever became of
+   * the others; then it rejects with an Error whose message names, without any secret, those that were left.
+   */
+  close(options?: { after?: Promise<unknown>; limitMs?: number }): Promise<void>
 }

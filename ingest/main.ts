@@ -1,7 +1,10 @@
 import { flushCompileCache } from 'node:module'
 import { keepCompiled } from './keep-compiled.ts'
 import { loadSettingsFile } from './settings-file.ts'
+import { takeStopSignals } from './stop-signal.ts'
 
+// Before all that takes time: until there is something to stop, a signal just ends it.
+takeStopSignals(() => process.exit(0))
 // Nothing this process writes is for other users of the machine.
 process.umask(0o077)
 try {

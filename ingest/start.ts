@@ -1,5 +1,6 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type OpenedTocsin, type OpenOptions, openTocsin, TocsinError } from '@tocsin/core'
 import { answerError, answerJson } from './answer.ts'
 import { createApp, createServer } from './app.ts'
@@ -8,11 +9,13 @@ import { openDataDir } from './data-dir.ts'
 import { openLog } from './log.ts'
 import { reachable } from './networks.ts'
 import { startUpText } from './start-up-text.ts'
-import { onceOrphaned, stopSignalHandler } from './stop-signal.ts'
+import { onceOrphaned, stopSignalHandler, takeStopSignals } from './stop-signal.ts'
 import { makeStoppable } from './stoppable.ts'
 
-// Together with closing the database this stays below the 10 s after which process managers kill.
-const STOP_LIMIT_MS = 8_000
+// Below the 10 s after which process managers kill, with a second for a machine that has much else to do.
+const STOP_LIMIT_MS = 9_000
+/** Of it, how long requests under way may take: longer than Tocsin asks a database that does not answer. */
+const ANSWER_LIMIT_MS = 8_250
 
 try {
   await start()
@@ -22,6 +25,8 @@ try {
 }
 
 async function start(): Promise<void> {
+  // A signal that came while all this was read is heard now, before anything is made.
+  await nextTurn()
   const config = readConfig(process.env)
   const log = await openLog(config.logLevel)
   process.on('uncaughtException', (error) => {
@@ -37,6 +42,7 @@ async function start(): Promise<void> {
   const localUrl = await listen(server, config)
   const publicUrl = config.publicUrl ?? localUrl
 
+  const stopping = new AbortController()
   const opening = open({
     ...openOptions(config),
     secretKey,
@@ -45,26 +51,36 @@ async function start(): Promise<void> {
     targets: targetRules(config),
     ...(config.adminKey !== null && { adminKey: config.adminKey }),
     log,
+    signal: stopping.signal,
   })
   const stop = async () => {
+    const end = performance.now() + STOP_LIMIT_MS
+    const answered = stoppable.stop(ANSWER_LIMIT_MS)
+    // What failed, or is broken off, has nothing to close.
+    const opens = opening.catch(() => undefined)
+    stopping.abort()
     try {
-      await stoppable.stop(STOP_LIMIT_MS)
-      await (await opening).close()
+      const opened = await within(STOP_LIMIT_MS, 'opening the database', opens)
+      await opened?.close({ after: answered, limitMs: end - performance.now() })
+      await answered
     } catch (error) {
       log('error', 'stopping failed', { err: error })
       throw error
     }
   }
   const onSignal = stopSignalHandler(stop, process.exit, () => performance.now())
-  process.on('SIGTERM', onSignal)
-  process.on('SIGINT', onSignal)
+  takeStopSignals(onSignal)
   // Only under npm: what a person or a process manager starts may outlive its parent.
   if (process.env.npm_lifecycle_event === 'start') {
     // Where a signal came as well, it stops already.
     onceOrphaned(() => stoppable.isStopping() || onSignal())
   }
 
-  const tocsin = await opening
+  const tocsin = await opening.catch((error: unknown) => {
+    if (!stopping.signal.aborted) throw error
+  })
+  // Stopped before it was open: the stop ends the process.
+  if (tocsin === undefined) return
   const hosts = [...config.allowedHosts, new URL(publicUrl).hostname, reachable(config.host)]
   answer = createApp({ tocsin, config, hosts, log, isStopping: stoppable.isStopping })
   // Where it cannot be printed, as on a full disk, Tocsin serves all the same.
@@ -81,6 +97,13 @@ async function open(options: OpenOptions): Promise<OpenedTocsin> {
     if (!(error instanceof Error) || error instanceof TocsinError || !('code' in error)) throw error
     throw new ConfigError(`the database at DATABASE_URL does not open (${messageOf(error)})`)
   }
+}
+
+/** Rejects where this takes longer. */
+function within<T>(limitMs: number, what: string, task: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(new Error(`Broken off after ${limitMs / 1000} s: ${what}.`)), limitMs)
+  return Promise.race([task, promise]).finally(() => clearTimeout(timer))
 }
 
 /** Until the database is open. */

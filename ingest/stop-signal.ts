@@ -1,3 +1,17 @@
+let taken: (() => void) | undefined
+
+/**
+ * From now on SIGTERM and SIGINT run this, instead of what was given before. The first process of a container, as Tocsin
+ * is in its image, needs one from its first moment: for it the system ignores a signal that nobody takes.
+ */
+export function takeStopSignals(run: () => void): void {
+  for (const signal of ['SIGTERM', 'SIGINT']) {
+    process.on(signal, run)
+    if (taken) process.off(signal, taken)
+  }
+  taken = run
+}
+
 // Ctrl-C reaches the whole process group, and npm passes on its own.
 const SAME_SIGNAL_MS = 1_000
 

@@ -5,7 +5,7 @@ import { type AddressInfo, isIP } from 'node:net'
 import { parseArgs } from 'node:util'
 import type { Log } from '@tocsin/core'
 import { loadSettingsFile } from '@tocsin/ingest/settings-file'
-import { onceOrphaned, stopSignalHandler } from '@tocsin/ingest/stop-signal'
+import { onceOrphaned, stopSignalHandler, takeStopSignals } from '@tocsin/ingest/stop-signal'
 import { type Connection, connect } from './connection.ts'
 import { mcpHandler } from './http.ts'
 import { type Served, serveStdio } from './stdio.ts'
@@ -66,8 +66,7 @@ async function start(): Promise<void> {
     await connection.close()
   }
   const onSignal = stopSignalHandler(stop, process.exit, () => performance.now())
-  process.on('SIGTERM', onSignal)
-  process.on('SIGINT', onSignal)
+  takeStopSignals(onSignal)
 
   if (values.http) {
     // Over stdio the end of the input tells the same.

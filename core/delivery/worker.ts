@@ -354,10 +354,15 @@ export function createWorker({
     await Promise.all(underWay)
     // Each end of a send has woken it once more.
     await turning
-    if (outcomes.length > 0) await turn()
-    const rest = [...held.values()]
-    held.clear()
-    if (rest.length > 0) await change((context) => releaseLeases(leasesOf(rest), context.now))
+    try {
+      if (outcomes.length > 0) await turn()
+    } finally {
+      // What was sent, but could not be noted down, would else go out a second time at once.
+      const sent = new Set(outcomes.map(({ messageId }) => messageId))
+      const rest = [...held.values()].filter(({ message }) => !sent.has(message.id))
+      held.clear()
+      if (rest.length > 0) await change((context) => releaseLeases(leasesOf(rest), context.now))
+    }
   }
 
   return {

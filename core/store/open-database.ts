@@ -63,10 +63,13 @@ export interface Dialect {
   listValue(list: readonly unknown[]): unknown
 }
 
-/** Opens `sqlite:<path>` or `postgres://…` and refuses one that would not keep what it acknowledged. */
-export async function openDatabase<S = Schema>(url: string): Promise<Database<S>> {
+/**
+ * Opens `sqlite:<path>` or `postgres://…` and refuses one that would not keep what it acknowledged. `signal` breaks off
+ * waiting for another process's lock on a file, also that of a migration.
+ */
+export async function openDatabase<S = Schema>(url: string, signal?: AbortSignal): Promise<Database<S>> {
   const path = sqlitePath(url)
-  if (path !== undefined) return openSqlite<S>(path)
+  if (path !== undefined) return openSqlite<S>(path, signal)
   if (/^postgres(ql)?:\/\//.test(url)) return openPostgres<S>(url)
   throw new Error('DATABASE_URL must be sqlite:<path>, such as sqlite:data/tocsin.db, or postgres://…')
 }
@@ -84,14 +87,14 @@ const BUSY_MS = 500
 const STILL_BUSY_MS = 20
 const STARTUP_WAIT_MS = 30_000
 
-async function openSqlite<S>(path: string): Promise<Database<S>> {
+async function openSqlite<S>(path: string, signal: AbortSignal | undefined): Promise<Database<S>> {
   if (path === '' || path.includes(':memory:'))
     throw new Error('DATABASE_URL: sqlite: needs the path of a file.')
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   // SQLite gives -wal and -shm the mode of the database file.
   closeSync(openSync(path, 'a', 0o600))
 
-  const writer = await whenNotBusy(() => openSqliteWriter(path))
+  const writer = await whenNotBusy(() => openSqliteWriter(path), signal)
   const reader = openSqliteReader(path)
   for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) chmodSync(file, 0o600)
 
@@ -135,7 +138,7 @@ async function openSqlite<S>(path: string): Promise<Database<S>> {
     transaction,
     query: async <P extends object, R>(statement: Statement<P, R>, params: P) =>
       query({ do: 'all', statement, params }) as R[],
-    migrate: (run) => migrateSqlite(path, run),
+    migrate: (run) => migrateSqlite(path, run, signal),
     classify: classifySqlite,
     ping: pingBy(transaction),
     // All of them are on this machine.
@@ -290,14 +293,18 @@ class LockFreeSqliteCompiler extends SqliteQueryCompiler {
 }
 
 /** One transaction around all migrations: SQLite's DDL takes part in it, and its lock keeps other processes out. */
-async function migrateSqlite<S, T>(path: string, run: (db: Kysely<S>) => Promise<T>): Promise<T> {
+async function migrateSqlite<S, T>(
+  path: string,
+  run: (db: Kysely<S>) => Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
   // No waiting inside SQLite: another migration of this very process could then never finish.
   const db = new Sqlite(path, { timeout: 0 })
   try {
     db.pragma('synchronous = FULL')
     // Tables are rebuilt under their references; the check below makes up for it.
     db.pragma('foreign_keys = OFF')
-    await whenNotBusy(() => db.exec('begin immediate'))
+    await whenNotBusy(() => db.exec('begin immediate'), signal)
     const result = await run(new Kysely<S>({ dialect: new LockFreeSqliteDialect({ database: db }) }))
     const dangling = db.pragma('foreign_key_check') as unknown[]
     if (dangling.length > 0) throw new Error(`The migration leaves ${dangling.length} dangling references.`)
@@ -308,8 +315,8 @@ async function migrateSqlite<S, T>(path: string, run: (db: Kysely<S>) => Promise
   }
 }
 
-async function whenNotBusy<T>(attempt: () => T): Promise<T> {
-  for (const deadline = performance.now() + STARTUP_WAIT_MS; ; await wait(50)) {
+async function whenNotBusy<T>(attempt: () => T, signal: AbortSignal | undefined): Promise<T> {
+  for (const deadline = performance.now() + STARTUP_WAIT_MS; ; await wait(50, undefined, { signal })) {
     try {
       return attempt()
     } catch (error) {

@@ -1,5 +1,5 @@
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import pg from 'pg'
+import { openLink } from '../support/postgres-link.ts'
 import { startPostgres } from '../support/postgres-server.ts'
 import type { TocsinProcess } from '../support/tocsin-process.ts'
 import { until } from '../support/until.ts'
@@ -22,7 +22,8 @@ export const postgresAway: Fault = {
     // One of its own: others must not feel what becomes of it.
     const server = await startPostgres()
     world.afterwards(() => server.stop())
-    const link = await openLink(world, server.url)
+    const link = await openLink(server.url)
+    world.afterwards(link.close)
     // The short version has the two that are hardest.
     const ways = world.isTimed ? WAYS : (['killed', 'cut after COMMIT'] as const)
     const wayOf = (run: number) => ways[run % ways.length]!
@@ -94,65 +95,5 @@ async function connectionsTo(serverUrl: string): Promise<number> {
     return rows[0].open
   } finally {
     await client.end()
-  }
-}
-
-/** What becomes of a connection, or of its next COMMIT; from then on the link is down until it is open again. */
-type LinkState = 'open' | 'black hole' | 'cut after COMMIT' | 'cut before COMMIT'
-
-/** A simple query, as PostgreSQL's protocol writes it. */
-const COMMIT = Buffer.from('Q\0\0\0\x0bcommit\0')
-
-/** A way to a server that can be broken. */
-async function openLink(
-  world: World,
-  serverUrl: string,
-): Promise<{ url: string; become(state: LinkState): void }> {
-  const target = new URL(serverUrl)
-  const sockets = new Set<Socket>()
-  let state: LinkState = 'open'
-  const cutAll = () => {
-    for (const socket of sockets) socket.destroy()
-  }
-  const proxy = createServer((client) => {
-    const server = connect(Number(target.port), target.hostname)
-    for (const socket of [client, server]) {
-      sockets.add(socket)
-      socket.on('error', () => {})
-      socket.on('close', () => {
-        sockets.delete(socket)
-        client.destroy()
-        server.destroy()
-      })
-    }
-    client.on('data', (bytes) => {
-      if (state === 'black hole') return
-      if (state !== 'open' && bytes.includes(COMMIT)) {
-        if (state === 'cut before COMMIT') return cutAll()
-        // The server carries it out, and nobody hears of it.
-        server.write(bytes, cutAll)
-        server.removeAllListeners('data')
-        return
-      }
-      server.write(bytes)
-    })
-    server.on('data', (bytes) => {
-      if (state !== 'black hole') client.write(bytes)
-    })
-  })
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
-  world.afterwards(() => {
-    proxy.close()
-    cutAll()
-  })
-  const url = new URL(serverUrl)
-  url.port = String((proxy.address() as AddressInfo).port)
-  return {
-    url: url.href,
-    become: (next) => {
-      // What a hole has swallowed is gone for good, and so are the connections it came on.
-      if (state === 'black hole' && next === 'open') cutAll()
-      state = next
-    },
   }
 }

@@ -64,6 +64,36 @@ test('a body that was not stored is not leaned on by the next one', async () => 
   ])
 })
 
+test('a close gives up on what is not done in time, names it, and closes the rest', async () => {
+  const { url, dispose } = await freshDatabase('sqlite')
+  const database = await openDatabase(url)
+  await migrate(database, migrations)
+  let hangs = false
+  let isClosed = false
+  const tocsin = await openOn(
+    {
+      ...database,
+      transaction: (work, options) => (hangs ? new Promise(() => {}) : database.transaction(work, options)),
+      close: async () => {
+        await database.close()
+        isClosed = true
+      },
+    },
+    { ...optionsFor(url), role: 'ingest' },
+  )
+  onTestFinished(dispose)
+
+  hangs = true
+  void tocsin.actingAs(ADMIN).createProject({ name: 'Never' })
+  // Those who still wait for their answers come first.
+  const answered = Promise.withResolvers<void>()
+  const closing = tocsin.close({ after: answered.promise, limitMs: 1 })
+  expect(await tocsin.authenticateKey(ADMIN_KEY)).toBeDefined()
+  answered.resolve()
+  await expect(closing).rejects.toThrow('Not finished: changes that were waiting')
+  await expect.poll(() => isClosed).toBe(true)
+})
+
 test('while the database is away, keys and lists are unavailable, not at fault', async () => {
   const { url, dispose } = await freshDatabase('sqlite')
   const database = await openDatabase(url)

@@ -17,8 +17,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
+import Sqlite from 'better-sqlite3'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { startNpm } from '../support/child.ts'
+import { databaseKinds, freshDatabase } from '../support/databases.ts'
+import { openLink } from '../support/postgres-link.ts'
+import { openReceiver } from '../support/receiver.ts'
+import { freePort } from '../support/scratch.ts'
+import { type SendingSource, send, startTocsin, type TocsinProcess } from '../support/tocsin-process.ts'
+import { until } from '../support/until.ts'
 
 const MAIN = fileURLToPath(new URL('../../ingest/main.ts', import.meta.url))
 
@@ -196,6 +203,77 @@ describe('a stop', () => {
   })
 })
 
+describe('a stop while the database is away', { timeout: 60_000 }, () => {
+  test('is one at once while a start waits for the lock of its file', async () => {
+    await stop((await start()).process)
+    const other = new Sqlite(join(dir, 'data', 'tocsin.db'))
+    onTestFinished(() => void other.close())
+    other.exec('begin immediate')
+    const { url, end, log } = await startOnBusyDatabase()
+    expect((await fetch(`${url}/readyz`)).status).toBe(503)
+    expect(await end('SIGTERM')).toEqual({ code: 0, signal: null, isInTime: true })
+    expect(log()).toBe('')
+  })
+
+  // Where PostgreSQL is missing, its setup has said so.
+  describe.runIf(databaseKinds.includes('postgres'))('of PostgreSQL', () => {
+    test('leaves what it cannot give back, and says what', async () => {
+      const { tocsin, link, source, beingSent } = await startOnLink()
+      await send(source, { id: 'before', title: 'Before' })
+      await until('a message is being sent', () => beingSent.length > 0)
+
+      link.become('refusing')
+      expect(await endOf(tocsin)).toEqual({ code: 1, signal: null, isInTime: true })
+      expect(errorsOf(tocsin)).toEqual([
+        expect.objectContaining({
+          msg: 'stopping failed',
+          err: expect.objectContaining({
+            message: 'Not finished: messages being sent. Leases and retries see to it.',
+          }),
+        }),
+      ])
+    })
+
+    test('is a good one where it has nothing to give back', async () => {
+      const { tocsin, link } = await startOnLink()
+      link.become('refusing')
+      expect(await endOf(tocsin)).toEqual({ code: 0, signal: null, isInTime: true })
+      expect(errorsOf(tocsin)).toEqual([])
+    })
+
+    test('answers what it has taken, though PostgreSQL swallows whatever it is asked', async () => {
+      const { tocsin, link, source, beingSent } = await startOnLink()
+      await send(source, { id: 'before', title: 'Before' })
+      await until('a message is being sent', () => beingSent.length > 0)
+
+      link.become('black hole')
+      const late = send(source, { id: 'late', title: 'Late' })
+      // Served after the request above was taken, on the same event loop.
+      await fetch(`${tocsin.address}/healthz`)
+      expect(await endOf(tocsin)).toEqual({ code: 1, signal: null, isInTime: true })
+      expect((await late).status).toBe(503)
+      const [line] = errorsOf(tocsin)
+      expect(line).toMatchObject({ msg: 'stopping failed' })
+      expect(line.err.message).toMatch(/^Not finished: .*messages being sent/)
+    })
+  })
+})
+
+test('a signal that comes while the program is still being read ends it, also where the system would ignore it', async () => {
+  const { code, signal, stdout, stderr } = await run({
+    NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(`
+      import { registerHooks } from 'node:module'
+      registerHooks({
+        load(url, context, next) {
+          if (url.endsWith('/ingest/start.ts')) process.kill(process.pid, 'SIGTERM')
+          return next(url, context)
+        },
+      })`)}`,
+  })
+  expect({ code, signal, stdout, stderr }).toEqual({ code: 0, signal: null, stdout: '', stderr: '' })
+  expect(existsSync(join(dir, 'data'))).toBe(false)
+})
+
 test('files of the data directory are for this user alone', async () => {
   await start()
   const modes = execFileSync('find', [join(dir, 'data'), '-perm', '/077'], { encoding: 'utf8' })
@@ -246,15 +324,90 @@ async function running(child: ChildProcess): Promise<Started> {
   }
 }
 
-/** Runs a start that is expected to fail. */
-async function run(env: Record<string, string>): Promise<{ code: number; stdout: string; stderr: string }> {
+/** What docs/deploy.md promises of a stop. */
+const MOST_STOP_MS = 10_000
+
+interface End {
+  code: number | null
+  signal: NodeJS.Signals | null
+  isInTime: boolean
+}
+
+async function timed(exit: Promise<Pick<End, 'code' | 'signal'>>): Promise<End> {
+  const asked = performance.now()
+  const { code, signal } = await exit
+  return { code, signal, isInTime: performance.now() - asked <= MOST_STOP_MS }
+}
+
+function endOf(tocsin: TocsinProcess): Promise<End> {
+  return timed(tocsin.stop())
+}
+
+function errorsOf(tocsin: TocsinProcess) {
+  const lines = tocsin.stderr().split('\n').filter(Boolean)
+  return lines.map((line) => JSON.parse(line)).filter(({ level }) => level === 50)
+}
+
+/** A process on a PostgreSQL whose way can be broken, that sends to a receiver which never answers. */
+async function startOnLink(): Promise<{
+  tocsin: TocsinProcess
+  link: Awaited<ReturnType<typeof openLink>>
+  source: SendingSource
+  beingSent: unknown[]
+}> {
+  const database = await freshDatabase('postgres')
+  onTestFinished(() => database.dispose())
+  const link = await openLink(database.url)
+  onTestFinished(link.close)
+  const { url, received } = await openReceiver(() => new Promise(() => {}))
+  const tocsin = await startTocsin({
+    databaseUrl: link.url,
+    env: { TOCSIN_SECRET_KEY: Buffer.alloc(32, 1).toString('base64') },
+  })
+  onTestFinished(() => tocsin.dispose())
+  await tocsin.api('POST', `/projects/${tocsin.projectId}/endpoints`, { url })
+  const source = await tocsin.createSource({ adapter: 'generic' })
+  return { tocsin, link, source, beingSent: received }
+}
+
+/** Starts the program where it has to wait for its database, and waits until it listens. */
+async function startOnBusyDatabase(): Promise<{
+  url: string
+  end(signal: NodeJS.Signals): Promise<End>
+  log(): string
+}> {
+  const port = await freePort()
+  const child = launch({ TOCSIN_PORT: String(port) })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  let log = ''
+  child.stderr!.setEncoding('utf8').on('data', (chunk) => {
+    log += chunk
+  })
+  const url = `http://127.0.0.1:${port}`
+  await until('it listens', () => fetch(`${url}/healthz`).then(({ ok }) => ok))
+  return {
+    url,
+    end: (signal) => {
+      const exited = once(child, 'close').then(([code, signal]) => ({ code, signal }))
+      child.kill(signal)
+      return timed(exited)
+    },
+    log: () => log,
+  }
+}
+
+/** Runs a start that ends by itself. */
+async function run(
+  env: Record<string, string>,
+): Promise<{ code: number | null; signal: NodeJS.Signals | null; stdout: string; stderr: string }> {
   const child = launch(env)
-  const [stdout, stderr, [code]] = await Promise.all([
+  onTestFinished(() => stop(child))
+  const [stdout, stderr, [code, signal]] = await Promise.all([
     text(child.stdout!),
     text(child.stderr!),
     once(child, 'exit'),
   ])
-  return { code, stdout, stderr }
+  return { code, signal, stdout, stderr }
 }
 
 function launch(env: Record<string, string>): ChildProcess {

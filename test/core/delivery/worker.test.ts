@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { ApiRetryPolicy } from '../../../core/api-types.ts'
+import type { SendResult } from '../../../core/delivery/send.ts'
 import { databaseKinds } from '../../support/databases.ts'
 import { HOUR, MINUTE, openPost, type Post, SECOND, START } from './harness.ts'
 
@@ -316,6 +317,38 @@ describe.each(databaseKinds)('delivery on %s', (kind) => {
     const [message] = await post.messages(endpoint)
     expect(message).toMatchObject({ status: 'delivered' })
     expect((await post.tocsin.getMessage(post.project, message!.id)).attempts).toHaveLength(1)
+  })
+
+  test('a stop that cannot note down what was sent still gives back what it breaks off', async () => {
+    const post = await openPost(kind)
+    await post.endpoint('/a')
+    await openIncident(post)
+    await openIncident(post)
+    const result = { durationMs: 0, excerpt: null, retryAfterMs: null }
+    const sending: ((result: SendResult) => void)[] = []
+    let isFull = false
+    const worker = post.worker({
+      stopMs: 0,
+      sender: {
+        send: () => new Promise((resolve) => sending.push(resolve)),
+        close: async () => sending[1]!({ ...result, status: null, error: 'No whole answer in time.' }),
+      },
+      change: (run) =>
+        post.change(function* (context) {
+          const value = yield* run(context)
+          // A turn, which would keep results.
+          if (isFull && typeof value === 'object') throw new Error('disk full')
+          return value
+        }),
+    })
+    worker.start()
+    await expect.poll(() => sending.length).toBe(2)
+    isFull = true
+    sending[0]!({ ...result, status: 204, error: null })
+    await expect(worker.stop()).rejects.toThrow('disk full')
+
+    // The other one was taken: it waits until its lease has run out.
+    expect(await post.worker().runOnce()).toBe(1)
   })
 
   test('the log forgets after thirty days', async () => {
