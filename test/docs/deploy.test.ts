@@ -47,10 +47,10 @@ const GIVEN: Record<string, string> = {
   TOCSIN_ADMIN_KEY: 'an-admin-key-of-a-deployment',
   TOCSIN_DOMAIN: 'tocsin.example.com',
 }
-const filled = (value: string) =>
+const filled = (value: string, given: Record<string, string> = GIVEN) =>
   value.replaceAll(
     /\$\{(\w+)(?::([?-])([^}]*))?\}/g,
-    (_, name: string, how, rest) => GIVEN[name] ?? (how === '-' ? rest : `<${name} is missing>`),
+    (_, name: string, how, rest) => given[name] ?? (how === '-' ? rest : `<${name} is missing>`),
   )
 
 describe('compose.yaml', () => {
@@ -72,12 +72,32 @@ describe('compose.yaml', () => {
     }
   })
 
+  test('passes every setting on, but for those it says it sets by itself', () => {
+    const comment = text.match(/^# Whatever \.env says[^:]*: (?:.+\n)(?:# .+\n)*/m)![0]
+    const bySelf = comment.match(/[A-Z]+(_[A-Z]+)+/g)!
+    const given = { ...GIVEN }
+    for (const name of Object.keys(SETTINGS)) given[name] ??= `the ${name} of .env`
+    for (const [service, { environment }] of own) {
+      const passed = Object.keys(SETTINGS).filter(
+        (name) => filled(environment![name] ?? '', given) === given[name],
+      )
+      expect([...passed, ...bySelf].toSorted(), service).toEqual(Object.keys(SETTINGS).toSorted())
+      for (const name of bySelf) {
+        expect(name in environment! || dockerfile.includes(` ${name}=`), `${service}: ${name}`).toBe(true)
+      }
+    }
+  })
+
   test('holds no secret, and does not start without one', () => {
     const secrets = services.flatMap(([, { environment = {} }]) =>
       Object.entries(environment).filter(([name]) => /PASSWORD|_KEY$|DATABASE_URL/.test(name)),
     )
     expect(secrets.length).toBeGreaterThan(8)
-    for (const [name, value] of secrets) expect(value, name).toMatch(/\$\{\w+:\?/)
+    for (const [name, value] of secrets) {
+      // The one that nobody needs.
+      if (name === 'TOCSIN_LLM_API_KEY') expect(value).toMatch(/^\$\{\w+:-\}$/)
+      else expect(value, name).toMatch(/\$\{\w+:\?/)
+    }
   })
 
   test('lets the proxy alone be reached, knows when a process is ready, and sends to all that receive', () => {
