@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -15,8 +15,10 @@ import {
   adapters,
   SCOPES,
 } from '@tocsin/core'
+import Sqlite from 'better-sqlite3'
 import pg from 'pg'
 import { afterAll, describe, expect, inject, onTestFinished, test } from 'vitest'
+import { withHook } from '../chaos/fault.ts'
 import { bodiesOf, type Outgoing, sendAs } from '../fuzz/send-as.ts'
 import { connectClient } from '../mcp-server/clients.ts'
 import { inRepository, pinnedNode, startChild } from '../support/child.ts'
@@ -27,11 +29,19 @@ import { secretFinder } from '../support/find-secrets.ts'
 import { freshPostgres, freshSqlite } from '../support/fresh-database.ts'
 import { seeded } from '../support/random.ts'
 import { openReceiver } from '../support/receiver.ts'
+import { scratchDir } from '../support/scratch.ts'
 import { startTocsin, type TocsinProcess } from '../support/tocsin-process.ts'
 import { until } from '../support/until.ts'
 
 /** What can be put into a header and an address, and looks different in each writing. */
 const MARKS = '/+&=%'
+/**
+ * Lines of the log that this life does not see: a day has to pass for the first, and the SDK of MCP has to fail for the
+ * others, none of which is given more than an error.
+ */
+const UNSEEN = ['endpoint has not taken a message for a day', 'mcp request failed', 'mcp request refused']
+/** Where nothing is ever sent to. */
+const METADATA_URL = 'http://169.254.169.254/hook'
 /** More than a backup of it holds as text. */
 const UNPACK = { maxBuffer: 256 * 1024 * 1024 }
 
@@ -58,6 +68,17 @@ describe.each(databaseKinds)('a whole life on %s', { timeout: 240_000 }, (kind) 
       ])
 
     const model = await openModel()
+    const scratch = await scratchDir()
+    onTestFinished(scratch.remove)
+    const failing = join(scratch.path, 'failing')
+    /** While nothing fails on purpose, no answer may tell of a fault. */
+    let mostStatus = 499
+    /** Runs this while statements like that fail. */
+    const whileFailing = async (pattern: string, run: () => Promise<unknown>) => {
+      writeFileSync(failing, pattern)
+      await run()
+      rmSync(failing)
+    }
     const masterKey = randomBytes(32)
     secrets.set('master key', masterKey)
     remember('master key as text', masterKey.toString('base64'))
@@ -69,7 +90,8 @@ describe.each(databaseKinds)('a whole life on %s', { timeout: 240_000 }, (kind) 
       TOCSIN_LLM_BASE_URL: model.url,
       TOCSIN_LLM_MODEL: 'small',
       TOCSIN_LLM_API_KEY: canary('key of the model'),
-      NODE_OPTIONS: `--import ${CRASH_ON_SIGNAL}`,
+      CHAOS_FAILING: failing,
+      NODE_OPTIONS: `${withHook('failing-statements', {}).NODE_OPTIONS} --import ${CRASH_ON_SIGNAL}`,
     }
     const tocsin = await startTocsin({ databaseUrl: database.url, env })
     onTestFinished(() => tocsin.dispose())
@@ -81,11 +103,15 @@ describe.each(databaseKinds)('a whole life on %s', { timeout: 240_000 }, (kind) 
     })
     const key = remember('API key', keySecret)
 
-    // Receivers: one that takes everything, one that fails and says back all it was sent.
+    // Receivers: one that takes everything, and all that a send can fail of, some of which say back what they were sent.
     const good = await openReceiver()
-    const bad = await openEcho()
+    const failingUrls = [
+      ...(await Promise.all(([500, 302, 410, 'broken'] as const).map(openEcho))),
+      good.url.replace('http:', 'https:'),
+      'http://127.0.0.1:1/hook',
+    ]
     const endpoints: ApiEndpoint[] = []
-    for (const url of [good.url, bad.url]) {
+    for (const url of [good.url, ...failingUrls]) {
       const given = `whsec_${randomBytes(24).toString('base64')}`
       const made = await tocsin.api<{ endpoint: ApiEndpoint; secret: string }>('POST', `${base}/endpoints`, {
         url,
@@ -128,16 +154,20 @@ describe.each(databaseKinds)('a whole life on %s', { timeout: 240_000 }, (kind) 
     for (const endpoint of endpoints) {
       await tocsin.call('POST', `${base}/endpoints/${endpoint.id}/test`)
     }
-    await until('something was delivered, and something failed', async () => {
-      const found = await tocsin.api<{ endpoint: ApiEndpoint }>(
-        'GET',
-        `${base}/endpoints/${endpoints[1]!.id}`,
+    await until('every endpoint was sent to', async () => {
+      const tried = await Promise.all(
+        endpoints.map(async ({ id }) => {
+          const found = await tocsin.api<{ endpoint: ApiEndpoint }>('GET', `${base}/endpoints/${id}`)
+          return found.endpoint.counters.attempts > 0
+        }),
       )
-      return good.received.length > 0 && found.endpoint.counters.attempts > 0
+      return tried.every(Boolean)
     })
+    expect(good.received.length).toBeGreaterThan(0)
     await writePostmortems()
     await callTools()
     await refuseCallers()
+    await failEverywhere()
     await startWrong()
     await readEverything()
 
@@ -166,7 +196,7 @@ describe.each(databaseKinds)('a whole life on %s', { timeout: 240_000 }, (kind) 
     await tocsin.restart()
     see('a later start', tocsin.stdout())
     await until('it answers again', async () => (await tocsin.call('GET', '/me')).status === 200)
-    await tocsin.stop()
+    await stopInVain()
     logLines(tocsin)
     for (const [where, bytes] of await database.everything(tocsin)) see(`${where} at the end`, bytes)
     for (const { body, headers } of good.received) see('a message', { body, headers })
@@ -174,6 +204,9 @@ describe.each(databaseKinds)('a whole life on %s', { timeout: 240_000 }, (kind) 
 
     expect(model.prompts.length).toBeGreaterThan(0)
     expect(seen.length).toBeGreaterThan(100)
+    const logged = Buffer.concat(seen.map(([, bytes]) => bytes)).toString('utf8')
+    const unseen = LOG_LINES.filter((line) => !logged.includes(`"msg":${JSON.stringify(line)}`))
+    expect(unseen.toSorted()).toEqual(UNSEEN.toSorted())
     const find = secretFinder(secrets)
     const leaks = seen.flatMap(([where, bytes]) =>
       find(bytes).map(({ secret, form }) => `${where}: ${secret} as ${form}`),
@@ -259,12 +292,12 @@ describe.each(databaseKinds)('a whole life on %s', { timeout: 240_000 }, (kind) 
         headers,
         ...(method === 'POST' && { body: Uint8Array.from(body) }),
       })
-      expect(response.status, await response.clone().text()).toBeLessThan(500)
+      expect(response.status, await response.clone().text()).toBeLessThanOrEqual(mostStatus)
       see('an answer to a webhook', `${JSON.stringify([...response.headers])}${await response.text()}`)
     }
 
     async function writePostmortems(): Promise<void> {
-      for (const how of ['echo', 'nonsense'] as const) {
+      for (const how of MODEL_ANSWERS) {
         model.answers = how
         see('a post-mortem', (await tocsin.call('POST', `${incident}/postmortem`, {})).body)
       }
@@ -303,7 +336,8 @@ describe.each(databaseKinds)('a whole life on %s', { timeout: 240_000 }, (kind) 
         ['/api/v1/me', { authorization: `Basic ${Buffer.from(admin).toString('base64')}` }],
         ['/api/v1/me', { authorization: `Bearer ${admin} ${key}` }],
         ['/api/v1/me', { 'x-api-key': admin }],
-        ['/mcp', { authorization: `Bearer ${admin}x`, host: 'elsewhere.example' }],
+        // Of the headers that name a host fetch sends only this one as given.
+        ['/mcp', { authorization: `Bearer ${admin}`, origin: `https://x.example/${admin}` }],
         ['/mcp', { authorization: `Bearer ${admin}x` }],
       ]
       for (const [path, headers] of tries) {
@@ -314,6 +348,87 @@ describe.each(databaseKinds)('a whole life on %s', { timeout: 240_000 }, (kind) 
       }
     }
 
+    /** The database fails in the middle of everything, as a whole and statement by statement. */
+    async function failEverywhere(): Promise<void> {
+      mostStatus = 503
+      const sources = [await createSource('generic'), await createSource('sentry')]
+      for (const { slug } of adapters.filter(
+        ({ dropIn, defaults }) => dropIn || defaults.address === 'token',
+      ))
+        sources.push(await createSource(slug))
+      const sendAll = async (most: number) => {
+        for (const source of sources.slice(0, most)) {
+          await sendEverything(source, 1)
+          await misplace(source)
+        }
+      }
+      await whileFailing('.', () => sendAll(sources.length))
+      await whileFailing('insert into "event"', () => sendAll(sources.length))
+      await whileFailing('insert into "hook_request"', async () => {
+        await sendAll(1)
+        await until('strangers were not noted', () =>
+          tocsin.stderr().includes('"a rejection was not logged"'),
+        )
+      })
+      const comeBack = await database.goAway()
+      await sendAll(2)
+      await refuseCallers()
+      await comeBack()
+      mostStatus = 499
+      await until('it is back', async () => (await tocsin.call('GET', '/me')).status === 200)
+
+      const write = async (body: unknown) => {
+        const response = await fetch(`${tocsin.address}/api/v1${base}/endpoints`, {
+          method: 'POST',
+          headers: {
+            Authorization: `Bearer ${key}`,
+            'Content-Type': 'application/json',
+            'Idempotency-Key': randomBytes(8).toString('hex'),
+          },
+          body: JSON.stringify(body),
+        })
+        see('an answer to a write', `${JSON.stringify([...response.headers])}${await response.text()}`)
+      }
+      const secret = remember('secret of a write', `whsec_${randomBytes(24).toString('base64')}`)
+      const given = { url: 'http://127.0.0.1:1/kept', secret }
+      await whileFailing('"endpoint"', () => write(given))
+      await whileFailing('update "idempotency"', () => write({ ...given, secret: undefined }))
+      await whileFailing('delete from "idempotency" where "key" =', () =>
+        write({ ...given, url: METADATA_URL }),
+      )
+      await whileFailing('"(incident|source)"', refuseCallers)
+
+      const client = await connectClient('v2 auto', { kind: 'http', url: `${tocsin.address}/mcp`, key })
+      const callAll = async () => {
+        for (const more of [{}, { nothing: secret }]) {
+          see('a tool', await client.callTool('list_incidents', { status: 'all', ...more }))
+          see('a tool', await client.callTool('configure_webhook', { source: 'generic', ...more }))
+        }
+      }
+      await whileFailing('"(incident|source|audit)"', callAll)
+      await client.close()
+
+      await whileFailing('.', () =>
+        until('it has said what waits', () =>
+          ['sending waits', 'work by the clock waits'].every((line) => tocsin.stderr().includes(line)),
+        ),
+      )
+    }
+
+    /** A stop in the middle of a send that can neither be noted down nor given back. */
+    async function stopInVain(): Promise<void> {
+      const silent = await openReceiver(() => new Promise(() => {}))
+      const made = await tocsin.api<{ endpoint: ApiEndpoint; secret: string }>('POST', `${base}/endpoints`, {
+        url: silent.url,
+      })
+      remember('secret of the silent one', made.secret)
+      await tocsin.api('POST', `${base}/endpoints/${made.endpoint.id}/test`)
+      await until('it is being sent', () => silent.received.length > 0)
+      await whileFailing('update "message"', async () => {
+        expect(await tocsin.stop()).toEqual({ code: 1, signal: null })
+      })
+    }
+
     /** Starts that must fail. */
     async function startWrong(): Promise<void> {
       const wrong: Record<string, string>[] = [
@@ -321,6 +436,8 @@ describe.each(databaseKinds)('a whole life on %s', { timeout: 240_000 }, (kind) 
         { TOCSIN_SECRET_KEY: `${env.TOCSIN_SECRET_KEY}x` },
         { TOCSIN_ADMIN_KEY: `${env.TOCSIN_ADMIN_KEY} ä` },
         { TOCSIN_LLM_BASE_URL: `http://${encodeURIComponent(env.TOCSIN_LLM_API_KEY)}@127.0.0.1/v1` },
+        { DATABASE_URL: `postgres://tocsin:${encodeURIComponent(canary('other password'))}@127.0.0.1:1/x` },
+        { DATABASE_URL: `postgres:/tocsin:${encodeURIComponent(canary('slipped password'))}@127.0.0.1/x` },
         ...database.wrongUrls.map((url) => ({ DATABASE_URL: url })),
       ]
       for (const one of wrong) {
@@ -417,6 +534,21 @@ test('a secret is found however it is written', () => {
   expect(find(Buffer.from('nothing of it'))).toEqual([])
 })
 
+/** Whatever the process writes to its log, by the source. */
+const LOG_LINES = [
+  ...new Set(
+    globSync(['core/**/*.ts', 'ingest/**/*.ts', 'mcp-server/**/*.ts'], {
+      cwd: inRepository(''),
+      exclude: ['**/node_modules/**'],
+    }).flatMap((file) =>
+      Array.from(
+        readFileSync(inRepository(file), 'utf8').matchAll(/\blog\(\s*'\w+',\s*'([^']+)'/g),
+        ([, line]) => line!,
+      ),
+    ),
+  ),
+]
+
 /** On a signal it throws what nobody catches, with all its settings hung on it as libraries do. */
 const CRASH_ON_SIGNAL = `data:text/javascript,${encodeURIComponent(`
   process.on('SIGUSR2', () => {
@@ -428,6 +560,8 @@ interface OwnDatabase {
   url: string
   /** Addresses that do not open it. */
   wrongUrls: string[]
+  /** It takes nothing more, in one of the ways databases have; the answer gives it back. */
+  goAway(): Promise<() => Promise<void>>
   /** All it holds, by where. */
   everything(tocsin: TocsinProcess): Promise<[string, Uint8Array][]>
 }
@@ -441,6 +575,14 @@ async function openOwnDatabase(kind: DatabaseKind, password: string): Promise<Ow
     return {
       url,
       wrongUrls: [],
+      goAway: async () => {
+        const other = new Sqlite(path, { timeout: 5_000 })
+        other.exec('begin immediate')
+        return async () => {
+          other.exec('rollback')
+          other.close()
+        }
+      },
       everything: async () =>
         ['', '-wal', '-shm']
           .map((suffix) => path + suffix)
@@ -486,6 +628,16 @@ async function openOwnDatabase(kind: DatabaseKind, password: string): Promise<Ow
         address.port = '1'
       }),
     ],
+    goAway: async () => {
+      await ask(serverUrl!, `alter database ${name} allow_connections false`)
+      await ask(
+        serverUrl!,
+        `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}' and pid <> pg_backend_pid()`,
+      )
+      return async () => {
+        await ask(serverUrl!, `alter database ${name} allow_connections true`)
+      }
+    },
     everything: async () => {
       const tables = await ask<{ name: string }>(
         url,
@@ -501,33 +653,56 @@ async function openOwnDatabase(kind: DatabaseKind, password: string): Promise<Ow
   }
 }
 
-/** A model that refuses and says back what it was sent, or answers nonsense. */
+const MODEL_ANSWERS = ['refusal', 'talk', 'no JSON', 'redirect', 'broken', 'nothing'] as const
+
+/** A model that fails in one of these ways, in all but the last by saying back what it was sent, its key included. */
 async function openModel() {
-  const model = { url: '', answers: 'echo' as 'echo' | 'nonsense', prompts: [] as string[] }
+  const model = { url: '', answers: 'refusal' as (typeof MODEL_ANSWERS)[number], prompts: [] as string[] }
   model.url = `${await serveUntilDone((headers, body) => {
     model.prompts.push(body)
-    if (model.answers === 'echo')
-      return { status: 401, body: JSON.stringify({ error: { message: JSON.stringify(headers) } }) }
-    return { status: 200, body: JSON.stringify({ id: '1', object: 'chat.completion', choices: [] }) }
+    const echo = JSON.stringify(headers)
+    const completion = (choices: unknown[]) => JSON.stringify({ id: '1', object: 'chat.completion', choices })
+    switch (model.answers) {
+      case 'refusal':
+        return { status: 401, body: JSON.stringify({ error: { message: echo } }) }
+      case 'talk':
+        return { status: 200, body: completion([{ message: { role: 'assistant', content: echo } }]) }
+      case 'no JSON':
+        return { status: 200, body: `{"sent": ${echo}` }
+      case 'redirect':
+        return { status: 302, body: echo }
+      case 'broken':
+        return { status: 200, body: echo, isBroken: true }
+      case 'nothing':
+        return { status: 200, body: completion([]) }
+    }
   })}/v1`
   return model
 }
 
-/** A receiver that fails and answers all it was sent. */
-async function openEcho(): Promise<{ url: string }> {
+/** A receiver that fails and answers all it was sent, or the beginning of it. */
+async function openEcho(how: number | 'broken'): Promise<string> {
   const url = await serveUntilDone((headers, body) => ({
-    status: 500,
+    status: how === 'broken' ? 200 : how,
     body: JSON.stringify({ headers, body }),
+    isBroken: how === 'broken',
   }))
-  return { url: `${url}/hook` }
+  return `${url}/hook`
 }
 
 async function serveUntilDone(
-  answer: (headers: unknown, body: string) => { status: number; body: string },
+  answer: (headers: unknown, body: string) => { status: number; body: string; isBroken?: boolean },
 ): Promise<string> {
   const server = createServer(async (req, res) => {
-    const { status, body } = answer(req.headers, await text(req))
-    res.writeHead(status, { 'Content-Type': 'application/json' }).end(body)
+    const { status, body, isBroken } = answer(req.headers, await text(req))
+    res.writeHead(status, {
+      'Content-Type': 'application/json',
+      // Where a redirect goes, what it leads to included, may hold what was sent.
+      ...(status === 302 && { Location: `/elsewhere?sent=${encodeURIComponent(body.slice(0, 4_000))}` }),
+      ...(isBroken && { 'Content-Length': Buffer.byteLength(body) + 1 }),
+    })
+    if (isBroken) res.write(body, () => res.destroy())
+    else res.end(body)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => {
