@@ -21,7 +21,9 @@ export async function runOnFile(
     process.stdout.write(`${said}\n`)
   } catch (error) {
     if (!(error instanceof TocsinError || error instanceof ConfigError)) throw error
-    process.stderr.write(`Nothing was done: ${error.message}\n`)
+    // Where the database went away at the very end nobody knows, and the sentence says what then.
+    const isUnknown = error instanceof TocsinError && error.code === 'unavailable'
+    process.stderr.write(`${isUnknown ? '' : 'Nothing was done: '}${error.message}\n`)
     process.exitCode = 1
   }
 }

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process'
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import {
   closeSync,
   copyFileSync,
@@ -12,7 +12,7 @@ import {
   statSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
-import { promisify } from 'node:util'
+import { pipeline } from 'node:stream/promises'
 import Sqlite from 'better-sqlite3'
 import pg from 'pg'
 import { TocsinError } from '../errors.ts'
@@ -135,6 +135,11 @@ async function restorePostgres(file: string, databaseUrl: string, secretKey: Buf
     await dumped(file, 'setting', 'key_check'),
     await dumped(file, 'kysely_migration'),
   )
+  await checkEmpty(databaseUrl)
+  return { held: await restoreAndHold(file, databaseUrl) }
+}
+
+async function checkEmpty(databaseUrl: string): Promise<void> {
   const client = new pg.Client({ connectionString: databaseUrl, connectionTimeoutMillis: 10_000 })
   client.on('error', () => {})
   try {
@@ -143,20 +148,82 @@ async function restorePostgres(file: string, databaseUrl: string, secretKey: Buf
       'select count(*)::int as tables from information_schema.tables where table_schema = current_schema()',
     )
     if (rows[0].tables > 0) refuse('the database at DATABASE_URL is not empty; create a new one.')
-    await runPostgres('pg_restore', databaseUrl, [
-      '--single-transaction',
-      '--exit-on-error',
-      '--no-owner',
-      '--no-privileges',
-      file,
-    ])
-    return { held: (await client.query(HOLD)).rowCount ?? 0 }
   } catch (error) {
     if (error instanceof TocsinError) throw error
-    return refuse(`the database at DATABASE_URL cannot be used (${wordsOf(error)}).`, error)
+    refuse(`the database at DATABASE_URL cannot be used (${wordsOf(error)}).`, error)
   } finally {
     await client.end()
   }
+}
+
+/**
+ * All in one transaction of psql: whatever ends when, no Tocsin sees a message before it is held. Throws `unavailable` where
+ * nobody knows whether the server has kept it.
+ */
+async function restoreAndHold(file: string, databaseUrl: string): Promise<number> {
+  const psql = startPostgres('psql', databaseUrl, [
+    '--no-psqlrc',
+    '--quiet',
+    '--tuples-only',
+    '--no-align',
+    '--set=ON_ERROR_STOP=1',
+    '--file=-',
+  ])
+  const answer = answerOf(psql)
+  const unpacking = startPostgres('pg_restore', undefined, [
+    '--no-owner',
+    '--no-privileges',
+    '--file=-',
+    file,
+  ])
+  psql.child.stdin.write('begin;\n')
+  const isTaken = await pipeline(unpacking.child.stdout, psql.child.stdin, { end: false }).then(
+    () => true,
+    () => false,
+  )
+  const unpacked = await unpacking.ended
+  let held: number | undefined
+  if (isTaken && unpacked.code === 0) {
+    // What was read has left the search path empty.
+    psql.child.stdin.write(
+      `reset search_path;\nwith held as (${HOLD} returning 1) select 'held ' || count(*) from held;\n`,
+    )
+    held = await answer
+  }
+  // Without a commit the server takes all of it back.
+  psql.child.stdin.end(held === undefined ? '' : 'commit;\n')
+  const done = await psql.ended
+  if (held === undefined) {
+    // Where psql has ended early, pg_restore fails for that alone.
+    if (isTaken) checkEnd('pg_restore', unpacked)
+    checkEnd('psql', done)
+    return refuse('psql failed: it has ended early.')
+  }
+  if (done.code === 0 || done.code === REFUSED_BY_SERVER) checkEnd('psql', done)
+  else {
+    throw new TocsinError(
+      'unavailable',
+      `The connection to PostgreSQL ended while it was asked to keep the backup, so that is restored whole or not at all (${wordsOfEnd(done)}). ` +
+        'Run the same command again: it restores it, or says that the database is not empty; then it is restored, and Tocsin can be started.',
+    )
+  }
+  return held
+}
+
+/** What psql ends with where the server has refused a statement. */
+const REFUSED_BY_SERVER = 3
+
+/** How many messages psql has held; undefined where it ends before. */
+function answerOf({ child }: Running): Promise<number | undefined> {
+  let said = ''
+  return new Promise((resolve) => {
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      said += text
+      const count = /^held (\d+)\n/m.exec(said)?.[1]
+      if (count !== undefined) resolve(Number(count))
+    })
+    child.stdout.on('close', () => resolve(undefined))
+  })
 }
 
 /** Values of a small table in an archive, read without a server: the first column, or the second of one row. */
@@ -174,32 +241,65 @@ async function dumped(file: string, table: string, row?: string): Promise<string
     : cells.filter(([name]) => name === row).map(([, value]) => value!)
 }
 
-/** Runs one of PostgreSQL's own programs; the password goes by the environment, where `ps` does not show it. */
+/** Runs one of PostgreSQL's own programs and returns what it said. */
 async function runPostgres(
   program: string,
   databaseUrl: string | undefined,
   args: string[],
 ): Promise<string> {
+  const { child, ended } = startPostgres(program, databaseUrl, args)
+  let said = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said += text
+  })
+  child.stdin.end()
+  checkEnd(program, await ended)
+  return said
+}
+
+interface Running {
+  child: ChildProcessWithoutNullStreams
+  ended: Promise<End>
+}
+
+interface End {
+  /** Null where it was never started, or a signal ended it. */
+  code: number | null
+  stderr: string
+  error?: Error
+}
+
+/** Starts one of them; the password goes by the environment, where `ps` does not show it. */
+function startPostgres(program: string, databaseUrl: string | undefined, args: string[]): Running {
   const url = databaseUrl === undefined ? undefined : new URL(databaseUrl)
   const password = decodeURIComponent(url?.password ?? '')
   if (url) url.password = ''
-  try {
-    const { stdout } = await promisify(execFile)(
-      program,
-      [...(url ? [`--dbname=${url.href}`] : []), ...args],
-      {
-        env: { ...process.env, ...(password !== '' && { PGPASSWORD: password }) },
-        maxBuffer: 64 * 1024 * 1024,
-      },
-    )
-    return stdout
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
-      refuse(`${program} is not on the path; install the client programs of PostgreSQL.`, error)
-    }
-    const said = error instanceof Error && 'stderr' in error ? wordsOfPostgres(String(error.stderr)) : ''
-    return refuse(`${program} failed: ${said || wordsOf(error)}`, error)
+  const child = spawn(program, [...(url ? [`--dbname=${url.href}`] : []), ...args], {
+    env: { ...process.env, ...(password !== '' && { PGPASSWORD: password }) },
+  })
+  // Why it takes no more, its end says.
+  child.stdin.on('error', () => {})
+  let stderr = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text
+  })
+  const ended = new Promise<End>((resolve) => {
+    child.on('error', (error) => resolve({ code: null, stderr, error }))
+    child.on('close', (code) => resolve({ code, stderr }))
+  })
+  return { child, ended }
+}
+
+function checkEnd(program: string, end: End): void {
+  if (codeOf(end.error) === 'ENOENT') {
+    refuse(`${program} is not on the path; install the client programs of PostgreSQL.`, end.error)
   }
+  if (end.code !== 0) refuse(`${program} failed: ${wordsOfEnd(end)}`, end.error)
+}
+
+function wordsOfEnd({ code, stderr, error }: End): string {
+  if (error) return wordsOf(error)
+  return wordsOfPostgres(stderr) || (code === null ? 'it was ended' : `it ended with ${code}`)
 }
 
 /** The first thing one of its programs complained of, with the details it gave. */
@@ -207,10 +307,10 @@ function wordsOfPostgres(stderr: string): string {
   const [first = '', ...more] = stderr
     .trim()
     .split('\n')
-    .map((line) => line.replace(/^pg_\w+: (error: )?/, ''))
+    .map((line) => line.replace(/^(pg_\w+|psql)(:<stdin>:\d+)?: ((error|ERROR|FATAL): +)?/, ''))
   const details = more
-    .filter((line) => /^(detail|hint): /.test(line))
-    .map((line) => line.replace(/^\w+: /, ''))
+    .filter((line) => /^(detail|hint): /i.test(line))
+    .map((line) => line.replace(/^\w+: +/, ''))
   const said = [first, ...details].join('; ')
   return said.includes('version mismatch')
     ? `${said}. Install the client programs of PostgreSQL that are as new as the server.`

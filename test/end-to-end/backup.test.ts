@@ -9,7 +9,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import type { ApiEndpoint, ApiEvent, ApiIncident, ApiMessage } from '@tocsin/core'
 import Sqlite from 'better-sqlite3'
 import pg from 'pg'
@@ -189,6 +189,102 @@ describe.each(server ? (['sqlite', 'postgres'] as const) : (['sqlite'] as const)
     await run('backup', [newer], place.env)
     await refused(newer, /newer Tocsin \(migration 9999-later\)/)
   })
+})
+
+// Where there is no server with pg_dump, startDumpable has said why.
+describe.runIf(server)('a restore on PostgreSQL that is cut', () => {
+  test('leaves nothing where it is killed once all has been read; the next one sends nothing twice', async () => {
+    const { file, place, received } = await backupWithOneWaiting()
+    const killed = `
+      "${server!.programs}/pg_restore" "$@" || exit
+      case "$*" in *--data-only*) ;; *) kill -9 $PPID ;; esac`
+    const path = await withProgram('pg_restore', killed)
+    expect(await run('restore', [file], { ...place.env, PATH: path })).toMatchObject({ code: null })
+
+    expect(await run('restore', [file], place.env)).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('1 outgoing messages waited'),
+    })
+    const again = await place.start()
+    await again.api('POST', `/projects/${again.projectId}/incidents/INC-001/resolve`)
+    await until('the resolution has gone out', () => received.length === 3)
+    await again.stop()
+    expect(await query(place.env.DATABASE_URL!, MESSAGES)).toEqual([
+      { status: 'failed', reason: 'restored' },
+      { status: 'delivered', reason: null },
+    ])
+  })
+
+  test('leaves nothing where the server ends its connections, and says so', async () => {
+    const { file, place } = await backupWithOneWaiting()
+    const other = new pg.Client({ connectionString: place.env.DATABASE_URL })
+    onTestFinished(() => other.end())
+    await other.connect()
+    const { rows } = await other.query('select pg_backend_pid() as pid')
+    // The restore waits for what becomes of this.
+    await other.query('begin')
+    await other.query('create table message ()')
+    const restore = run('restore', [file], place.env)
+    const sessions = `from pg_stat_activity where datname = current_database() and pid not in (pg_backend_pid(), ${rows[0].pid})`
+    await until('the restore waits', async () => {
+      const waiting = `select 1 ${sessions} and wait_event_type = 'Lock'`
+      return (await query(place.env.DATABASE_URL!, waiting)).length === 1
+    })
+    await query(place.env.DATABASE_URL!, `select pg_terminate_backend(pid) ${sessions}`)
+    expect(await restore).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^Nothing was done: psql failed: .*terminating connection.*\n$/),
+    })
+    await other.query('rollback')
+
+    expect(await run('restore', [file], place.env)).toMatchObject({ code: 0, stderr: '' })
+    expect(await query(place.env.DATABASE_URL!, MESSAGES)).toEqual([{ status: 'failed', reason: 'restored' }])
+  })
+
+  test('says what to do where nobody knows whether the server has kept it', async () => {
+    const { file, place } = await backupWithOneWaiting()
+    const path = await withProgram('psql', `"${server!.programs}/psql" "$@"\nexit 2`)
+    expect(await run('restore', [file], { ...place.env, PATH: path })).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(
+        /^The connection .+ whole or not at all .+\. Run the same command again: .+\n$/,
+      ),
+    })
+    expect(await run('restore', [file], place.env)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('not empty'),
+    })
+    expect(await query(place.env.DATABASE_URL!, MESSAGES)).toEqual([{ status: 'failed', reason: 'restored' }])
+  })
+
+  const MESSAGES = 'select status, reason from message order by id'
+
+  /** A backup in which a message waits that has gone out since, and an empty database for it. */
+  async function backupWithOneWaiting() {
+    let status = 503
+    const { url, received } = await openReceiver(() => status)
+    const first = await openPlace('postgres')
+    const tocsin = await first.start()
+    await tocsin.api('POST', `/projects/${tocsin.projectId}/endpoints`, { url })
+    await send(await tocsin.createSource({ adapter: 'generic' }), { title: 'Checkout is down' })
+    await until('the opening was tried', () => received.length === 1)
+    const file = join(first.dir, 'backup')
+    expect(await run('backup', [file], first.env)).toMatchObject({ code: 0 })
+    status = 204
+    await until('the opening has gone out', () => received.length === 2)
+    await tocsin.stop()
+    return { file, received, place: await openPlace('postgres', first.env) }
+  }
+
+  /** A PATH on which this program comes before the one of the same name. */
+  async function withProgram(name: string, script: string): Promise<string> {
+    const dir = await scratchDir()
+    onTestFinished(() => dir.remove())
+    writeFileSync(join(dir.path, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
+    return `${dir.path}${delimiter}${process.env.PATH}`
+  }
 })
 
 test('a backup of one kind of database is not restored into the other', async () => {
