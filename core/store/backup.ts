@@ -1,17 +1,20 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import {
   closeSync,
   copyFileSync,
   existsSync,
   fsyncSync,
+  linkSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readSync,
   renameSync,
   rmSync,
   statSync,
 } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import Sqlite from 'better-sqlite3'
 import pg from 'pg'
@@ -22,16 +25,15 @@ import { keyCheck } from './secrets.ts'
 
 /**
  * A whole copy of the database while it is in use, in one file: of SQLite a database file (VACUUM INTO), of PostgreSQL an
- * archive of `pg_dump`. It holds no key: the secrets in it stay sealed. Throws TocsinError with a sentence for the person
- * at the terminal.
+ * archive of `pg_dump`. It holds no key: the secrets in it stay sealed. Never takes the place of a file. Throws TocsinError
+ * with a sentence for the person at the terminal.
  */
 export async function backupDatabase(databaseUrl: string, file: string): Promise<{ bytes: number }> {
   if (existsSync(file)) refuse(`${file} exists; name a file that does not.`)
   if (!existsSync(dirname(file))) refuse(`${dirname(file)} is no directory.`)
   const path = sqlitePath(databaseUrl)
   if (path !== undefined) checkDatabase(path)
-  const part = `${file}.part`
-  onFile(part, () => makeEmpty(part))
+  const part = onFile(file, () => makePart(file))
   try {
     if (path !== undefined) backupSqlite(path, part, file)
     else
@@ -41,8 +43,9 @@ export async function backupDatabase(databaseUrl: string, file: string): Promise
         '--no-privileges',
         `--file=${part}`,
       ])
-    // Under its name only once it is whole and on disk.
-    onFile(file, () => place(part, file))
+    onFile(file, () =>
+      place(part, file, `${file} exists: another run has made it meanwhile. Name a file that does not.`),
+    )
     return { bytes: statSync(file).size }
   } finally {
     rmSync(part, { force: true })
@@ -92,23 +95,33 @@ function backupSqlite(path: string, part: string, file: string): void {
 }
 
 function restoreSqlite(file: string, path: string, secretKey: Buffer): Restored {
-  for (const name of [path, `${path}-wal`]) {
-    if (existsSync(name)) refuse(`${name} exists; stop Tocsin and move its database files away first.`)
+  // SQLite would take what another database has left beside it for its own.
+  for (const suffix of SUFFIXES) {
+    if (existsSync(path + suffix)) {
+      refuse(`${path + suffix} exists; stop Tocsin and move its database files away first.`)
+    }
   }
-  const part = `${path}.part`
   return onFile(path, () => {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-    makeEmpty(part)
+    const part = makePart(path)
     try {
       copyFileSync(file, part)
       const held = preparedSqlite(part, file, secretKey)
-      place(part, path)
+      place(
+        part,
+        path,
+        `${path} exists: it was made while the backup was read, as by a start of Tocsin. ` +
+          'Stop Tocsin and move its database files away first.',
+      )
       return { held }
     } finally {
-      for (const suffix of ['', '-wal', '-shm']) rmSync(part + suffix, { force: true })
+      for (const suffix of SUFFIXES) rmSync(part + suffix, { force: true })
     }
   })
 }
+
+/** Of the files of one database. */
+const SUFFIXES = ['', '-wal', '-shm', '-journal']
 
 function preparedSqlite(part: string, file: string, secretKey: Buffer): number {
   const db = new Sqlite(part)
@@ -388,15 +401,62 @@ function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : ''
 }
 
-/** For this user alone. Where that fails there is nothing to take away again. */
-function makeEmpty(part: string): void {
-  closeSync(openSync(part, 'w', 0o600))
+/**
+ * An empty file beside the one to be made, for this user and this run alone: what another run writes never mixes with it.
+ * Takes away what runs that were killed have left in the same folder.
+ */
+function makePart(file: string): string {
+  const part = `${file}.tocsin-${randomBytes(6).toString('hex')}.part`
+  closeSync(openSync(part, 'wx', 0o600))
+  removeLeftovers(part)
+  return part
 }
 
-function place(part: string, file: string): void {
+const PART = /\.tocsin-[0-9a-f]{12}\.part(-wal|-shm|-journal)?$/
+/** A run that lives writes more often. */
+const LEFT_AFTER_MS = 24 * 60 * 60 * 1000
+
+function removeLeftovers(part: string): void {
+  const dir = dirname(part)
+  // By the clock of the disk, which may be that of another machine.
+  const now = statSync(part).mtimeMs
+  try {
+    for (const name of readdirSync(dir).filter((one) => PART.test(one))) {
+      const left = join(dir, name)
+      if (now - statSync(left).mtimeMs > LEFT_AFTER_MS) rmSync(left)
+    }
+  } catch {
+    // It is another user's, or another run was quicker: no reason to fail.
+  }
+}
+
+/** Gives a part its name, only once it is whole and on disk. Where the name is taken by then, refuses with `taken`. */
+function place(part: string, file: string, taken: string): void {
   syncToDisk(part)
-  renameSync(part, file)
+  try {
+    try {
+      linkSync(part, file)
+    } catch (error) {
+      if (codeOf(error) === 'EEXIST') throw error
+      renameToNew(part, file)
+    }
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') refuse(taken, error)
+    throw error
+  }
+  rmSync(part, { force: true })
   if (process.platform !== 'win32') syncToDisk(dirname(file))
+}
+
+/** For file systems without hard links, such as FAT: the name is taken first, since a rename replaces what is there. */
+function renameToNew(part: string, file: string): void {
+  closeSync(openSync(file, 'wx', 0o600))
+  try {
+    renameSync(part, file)
+  } catch (error) {
+    rmSync(file, { force: true })
+    throw error
+  }
 }
 
 function syncToDisk(path: string): void {

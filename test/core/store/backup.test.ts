@@ -1,4 +1,13 @@
-import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import fs, {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { delimiter, join } from 'node:path'
 import { backupDatabase, restoreDatabase } from '@tocsin/core'
 import Sqlite from 'better-sqlite3'
@@ -44,10 +53,6 @@ describe('a file that cannot be used is refused in one sentence', () => {
     await expect(backup(join(dir, 'copy'), dir)).rejects.toMatchObject(
       refusal(`${dir} is a directory; name a file.`),
     )
-    mkdirSync(join(dir, 'copy.part'))
-    await expect(backup(join(dir, 'copy'))).rejects.toMatchObject(
-      refusal(`${join(dir, 'copy.part')} is a directory; name a file.`),
-    )
   })
 
   test('one that this user may not read or write', async () => {
@@ -68,7 +73,7 @@ describe('a file that cannot be used is refused in one sentence', () => {
     })
     for (const name of [file, path]) chmodSync(name, 0o644)
     await asNobody(async () => {
-      await expect(backup(join(closed, 'other'))).rejects.toMatchObject(may(join(closed, 'other.part')))
+      await expect(backup(join(closed, 'other'))).rejects.toMatchObject(may(join(closed, 'other')))
       await expect(restore(file, join(closed, 'new.db'))).rejects.toMatchObject(may(join(closed, 'new.db')))
     })
   })
@@ -80,6 +85,112 @@ describe('a file that cannot be used is refused in one sentence', () => {
     )
     expect(readdirSync(dir)).toEqual(['tocsin.db'])
   })
+})
+
+describe('what appears under the name meanwhile stays as it is', () => {
+  const taken = (file: string) =>
+    refusal(`${file} exists: another run has made it meanwhile. Name a file that does not.`)
+
+  test('of two backups to one name the first that is whole stays', async () => {
+    const file = join(dir, 'copy')
+    let first: Promise<unknown> | undefined
+    once('prepare', 'vacuum into ?', () => {
+      first = backup(file)
+    })
+    await expect(backup(file)).rejects.toMatchObject(taken(file))
+    expect(await first).toEqual({ bytes: statSync(file).size })
+    expect(readdirSync(dir).toSorted()).toEqual(['copy', 'tocsin.db'])
+    expect(await restore(file)).toEqual({ held: 0 })
+  })
+
+  test('of two backups of PostgreSQL each has a file of its own', async () => {
+    const file = join(dir, 'copy')
+    // Each begins once both are there, and says in its file which one it was.
+    putProgram(
+      'pg_dump',
+      `for word in "$@"; do case "$word" in --file=*) part="\${word#--file=}";; esac; done
+      : > ${dir}/here.$$
+      until [ "$(ls ${dir} | grep -c here)" = 2 ] || [ ! -d ${dir} ]; do sleep 0.01; done
+      printf %s "$part" >> "$part"`,
+    )
+    const both = [1, 2].map(() => backupDatabase('postgres://127.0.0.1:9/none', file))
+    const ends = await Promise.allSettled(both)
+    expect(ends.toSorted((a, b) => (a.status < b.status ? -1 : 1))).toMatchObject([
+      { value: { bytes: readFileSync(file).length } },
+      { reason: taken(file) },
+    ])
+    expect(readFileSync(file, 'utf8')).toMatch(/^\S+\.tocsin-[0-9a-f]{12}\.part$/)
+    expect(readdirSync(dir).filter((name) => name.endsWith('.part'))).toEqual([])
+  })
+
+  test('a Tocsin that has started on the target of a restore keeps its database', async () => {
+    const file = join(dir, 'copy')
+    await backup(file)
+    const target = join(dir, 'new.db')
+    once('pragma', 'integrity_check', () => {
+      new Sqlite(target).exec('create table started (id)').close()
+    })
+    await expect(restore(file, target)).rejects.toMatchObject(
+      refusal(
+        `${target} exists: it was made while the backup was read, as by a start of Tocsin. ` +
+          'Stop Tocsin and move its database files away first.',
+      ),
+    )
+    const db = new Sqlite(target)
+    expect(db.prepare('select name from sqlite_schema').all()).toEqual([{ name: 'started' }])
+    db.close()
+  })
+
+  test('where the file system knows no hard links, too', async () => {
+    const { linkSync } = fs
+    fs.linkSync = () => {
+      throw Object.assign(new Error('EPERM: operation not permitted, link'), { code: 'EPERM' })
+    }
+    syncBuiltinESMExports()
+    onTestFinished(() => {
+      fs.linkSync = linkSync
+      syncBuiltinESMExports()
+    })
+    const file = join(dir, 'copy')
+    once('prepare', 'vacuum into ?', () => writeFileSync(file, 'of another run'))
+    await expect(backup(file)).rejects.toMatchObject(taken(file))
+    expect(readFileSync(file, 'utf8')).toBe('of another run')
+
+    await backup(join(dir, 'other'))
+    expect(statSync(join(dir, 'other')).mode & 0o777).toBe(0o600)
+    expect(await restore(join(dir, 'other'))).toEqual({ held: 0 })
+    expect(readdirSync(dir).toSorted()).toEqual(['copy', 'new.db', 'other', 'tocsin.db'])
+  })
+})
+
+test.each(['-wal', '-shm', '-journal'])(
+  'a %s that was left at the target is no part of a restore',
+  async (suffix) => {
+    const file = join(dir, 'copy')
+    await backup(file)
+    const left = join(dir, `new.db${suffix}`)
+    writeFileSync(left, 'of the database that was here')
+    await expect(restore(file)).rejects.toMatchObject(
+      refusal(`${left} exists; stop Tocsin and move its database files away first.`),
+    )
+  },
+)
+
+test('what runs that were killed have left goes after a day; nothing else does', async () => {
+  const names = ['copy.tocsin-0123456789ab.part', 'new.db.tocsin-ba9876543210.part-journal']
+  const others = ['copy.tocsin-aaaaaaaaaaaa.part', 'copy.part', 'film.Xy12ab.part']
+  for (const name of [...names, ...others]) writeFileSync(join(dir, name), '')
+  const dayAgo = Date.now() / 1000 - 24 * 60 * 60 - 60
+  for (const name of [...names, 'copy.part', 'film.Xy12ab.part']) utimesSync(join(dir, name), dayAgo, dayAgo)
+  await backup(join(dir, 'copy'))
+  expect(readdirSync(dir).toSorted()).toEqual(['copy', ...others, 'tocsin.db'].toSorted())
+
+  for (const name of names) {
+    writeFileSync(join(dir, name), '')
+    utimesSync(join(dir, name), dayAgo, dayAgo)
+  }
+  await restore(join(dir, 'copy'))
+  expect(readdirSync(dir).toSorted()).toEqual(['copy', 'new.db', ...others, 'tocsin.db'].toSorted())
 })
 
 // Where nothing can be mounted, canMount has said why.
@@ -110,12 +221,7 @@ test('a pg_dump older than the server is named with both versions', async () => 
     'pg_dump: error: aborting because of server version mismatch',
     'pg_dump: detail: server version: 18.4; pg_dump version: 15.10',
   ]
-  writeFileSync(join(dir, 'pg_dump'), `#!/bin/sh\necho '${said.join('\n')}' >&2\nexit 1\n`, { mode: 0o755 })
-  const { PATH } = process.env
-  process.env.PATH = `${dir}${delimiter}${PATH}`
-  onTestFinished(() => {
-    process.env.PATH = PATH
-  })
+  putProgram('pg_dump', `echo '${said.join('\n')}' >&2\nexit 1`)
   await expect(backupDatabase('postgres://127.0.0.1:9/none', join(dir, 'copy'))).rejects.toMatchObject(
     refusal(
       'pg_dump failed: aborting because of server version mismatch; server version: 18.4; pg_dump version: 15.10. ' +
@@ -123,6 +229,32 @@ test('a pg_dump older than the server is named with both versions', async () => 
     ),
   )
 })
+
+/** The first time SQLite is given this, does something else before. */
+function once(method: 'prepare' | 'pragma', text: string, work: () => void): void {
+  const real = Sqlite.prototype[method] as (this: Sqlite.Database, ...given: unknown[]) => unknown
+  const undo = () => {
+    Sqlite.prototype[method] = real as never
+  }
+  onTestFinished(undo)
+  Sqlite.prototype[method] = function (this: Sqlite.Database, ...given: unknown[]) {
+    if (given[0] === text) {
+      undo()
+      work()
+    }
+    return real.apply(this, given)
+  } as never
+}
+
+/** Puts a program where it comes before the one of the same name. */
+function putProgram(name: string, script: string): void {
+  writeFileSync(join(dir, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
+  const { PATH } = process.env
+  process.env.PATH = `${dir}${delimiter}${PATH}`
+  onTestFinished(() => {
+    process.env.PATH = PATH
+  })
+}
 
 /** Root may use every file. */
 async function asNobody(work: () => Promise<void>): Promise<void> {
