@@ -284,11 +284,9 @@ interface End {
 
 /** Starts one of them; the password goes by the environment, where `ps` does not show it. */
 function startPostgres(program: string, databaseUrl: string | undefined, args: string[]): Running {
-  const url = databaseUrl === undefined ? undefined : new URL(databaseUrl)
-  const password = decodeURIComponent(url?.password ?? '')
-  if (url) url.password = ''
-  const child = spawn(program, [...(url ? [`--dbname=${url.href}`] : []), ...args], {
-    env: { ...process.env, ...(password !== '' && { PGPASSWORD: password }) },
+  const { url, password } = databaseUrl === undefined ? {} : addressForLibpq(databaseUrl)
+  const child = spawn(program, [...(url ? [`--dbname=${url}`] : []), ...args], {
+    env: { ...process.env, ...(password && { PGPASSWORD: password }) },
   })
   // Why it takes no more, its end says.
   child.stdin.on('error', () => {})
@@ -302,6 +300,38 @@ function startPostgres(program: string, databaseUrl: string | undefined, args: s
   })
   return { child, ended }
 }
+
+/**
+ * The same server and database as `pg` reads in the address. Its programs refuse parameters they do not know, and of some
+ * they think otherwise.
+ */
+function addressForLibpq(databaseUrl: string): { url: string; password: string } {
+  const url = new URL(databaseUrl)
+  const password = url.searchParams.get('password') ?? decodeURIComponent(url.password)
+  url.password = ''
+  const hasMode = url.searchParams.has('sslmode')
+  url.search = url.search
+    .slice(1)
+    .split('&')
+    .map((pair) => pair.replaceAll('+', '%20').replace(/^sslmode=no-verify$/, 'sslmode=require'))
+    .map((pair) => (hasMode ? pair : pair.replace(/^ssl=(true|1|no-verify)$/, 'sslmode=require')))
+    .filter((pair) => KNOWN_TO_LIBPQ.has(pair.split('=')[0]!))
+    .join('&')
+  return { url: url.href, password }
+}
+
+/** https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-PARAMKEYWORDS, but for what the rest of an address says. */
+const KNOWN_TO_LIBPQ = new Set([
+  ...['host', 'hostaddr', 'port', 'user', 'passfile', 'service', 'servicefile', 'target_session_attrs'],
+  ...['connect_timeout', 'client_encoding', 'options', 'application_name', 'fallback_application_name'],
+  ...['keepalives', 'keepalives_idle', 'keepalives_interval', 'keepalives_count', 'tcp_user_timeout'],
+  ...['load_balance_hosts', 'require_auth', 'channel_binding', 'scram_client_key', 'scram_server_key'],
+  ...['sslmode', 'sslnegotiation', 'sslcompression', 'sslcert', 'sslkey', 'sslpassword', 'sslcertmode'],
+  ...['sslrootcert', 'sslcrl', 'sslcrldir', 'sslsni', 'sslkeylogfile', 'requirepeer'],
+  ...['ssl_min_protocol_version', 'ssl_max_protocol_version', 'min_protocol_version', 'max_protocol_version'],
+  ...['gssencmode', 'krbsrvname', 'gsslib', 'gssdelegation'],
+  ...['oauth_issuer', 'oauth_client_id', 'oauth_client_secret', 'oauth_scope'],
+])
 
 function checkEnd(program: string, end: End): void {
   if (codeOf(end.error) === 'ENOENT') {

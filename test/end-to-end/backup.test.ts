@@ -192,6 +192,20 @@ describe.each(server ? (['sqlite', 'postgres'] as const) : (['sqlite'] as const)
 })
 
 // Where there is no server with pg_dump, startDumpable has said why.
+test.runIf(server)('both commands take an address of PostgreSQL that the server takes', async () => {
+  const withMore = ({ env }: Place) => ({
+    ...env,
+    DATABASE_URL: `${env.DATABASE_URL}?uselibpqcompat=true&sslmode=disable&query_timeout=60000&dbname=none`,
+  })
+  const place = await openPlace('postgres')
+  const tocsin = await place.start()
+  await tocsin.stop()
+  const file = join(place.dir, 'backup')
+  expect(await run('backup', [file], withMore(place))).toMatchObject({ code: 0, stderr: '' })
+  const elsewhere = await openPlace('postgres', place.env)
+  expect(await run('restore', [file], withMore(elsewhere))).toMatchObject({ code: 0, stderr: '' })
+})
+
 describe.runIf(server)('a restore on PostgreSQL that is cut', () => {
   test('leaves nothing where it is killed once all has been read; the next one sends nothing twice', async () => {
     const { file, place, received } = await backupWithOneWaiting()

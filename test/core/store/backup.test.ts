@@ -230,6 +230,28 @@ test('a pg_dump older than the server is named with both versions', async () => 
   )
 })
 
+test.each([
+  ['uselibpqcompat=true&sslmode=require', 'sslmode=require'],
+  ['query_timeout=1000&application_name=a%20b&max=3&keepAlive=true', 'application_name=a%20b'],
+  [
+    'options=-c+search_path%3Dtocsin&host=%2Frun&password=secret',
+    'options=-c%20search_path%3Dtocsin&host=%2Frun',
+  ],
+  // pg_dump would take the other database, the server takes that of the path.
+  ['dbname=other', ''],
+  ['sslmode=no-verify', 'sslmode=require'],
+  ['ssl=1&sslrootcert=%2Fca.pem', 'sslmode=require&sslrootcert=%2Fca.pem'],
+  ['ssl=true&sslmode=verify-full', 'sslmode=verify-full'],
+  ['ssl=0', ''],
+])('of an address with %s pg_dump is given what it knows: %s', async (given, passed) => {
+  putProgram('pg_dump', `printf '%s\n' "$PGPASSWORD" "$@" > ${dir}/words`)
+  await backupDatabase(`postgres://me:secret@127.0.0.1:9/none?${given}`, join(dir, 'copy'))
+  const [password, address, ...more] = readFileSync(join(dir, 'words'), 'utf8').split('\n')
+  expect(password).toBe('secret')
+  expect(address).toBe(`--dbname=postgres://me@127.0.0.1:9/none${passed && `?${passed}`}`)
+  expect(more.join()).not.toContain('secret')
+})
+
 /** The first time SQLite is given this, does something else before. */
 function once(method: 'prepare' | 'pragma', text: string, work: () => void): void {
   const real = Sqlite.prototype[method] as (this: Sqlite.Database, ...given: unknown[]) => unknown
