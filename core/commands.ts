@@ -91,10 +91,7 @@ export function createBatchRunner(
   }
 }
 
-/**
- * Decides webhooks together and stores them. Every process locks in the same order, so that two batches cannot wait for
- * each other: projects, the hours of sources, messages, what is trimmed of the log, each by id.
- */
+/** Decides webhooks together and stores them, in the order of locks (store/project.ts). */
 function* receiveTogether(
   commands: readonly WebhookCommand[],
   context: MatchContext,

@@ -1,10 +1,10 @@
-import { endpointsKeptUntil, removeEndpoint } from './store/endpoint.ts'
+import { endpointsKeptUntil, lockEndpoints, removeEndpoint } from './store/endpoint.ts'
 import { forgetRequests } from './store/hook-request.ts'
 import { idBefore, startOfDay } from './store/id-time.ts'
+import { raiseConfigVersion } from './store/project.ts'
 import { forgetCounts } from './store/source-health.ts'
-import { all, type Work } from './store/statement.ts'
+import type { Work } from './store/statement.ts'
 import type { Core } from './use-cases/core.ts'
-import { configChanged } from './use-cases/projects.ts'
 
 /** Whole UTC days are forgotten at once: bodies of one day may lean on each other (store/earlier-body.ts). */
 const KEPT_MS = 30 * 24 * 3_600_000
@@ -28,7 +28,9 @@ export async function forgetOld(core: Pick<Core, 'database' | 'writer' | 'now'>)
     }
   }
   await core.writer.submit({ kind: 'work', run: () => forgetCounts(new Date(before).toISOString()) })
-  await core.writer.submit({ kind: 'work', run: () => forgetEndpoints(core.now().toISOString()) })
+  for (const endpoint of await core.database.query(endpointsKeptUntil, { now: core.now().toISOString() })) {
+    await core.writer.submit({ kind: 'work', run: () => forgetEndpoint(endpoint, core.now().toISOString()) })
+  }
   return forgotten
 }
 
@@ -51,10 +53,10 @@ async function projectsWithOld({ database }: Pick<Core, 'database'>, before: num
     .map(({ id }) => id)
 }
 
-function* forgetEndpoints(now: string): Work<void> {
-  for (const { id, project_id } of yield* all(endpointsKeptUntil, { now })) {
-    // Nobody makes messages for it any more.
-    yield* configChanged(project_id)
-    yield* removeEndpoint(id)
-  }
+function* forgetEndpoint({ id, project_id }: { id: string; project_id: string }, now: string): Work<void> {
+  // Nobody makes messages for it any more.
+  yield* raiseConfigVersion(project_id)
+  const [endpoint] = yield* lockEndpoints([id])
+  // Somebody may have had it back.
+  if (endpoint && endpoint.kept_until !== null && endpoint.kept_until <= now) yield* removeEndpoint(id)
 }

@@ -9,8 +9,9 @@ import {
   NO_LANES,
   saveMessages,
 } from '../store/message.ts'
+import { lockProjects, raiseConfigVersion } from '../store/project.ts'
 import type { AttemptTable } from '../store/schema.ts'
-import { all, insertRows, isAnyOf, run, statement, updateRows, type Work } from '../store/statement.ts'
+import { all, insertRows, isAnyOf, statement, updateRows, type Work } from '../store/statement.ts'
 import { disabledBody } from './message-body.ts'
 import {
   afterAttempt,
@@ -56,16 +57,21 @@ export interface ResultContext {
   now: string
 }
 
-/** Stores what became of attempts: the log, the message, its lane, and the endpoint's state. */
+/**
+ * Stores what became of attempts: the log, the message, its lane, and the endpoint's state. `others` are messages that
+ * the transaction goes on with.
+ */
 export function* storeResults(
   outcomes: readonly AttemptOutcome[],
   late: readonly MessageRow[],
   context: ResultContext,
+  others: readonly string[] = [],
 ): Work<StoredResults> {
-  const endpointIds = [...new Set([...outcomes, ...late.map(lateEndpoint)].map((o) => o.endpointId))].sort()
-  // In the order of claims: first endpoints, then messages.
+  // Any failure may be the one that switches its endpoint off, of which the project's other endpoints are told.
+  yield* lockProjects(outcomes.flatMap((outcome) => (isSuccess(outcome) ? [] : outcome.projectId)))
+  const endpointIds = [...outcomes, ...late.map(lateEndpoint)].map((o) => o.endpointId)
   const endpoints = new Map((yield* lockEndpoints(endpointIds)).map((row) => [row.id, { ...row }]))
-  const ids = [...new Set(outcomes.map((outcome) => outcome.messageId))].sort()
+  const ids = [...outcomes.map((outcome) => outcome.messageId), ...others]
   const messages = new Map((yield* lockMessages(ids)).map((row) => [row.id, { ...row }]))
   const changed = new Map<string, MessageRow>()
   const disabled: DisabledEndpoint[] = []
@@ -103,7 +109,9 @@ export function* storeResults(
 
   yield* insertRows(
     'attempt',
-    outcomes.filter((o) => messages.has(o.messageId)).map((o) => attemptRow(o, context)),
+    outcomes
+      .filter((o) => messages.has(o.messageId) && endpoints.has(o.endpointId))
+      .map((o) => attemptRow(o, context)),
   )
   yield* saveMessages([...changed.values()], context.now)
   for (const { id, reason } of disabled) {
@@ -191,13 +199,6 @@ function judge(
   return 'warn'
 }
 
-const raiseVersion = statement<{ id: string }, unknown>((db, p) =>
-  db
-    .updateTable('project')
-    .set((eb) => ({ config_version: eb('config_version', '+', 1) }))
-    .where('id', '=', p('id')),
-)
-
 const projectsByIds = statement<{ ids: string[] }, { id: string; name: string }>((db, p) =>
   db
     .selectFrom('project')
@@ -205,9 +206,12 @@ const projectsByIds = statement<{ ids: string[] }, { id: string; name: string }>
     .where(isAnyOf('project.id', p.list('ids'))),
 )
 
-/** `endpoint.disabled` goes to the other endpoints that asked for it. Every process reads the project anew. */
+/**
+ * `endpoint.disabled` goes to the other endpoints that asked for it. Every process reads the project anew, which is
+ * locked already.
+ */
 export function* tellOthers(endpoint: EndpointRow, context: ResultContext): Work<void> {
-  yield* run(raiseVersion, { id: endpoint.project_id })
+  yield* raiseConfigVersion(endpoint.project_id)
   const [project] = yield* all(projectsByIds, { ids: [endpoint.project_id] })
   if (!project) return
   const others = (yield* endpointsOfProjects([endpoint.project_id])).filter(

@@ -127,9 +127,10 @@ export function createWorker({
       stored = [...outcomes]
       prolonged = heldLong()
       const free = stopping ? 0 : inFlight - held.size + stored.length
-      let results = yield* storeResults(stored, [], context)
+      const leases = leasesOf(prolonged)
+      let results = yield* storeResults(stored, [], context, leases.ids)
       // Before the claim, which would take what a jump of the clock has let run out.
-      yield* extendLeases(leasesOf(prolonged), isoOf(until))
+      yield* extendLeases(leases, isoOf(until))
       const claim =
         free > 0
           ? yield* claimMessages({

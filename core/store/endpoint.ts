@@ -45,8 +45,8 @@ const lockedByIds = statement<{ ids: string[] }, EndpointRow>((db, p) =>
 )
 
 /** These endpoints, held until the transaction ends. */
-export function* lockEndpoints(ids: string[]): Work<EndpointRow[]> {
-  return ids.length === 0 ? [] : yield* all(lockedByIds, { ids })
+export function* lockEndpoints(ids: readonly string[]): Work<EndpointRow[]> {
+  return ids.length === 0 ? [] : yield* all(lockedByIds, { ids: [...new Set(ids)].sort() })
 }
 
 export const endpointById = statement<{ projectId: string; id: string }, EndpointRow>((db, p) =>
@@ -100,6 +100,7 @@ export function* removeSecrets(endpointId: string): Work<void> {
 
 /** With its messages and their log. */
 export function* removeEndpoint(endpointId: string): Work<void> {
+  yield* lockEndpoints([endpointId])
   yield* run(dropAttempts, { endpointId })
   yield* run(dropMessages, { endpointId })
   yield* run(dropSecrets, { endpointId })

@@ -37,6 +37,8 @@ const pendingInLanes = statement<
     .where(isAnyOf('endpoint_id', p.list('endpoints')))
     .where(isAnyOf('incident_id', p.list('incidents')))
     .where('status', '=', sql.lit('pending'))
+    // Who wants one that waits has the one before it (see project.ts).
+    .orderBy(sql`due_at is null`)
     .orderBy('id')
     .$narrowType<{ incident_id: string }>()
     // A worker that ends the last of a lane right now either sees the new message, or is seen here.
@@ -356,7 +358,7 @@ const extend = statement<{ ids: string[]; tokens: string[]; until: string }, unk
     .where(isAnyOf('lease_token', p.list('tokens'))),
 )
 
-/** Prolongs leases that are still held. */
+/** Prolongs leases that are still held, of messages that are locked. */
 export function* extendLeases(held: { ids: string[]; tokens: string[] }, until: string): Work<number> {
   return held.ids.length === 0 ? 0 : yield* run(extend, { ...held, until })
 }
@@ -371,6 +373,7 @@ const release = statement<{ ids: string[]; tokens: string[]; now: string }, unkn
 
 /** Gives back what was not sent. */
 export function* releaseLeases(held: { ids: string[]; tokens: string[] }, now: string): Work<number> {
+  yield* lockMessages(held.ids)
   return held.ids.length === 0 ? 0 : yield* run(release, { ...held, now })
 }
 
@@ -385,8 +388,9 @@ const lockedByIds = statement<{ ids: string[] }, MessageRow>((db, p) =>
     .forUpdate(),
 )
 
-export function* lockMessages(ids: string[]): Work<MessageRow[]> {
-  return ids.length === 0 ? [] : yield* all(lockedByIds, { ids })
+/** These messages, held until the transaction ends. */
+export function* lockMessages(ids: readonly string[]): Work<MessageRow[]> {
+  return ids.length === 0 ? [] : yield* all(lockedByIds, { ids: [...new Set(ids)].sort() })
 }
 
 const releaseNext = statement<{ endpoint: string; incident: string; now: string; gap: number }, unknown>(
@@ -442,9 +446,18 @@ const failPending = statement<{ endpoint: string; reason: string; now: string },
   db
     .updateTable('message')
     .set({ status: 'failed', reason: p('reason'), due_at: null, lease_token: null })
-    .where('endpoint_id', '=', p('endpoint'))
-    .where('status', '=', sql.lit('pending'))
-    .where(({ or, eb }) => or([eb('lease_token', 'is', null), eb('due_at', '<=', p('now'))])),
+    .where(
+      'id',
+      'in',
+      db
+        .selectFrom('message')
+        .select('id')
+        .where('endpoint_id', '=', p('endpoint'))
+        .where('status', '=', sql.lit('pending'))
+        .where(({ or, eb }) => or([eb('lease_token', 'is', null), eb('due_at', '<=', p('now'))]))
+        .orderBy('id')
+        .forUpdate(),
+    ),
 )
 
 /** Ends everything an endpoint still had to get, but for what is under way: that ends by its own result. */

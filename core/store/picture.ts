@@ -28,6 +28,7 @@ import {
   occurrenceRow,
   occurrencesAround,
 } from './occurrence.ts'
+import { lockProjects } from './project.ts'
 import type { ProjectTable, SharedTextTable } from './schema.ts'
 import { withoutSource } from './sender-group.ts'
 import { sharedText } from './shared-text.ts'
@@ -49,16 +50,6 @@ export interface RequestScope {
   /** Start of the rolling hour, ISO. */
   hourAgo: string
 }
-
-const lockProjects = statement<{ ids: string[] }, Selectable<ProjectTable>>((db, p) =>
-  db
-    .selectFrom('project')
-    .selectAll()
-    .where(isAnyOf('project.id', p.list('ids')))
-    // In one order in every process, so that two batches cannot wait for each other.
-    .orderBy('id')
-    .forUpdate(),
-)
 
 const deliveriesByKeys = statement<
   { sources: string[]; keys: string[] },
@@ -99,7 +90,7 @@ const slotsOfProjects = statement<
 
 /** Locks the projects a batch works on and puts them into the picture; answers their rows. */
 export function* loadProjects(picture: Picture, ids: string[]): Work<Map<string, Selectable<ProjectTable>>> {
-  const rows = yield* all(lockProjects, { ids: unique(ids).sort() })
+  const rows = yield* lockProjects(ids)
   for (const row of rows) {
     picture.addProject({
       id: row.id,

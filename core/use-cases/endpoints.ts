@@ -194,12 +194,14 @@ export async function updateEndpoint(
   const fresh = newSigningSecret(core.random)
   const { row, movedHost } = await change(core, function* (context) {
     yield* configChanged(projectId)
+    const known = url === undefined ? [] : yield* all(endpointByUrl, { projectId, url })
+    const locked = yield* lockEndpoints([endpointId, ...known.map(({ id }) => id)])
     const before =
-      (yield* lockEndpoints([endpointId])).find(
-        (row) => row.project_id === projectId && row.kept_until === null,
+      locked.find(
+        (row) => row.id === endpointId && row.project_id === projectId && row.kept_until === null,
       ) ?? noEndpoint()
     if (url !== undefined && url !== before.url) {
-      const [other] = yield* all(endpointByUrl, { projectId, url })
+      const [other] = known
       if (other && other.kept_until !== null) yield* removeEndpoint(other.id)
       else if (other)
         throw new TocsinError('conflict', 'url: another endpoint of this project has it. Change that one.')

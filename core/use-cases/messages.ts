@@ -5,10 +5,11 @@ import { deadlineOf } from '../delivery/results.ts'
 import type { RetryPolicyName } from '../delivery/retry-policy.ts'
 import { sentHeaders } from '../delivery/worker.ts'
 import { TocsinError } from '../errors.ts'
-import { type EndpointRow, endpointById } from '../store/endpoint.ts'
+import { type EndpointRow, endpointById, lockEndpoints } from '../store/endpoint.ts'
 import { type MessageWithBody, replayMessages } from '../store/message.ts'
+import { lockProjects } from '../store/project.ts'
 import type { AttemptTable } from '../store/schema.ts'
-import { all, statement } from '../store/statement.ts'
+import { all, statement, type Work } from '../store/statement.ts'
 import type { Caller } from '../tocsin.ts'
 import { allow, type Core, change, cutPage, readPage } from './core.ts'
 
@@ -80,10 +81,13 @@ export async function replayMessage(
 ): Promise<{ message: ApiMessage }> {
   allow(caller, 'endpoints:write', projectId)
   await change(core, function* (context) {
+    yield* lockProjects([projectId])
+    const [found] = yield* all(messageById, { projectId, id: messageId })
+    if (!found) noMessage()
+    const endpoint = yield* endpointOn(projectId, found.endpoint_id)
+    // As it is now that nobody else can end it.
     const [row] = yield* all(messageById, { projectId, id: messageId })
     if (!row) noMessage()
-    const [endpoint] = yield* all(endpointById, { projectId, id: row.endpoint_id })
-    checkOn(endpoint)
     if (row.status === 'pending') {
       throw new TocsinError(
         'conflict',
@@ -122,8 +126,8 @@ export async function replayEndpoint(
     if (until !== undefined) query = query.where('created_at', '<=', new Date(until).toISOString())
     const rows = await query.execute()
     replayed += await change(core, function* (context) {
-      const [endpoint] = yield* all(endpointById, { projectId, id: endpointId })
-      checkOn(endpoint)
+      yield* lockProjects([projectId])
+      const endpoint = yield* endpointOn(projectId, endpointId)
       core.onMessages()
       return yield* replayMessages(
         rows,
@@ -183,9 +187,12 @@ function attemptToApi(message: MessageWithBody, attempt: Selectable<AttemptTable
   }
 }
 
-function checkOn(endpoint: EndpointRow | undefined): asserts endpoint is EndpointRow {
+/** The endpoint, held until the transaction ends. */
+function* endpointOn(projectId: string, id: string): Work<EndpointRow> {
+  yield* lockEndpoints([id])
+  const [endpoint] = yield* all(endpointById, { projectId, id })
   if (!endpoint) noEndpoint()
-  if (endpoint.enabled === 1) return
+  if (endpoint.enabled === 1) return endpoint
   throw new TocsinError(
     'conflict',
     'The endpoint is switched off. Switch it on with {"enabled": true} first.',

@@ -6,6 +6,7 @@ import { addLog } from '../matcher/human.ts'
 import { Picture } from '../matcher/picture.ts'
 import { changePolicy, effectivePolicy, readPolicy } from '../policy.ts'
 import { loadProjects, savePicture } from '../store/picture.ts'
+import { raiseConfigVersion } from '../store/project.ts'
 import type { ProjectTable, Schema } from '../store/schema.ts'
 import { all, insertRows, run, statement, updateRows, type Work } from '../store/statement.ts'
 import type { Caller } from '../tocsin.ts'
@@ -180,16 +181,9 @@ export async function deleteProject(core: Core, caller: Caller, projectId: strin
   core.directory.forget(projectId)
 }
 
-const raiseVersion = statement<{ projectId: string }, unknown>((db, p) =>
-  db
-    .updateTable('project')
-    .set((eb) => ({ config_version: eb('config_version', '+', 1) }))
-    .where('id', '=', p('projectId')),
-)
-
 /** Makes every process read the project's sources anew; part of the change that needs it. Throws `not_found`. */
 export function* configChanged(projectId: string): Work<void> {
-  if ((yield* run(raiseVersion, { projectId })) === 0) noProject()
+  if (!(yield* raiseConfigVersion(projectId))) noProject()
 }
 
 const defaultProject = statement<{ name: string }, { id: string }>((db, p) =>
