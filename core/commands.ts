@@ -7,6 +7,7 @@ import { Outbox } from './outbox.ts'
 import { trimUnauthorized } from './store/hook-request.ts'
 import type { OutboxEndpoint } from './store/outbox.ts'
 import { loadProjects, loadRequests, savePicture } from './store/picture.ts'
+import { holdProjects } from './store/project.ts'
 import type { HookRequestTable } from './store/schema.ts'
 import { countRequests, type RequestTally } from './store/source-health.ts'
 import { insertRows, updateRows, type Work } from './store/statement.ts'
@@ -103,6 +104,11 @@ function* receiveTogether(
     picture,
     received.map((command) => command.input.projectId),
   )
+  const refused = yield* holdProjects(
+    commands.flatMap((command) =>
+      command.kind === 'refused' && !projects.has(command.row.project_id) ? command.row.project_id : [],
+    ),
+  )
   const hourAgo = new Date(Date.parse(context.now) - 3_600_000).toISOString()
   const current = received.filter(
     ({ input, configVersion }) => projects.get(input.projectId)?.config_version === configVersion,
@@ -128,7 +134,9 @@ function* receiveTogether(
   const tallies = new Map<string, RequestTally>()
   const settled = commands.map((command): Settled<ReceiveResult | null> => {
     if (command.kind === 'refused') {
-      rows.push(command.row)
+      // Of one that was deleted since, nothing may be stored that nobody would ever forget.
+      const { project_id: id } = command.row
+      if (projects.has(id) || refused.has(id)) rows.push(command.row)
       return { value: null }
     }
     const { input, configVersion, row, tally, replayOf } = command

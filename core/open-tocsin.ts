@@ -12,7 +12,7 @@ import { Picture } from './matcher/picture.ts'
 import type { MatchContext } from './matcher/state.ts'
 import { createModel } from './postmortem/model.ts'
 import { createReceive } from './receive.ts'
-import { forgetOld } from './retention.ts'
+import { forgetGone, forgetOld } from './retention.ts'
 import { dueIncidents, incidentsByIds } from './store/incident.ts'
 import { migrate } from './store/migrate.ts'
 import { migrations } from './store/migrations/index.ts'
@@ -112,13 +112,17 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
         }
       : null,
     onMessages: others.note,
+    onProjectGone: () => forgettingGone.begin(),
   }
 
   const patient = patientOn(database)
   const { firstStart, defaultProjectId } = await firstStartOf(core, options.adminKey)
   const isWorker = options.role !== 'ingest'
-  const stopDue = isWorker ? every(DUE_EVERY_MS, () => resolveDue(core), log) : async () => {}
-  const stopForgetting = isWorker ? every(FORGET_EVERY_MS, () => forgetOld(core), log) : async () => {}
+  const byClock = isWorker
+    ? [every(DUE_EVERY_MS, () => resolveDue(core), log), every(FORGET_EVERY_MS, () => forgetOld(core), log)]
+    : []
+  // In every role: where nobody sends there may be no worker, and whoever began it may have been killed.
+  const forgettingGone = every(FORGET_EVERY_MS, (isOver) => forgetGone(core, isOver), log)
   if (isWorker) {
     worker = createWorker({
       database,
@@ -145,7 +149,9 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
       const parts = inParts(limitMs)
       await Promise.all([
         after,
-        parts.run('work by the clock', () => Promise.all([stopDue(), stopForgetting()])),
+        parts.run('work by the clock', () =>
+          Promise.all([...byClock, forgettingGone].map(({ stop }) => stop())),
+        ),
         parts.run('messages being sent', async () => worker?.stop()),
       ])
       await parts.run('changes that were waiting', () => writer.close())
@@ -372,18 +378,35 @@ async function ensureAdminKey(core: Core, secret: string | undefined): Promise<v
 
 // ---- by the clock ----
 
-/** Runs a work again and again, one run at a time. Answers how to stop. */
-function every(ms: number, work: () => Promise<unknown>, log: OpenOptions['log'] & {}): () => Promise<void> {
+/** A work that runs again and again, one run at a time. */
+interface Repeated {
+  /** Now as well, and does not wait for it. */
+  begin(): void
+  /** Waits for a run that is under way, which is told that it is over. */
+  stop(): Promise<void>
+}
+
+function every(
+  ms: number,
+  work: (isOver: () => boolean) => Promise<unknown>,
+  log: OpenOptions['log'] & {},
+): Repeated {
   let running: Promise<unknown> = Promise.resolve()
-  const timer = setInterval(() => {
+  let isStopped = false
+  const begin = () => {
     running = running
-      .then(work)
+      .then(() => (isStopped ? undefined : work(() => isStopped)))
       .catch((error: unknown) => log('warn', 'work by the clock waits', { error: String(error) }))
-  }, ms)
+  }
+  const timer = setInterval(begin, ms)
   timer.unref()
-  return async () => {
-    clearInterval(timer)
-    await running
+  return {
+    begin,
+    stop: async () => {
+      isStopped = true
+      clearInterval(timer)
+      await running
+    },
   }
 }
 
@@ -403,7 +426,8 @@ export async function resolveDue(
         picture,
         due.map((incident) => incident.project_id),
       )
-      for (const incident of yield* incidentsByIds(due.map((row) => row.id))) picture.addIncident(incident)
+      const ids = due.filter((incident) => projects.has(incident.project_id)).map(({ id }) => id)
+      for (const incident of yield* incidentsByIds(ids)) picture.addIncident(incident)
       for (const incident of picture.incidents.values()) resolveWhenDue(picture, incident, context)
       yield* saveDecision(core, picture, projects, context)
     },

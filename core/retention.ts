@@ -1,9 +1,10 @@
 import { endpointsKeptUntil, lockEndpoints, removeEndpoint } from './store/endpoint.ts'
+import { goneProjects, inTurn, parts, type WalkedRow, walks } from './store/gone.ts'
 import { forgetRequests } from './store/hook-request.ts'
 import { idBefore, startOfDay } from './store/id-time.ts'
 import { raiseConfigVersion } from './store/project.ts'
 import { forgetCounts } from './store/source-health.ts'
-import type { Work } from './store/statement.ts'
+import { run, type Work } from './store/statement.ts'
 import type { Core } from './use-cases/core.ts'
 
 /** Whole UTC days are forgotten at once: bodies of one day may lean on each other (store/earlier-body.ts). */
@@ -32,6 +33,49 @@ export async function forgetOld(core: Pick<Core, 'database' | 'writer' | 'now'>)
     await core.writer.submit({ kind: 'work', run: () => forgetEndpoint(endpoint, core.now().toISOString()) })
   }
   return forgotten
+}
+
+/** Rows looked at together where there is no index by project. */
+const WALKED_AT_ONCE = 1_000
+
+/**
+ * Deletes what is left of projects that are gone, in small transactions one after the other, until nothing is or `isOver`
+ * says so. What it does not get to is found by the next run, of whichever process.
+ */
+export async function forgetGone(
+  core: Pick<Core, 'database' | 'writer'>,
+  isOver: () => boolean = () => false,
+): Promise<void> {
+  const { database, writer } = core
+  const found = new Set<string>()
+  for (const query of goneProjects) for (const { id } of await database.query(query, {})) found.add(id)
+  const projects = [...found]
+  if (projects.length === 0) return
+
+  /** Answers how many rows went; 0 also where this run is to end. */
+  let isStopped = false
+  const some = async (drop: () => Work<number>): Promise<number> => {
+    if (isStopped || isOver()) return 0
+    const gone = (await writer.submit({ kind: 'work', run: () => inTurn(drop()) })) as number | null
+    isStopped = gone === null
+    return gone ?? 0
+  }
+  for (const { next, drop } of walks) {
+    for (let after: string | undefined = ''; after !== undefined && !isStopped && !isOver(); ) {
+      const rows: WalkedRow[] = await database.query(next, { after, most: WALKED_AT_ONCE })
+      const theirs = rows.filter(({ project_id }) => project_id !== null && found.has(project_id))
+      for (let at = 0; at < theirs.length; at += BATCH) {
+        const [first, last] = [theirs[at]!, theirs[Math.min(at + BATCH, theirs.length) - 1]!]
+        await some(() => run(drop, { projects, first: first.key, last: last.key }))
+      }
+      after = rows.length < WALKED_AT_ONCE ? undefined : rows.at(-1)!.key
+    }
+  }
+  for (const projectId of projects) {
+    for (const part of parts) {
+      while ((await some(() => part({ projectId, most: BATCH }))) > 0);
+    }
+  }
 }
 
 /** Those with something to forget, the oldest first: whoever a run does not get to comes before others in the next. */

@@ -234,6 +234,7 @@ export interface ReplayableRequest extends KeptBody {
 
 const replayable = statement<{ projectId: string; id: string }, ReplayableRequest>((db, p) =>
   withBodies(db)
+    .innerJoin('project', 'project.id', 'r.project_id')
     .select([
       'r.id',
       'r.source_id',

@@ -53,12 +53,15 @@ const dueQuery = statement<{ now: string }, { id: string; project_id: string }>(
     .selectFrom('incident')
     .select(['id', 'project_id'])
     .where('resolve_due_at', '<=', p('now'))
+    .where(({ exists, selectFrom }) =>
+      exists(selectFrom('project').select('project.id').whereRef('project.id', '=', 'incident.project_id')),
+    )
     // Not by project: that would tempt SQLite to walk all incidents.
     .orderBy('resolve_due_at')
     .limit(sql.lit(100)),
 )
 
-/** Incidents whose resolveGrace has ended. */
+/** Incidents whose resolveGrace has ended, of projects that are not gone. */
 export function* dueIncidents(now: string): Work<{ id: string; project_id: string }[]> {
   return yield* all(dueQuery, { now })
 }

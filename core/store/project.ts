@@ -29,6 +29,24 @@ export function* lockProjects(ids: readonly string[]): Work<Selectable<ProjectTa
   return ids.length === 0 ? [] : yield* all(locked, { ids: [...new Set(ids)].sort() })
 }
 
+const held = statement<{ ids: string[] }, { id: string }>((db, p) =>
+  db
+    .selectFrom('project')
+    .select('id')
+    .where(isAnyOf('project.id', p.list('ids')))
+    .orderBy('id')
+    .forKeyShare(),
+)
+
+/**
+ * Those of these projects that are there, and go on being there until the transaction ends. Waits only for one that is
+ * being deleted: decisions go on beside it.
+ */
+export function* holdProjects(ids: readonly string[]): Work<Set<string>> {
+  const rows = ids.length === 0 ? [] : yield* all(held, { ids: [...new Set(ids)].sort() })
+  return new Set(rows.map(({ id }) => id))
+}
+
 const raiseVersion = statement<{ id: string }, unknown>((db, p) =>
   db
     .updateTable('project')

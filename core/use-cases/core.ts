@@ -38,6 +38,8 @@ export interface Core {
   model: Model | null
   /** Something was put into the outbox. */
   onMessages: () => void
+  /** A project was deleted: what is left of it is to be forgotten. */
+  onProjectGone: () => void
 }
 
 /** Saves one decision of a person or of time, with the messages that tell of it. */

@@ -33,7 +33,7 @@ import { all, insertRows, isAnyOf, run, statement, updateRows, type Work } from 
 import type { Caller } from '../tocsin.ts'
 import { allow, type Core, can, change, cutPage, readPage } from './core.ts'
 import { messageToApi } from './messages.ts'
-import { configChanged, projectRow } from './projects.ts'
+import { configChanged, keepProject, projectRow } from './projects.ts'
 
 const MASKED = '********'
 const OVERLAP_MINUTES = 1440
@@ -331,6 +331,7 @@ export async function testEndpoint(
   }
   await checkedUrl(core, row.url)
   const message = await change(core, function* (context) {
+    yield* keepProject(projectId)
     const { id, url } = (yield* all(endpointById, { projectId, id: endpointId }))[0] ?? noEndpoint()
     const made = newMessage({
       id: core.newId(),

@@ -326,9 +326,11 @@ const incidentByIdOrNumber = statement<
 >((db, p) =>
   db
     .selectFrom('incident')
-    .selectAll()
-    .where('project_id', '=', p('projectId'))
-    .where((eb) => eb.or([eb('id', '=', p('id')), eb('number', '=', p('number'))])),
+    // Its rows go on being there for a while when it is gone.
+    .innerJoin('project', 'project.id', 'incident.project_id')
+    .selectAll('incident')
+    .where('incident.project_id', '=', p('projectId'))
+    .where((eb) => eb.or([eb('incident.id', '=', p('id')), eb('incident.number', '=', p('number'))])),
 )
 
 /** A human action: locks the project, loads the incident, decides, saves, all in one transaction of the queue. */

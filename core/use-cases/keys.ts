@@ -6,7 +6,7 @@ import { hashToken, newSecret } from '../store/secrets.ts'
 import { insertRows, run, statement } from '../store/statement.ts'
 import type { Caller } from '../tocsin.ts'
 import { allow, type Core, change, cutPage, readPage } from './core.ts'
-import { projectRow } from './projects.ts'
+import { keepProject, projectRow } from './projects.ts'
 
 const keyByHash = statement<{ hash: string }, Selectable<ApiKeyTable>>((db, p) =>
   db.selectFrom('api_key').selectAll().where('hash', '=', p('hash')),
@@ -52,6 +52,7 @@ export async function createKey(
   const secret = `tocsin_${newSecret(core.random)}`
   const row = keyRow(core, { ...input, projectId, secret })
   await change(core, function* () {
+    yield* keepProject(projectId)
     yield* insertRows('api_key', [row])
   })
   return { key: toApi(row), secret }

@@ -5,10 +5,11 @@ import { newProjectId } from '../ids.ts'
 import { addLog } from '../matcher/human.ts'
 import { Picture } from '../matcher/picture.ts'
 import { changePolicy, effectivePolicy, readPolicy } from '../policy.ts'
+import { lockEndpoints } from '../store/endpoint.ts'
 import { loadProjects, savePicture } from '../store/picture.ts'
-import { raiseConfigVersion } from '../store/project.ts'
-import type { ProjectTable, Schema } from '../store/schema.ts'
-import { all, insertRows, run, statement, updateRows, type Work } from '../store/statement.ts'
+import { holdProjects, raiseConfigVersion } from '../store/project.ts'
+import type { ProjectTable } from '../store/schema.ts'
+import { all, insertRows, isAnyOf, run, statement, updateRows, type Work } from '../store/statement.ts'
 import type { Caller } from '../tocsin.ts'
 import type { Plan, Policy } from '../types.ts'
 import { actorOf, allow, type Core, change, cutPage, readPage } from './core.ts'
@@ -122,63 +123,56 @@ export async function updateProject(
   return { project: toApi(row) }
 }
 
-const TABLES_OF_PROJECT = [
-  'source',
-  'source_credential',
-  'api_key',
-  'hook_request',
-  'event',
-  'shared_text',
-  'signal',
-  'occurrence',
-  'incident',
-  'timeline_entry',
-  'log_entry',
-  'idempotency',
-  'endpoint',
-  'endpoint_secret',
-  'message',
-  'message_body',
-  'attempt',
-  'postmortem',
-  'postmortem_prose',
-  'secret_reveal',
-  'audit',
-] as const satisfies (keyof Schema)[]
+const endpointsOf = statement<{ projectId: string }, { id: string }>((db, p) =>
+  db.selectFrom('endpoint').select('id').where('project_id', '=', p('projectId')),
+)
 
-const deletions = TABLES_OF_PROJECT.map((table) =>
+const dropEndpointSecrets = statement<{ ids: string[] }, unknown>((db, p) =>
+  db.deleteFrom('endpoint_secret').where(isAnyOf('endpoint_id', p.list('ids'))),
+)
+
+/** What opens a project, and what is sent by. */
+const CONFIGURATION = ['api_key', 'source_credential', 'secret_reveal', 'endpoint'] as const
+
+const dropConfiguration = CONFIGURATION.map((table) =>
   statement<{ projectId: string }, unknown>((db, p) =>
     db.deleteFrom(table).where('project_id', '=', p('projectId')),
   ),
 )
 
-const TABLES_OF_SOURCES = ['sender_group', 'source_hour', 'source_word'] as const satisfies (keyof Schema)[]
-
-const deletionsBySource = TABLES_OF_SOURCES.map((table) =>
-  statement<{ projectId: string }, unknown>((db, p) =>
-    db
-      .deleteFrom(table)
-      .where(
-        'source_id',
-        'in',
-        db.selectFrom('source').select('id').where('project_id', '=', p('projectId')),
-      ),
-  ),
+const endSources = statement<{ projectId: string; now: string }, unknown>((db, p) =>
+  db
+    .updateTable('source')
+    .set({ deleted_at: p('now') })
+    .where('project_id', '=', p('projectId'))
+    .where('deleted_at', 'is', null),
 )
 
-const deleteRow = statement<{ projectId: string }, unknown>((db, p) =>
+const dropProject = statement<{ projectId: string }, unknown>((db, p) =>
   db.deleteFrom('project').where('id', '=', p('projectId')),
 )
 
-/** Deletes the project with everything in it. */
+/**
+ * Deletes the project with everything in it. It is gone at once: nobody finds it, nothing is received for it or sent. What
+ * may be much is deleted afterwards, bit by bit (retention.ts).
+ */
 export async function deleteProject(core: Core, caller: Caller, projectId: string): Promise<void> {
   allow(caller, 'admin', projectId)
-  await change(core, function* () {
-    if (!(yield* loadProjects(new Picture(), [projectId])).has(projectId)) noProject()
-    for (const deletion of [...deletionsBySource, ...deletions]) yield* run(deletion, { projectId })
-    yield* run(deleteRow, { projectId })
+  await change(core, function* ({ now }) {
+    if ((yield* run(dropProject, { projectId })) === 0) noProject()
+    const ids = (yield* all(endpointsOf, { projectId })).map(({ id }) => id)
+    yield* lockEndpoints(ids)
+    yield* run(dropEndpointSecrets, { ids })
+    for (const drop of dropConfiguration) yield* run(drop, { projectId })
+    yield* run(endSources, { projectId, now })
   })
   core.directory.forget(projectId)
+  core.onProjectGone()
+}
+
+/** The project goes on being there until the transaction ends. Throws `not_found`. */
+export function* keepProject(projectId: string): Work<void> {
+  if (!(yield* holdProjects([projectId])).has(projectId)) noProject()
 }
 
 /** Makes every process read the project's sources anew; part of the change that needs it. Throws `not_found`. */

@@ -91,6 +91,7 @@ export async function getRequest(
 ): Promise<{ request: ApiRequestDetail }> {
   allow(caller, 'sources:read', projectId)
   const row = await withBodies(core.database.read)
+    .innerJoin('project', 'project.id', 'r.project_id')
     .select([...LISTED, 'r.event_ids', BODY_KEPT])
     .where('r.project_id', '=', projectId)
     .where('r.id', '=', id)

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { databaseKinds } from '../../support/databases.ts'
+import { until } from '../../support/until.ts'
 import { betterStack, MINUTE, notification, refusal, testTocsin } from '../open-test-tocsin.ts'
 
 describe.each(databaseKinds)('post-mortems on %s', (kind) => {
@@ -110,8 +111,9 @@ describe.each(databaseKinds)('post-mortems on %s', (kind) => {
     ])
       expect(await refusal(call())).toMatchObject({ code: 'not_found' })
     await t.admin.deleteProject(project.id)
-    const rows = (await t.tables()).get('postmortem')!
-    expect(rows.filter((row) => row.project_id === project.id)).toEqual([])
+    await until('nothing of it is left', async () =>
+      (await t.tables()).get('postmortem')!.every((row) => row.project_id !== project.id),
+    )
   })
 
   test('a storm of a thousand events is still a page', async () => {

@@ -1,0 +1,146 @@
+import { sql } from 'kysely'
+import type { Schema } from './schema.ts'
+import { all, isAnyOf, run, statement, type Work } from './statement.ts'
+
+/** What is left of projects that no longer exist: their row goes first, everything else bit by bit afterwards. */
+
+type Table = keyof Schema & string
+
+/** Tables with an index by project, and what tells the rows of one project apart. */
+const BY_PROJECT: readonly [Table, string][] = [
+  ['endpoint', 'id'],
+  ['source_credential', 'id'],
+  ['secret_reveal', 'id'],
+  ['message', 'id'],
+  ['attempt', 'id'],
+  ['message_body', 'id'],
+  ['hook_request', 'id'],
+  ['shared_text', 'hash'],
+  ['log_entry', 'position'],
+  ['postmortem', 'id'],
+  ['postmortem_prose', 'incident_id'],
+  ['audit', 'id'],
+]
+
+/** Tables found by the source. */
+const BY_SOURCE: readonly [Table, string][] = [
+  ['sender_group', 'group_key'],
+  ['source_hour', 'hour'],
+  ['source_word', 'word'],
+]
+
+/** Tables with no such index, which are walked through: every one of their projects has rows that are found. */
+const WALKED: readonly [Table, string][] = [
+  ['event', 'id'],
+  ['signal', 'id'],
+  ['occurrence', 'id'],
+  ['idempotency', 'key'],
+]
+
+// ---- finding ----
+
+/** Projects that have rows in a table but are not there, each found by one look into the index. */
+export const goneProjects = [...BY_PROJECT.map(([table]) => table), 'incident', 'source'].map((table) =>
+  statement<object, { id: string }>(
+    () => sql<{ id: string }>`
+      with recursive owner(id) as (
+        select min(project_id) from ${sql.table(table)}
+        union all
+        select (select min(project_id) from ${sql.table(table)} where project_id > owner.id)
+        from owner where owner.id is not null
+      )
+      select id from owner
+      where id is not null and not exists (select 1 from project where project.id = owner.id)`,
+  ),
+)
+
+export interface WalkedRow {
+  key: string
+  project_id: string | null
+}
+
+export const walks = WALKED.map(([table, key]) => ({
+  /** The next rows after one, in the order of their keys. */
+  next: statement<{ after: string; most: number }, WalkedRow>(
+    (_db, p) => sql<WalkedRow>`
+      select ${sql.ref(key)} as key, project_id from ${sql.table(table)}
+      where ${sql.ref(key)} > ${p('after')} order by ${sql.ref(key)} limit ${p('most')}`,
+  ),
+  /** Deletes the rows of these projects between two, both included. */
+  drop: statement<{ projects: string[]; first: string; last: string }, unknown>(
+    (_db, p) => sql`
+      delete from ${sql.table(table)}
+      where ${sql.ref(key)} >= ${p('first')} and ${sql.ref(key)} <= ${p('last')}
+        and ${isAnyOf('project_id', p.list('projects'))}`,
+  ),
+}))
+
+// ---- deleting ----
+
+const turn = statement<object, { name: string }>((db) =>
+  db.selectFrom('setting').select('name').where('name', '=', sql.lit('key_check')).forUpdate().skipLocked(),
+)
+
+/** Deletes rows as `drop` does, unless another process is at it right now: then it answers null. */
+export function* inTurn(drop: Work<number>): Work<number | null> {
+  return (yield* all(turn, {})).length === 0 ? null : yield* drop
+}
+
+interface Part {
+  projectId: string
+  most: number
+}
+
+const dropBySource = BY_SOURCE.map(([table, key]) =>
+  statement<Part, unknown>(
+    (_db, p) => sql`
+      delete from ${sql.table(table)} where (source_id, ${sql.ref(key)}) in (
+        select source_id, ${sql.ref(key)} from ${sql.table(table)}
+        where source_id in (select id from source where project_id = ${p('projectId')})
+        limit ${p('most')}
+      )`,
+  ),
+)
+
+const dropByProject = [...BY_PROJECT, ['source', 'id'] as const].map(([table, key]) =>
+  statement<Part, unknown>(
+    (_db, p) => sql`
+      delete from ${sql.table(table)} where project_id = ${p('projectId')} and ${sql.ref(key)} in (
+        select ${sql.ref(key)} from ${sql.table(table)} where project_id = ${p('projectId')} limit ${p('most')}
+      )`,
+  ),
+)
+
+/** Incidents whose timelines are deleted together, and then they. */
+const INCIDENTS_AT_ONCE = sql.lit(20)
+
+const dropTimelines = statement<Part, unknown>(
+  (_db, p) => sql`
+    delete from timeline_entry where (incident_id, id) in (
+      select incident_id, id from timeline_entry where incident_id in (
+        select id from incident where project_id = ${p('projectId')} order by number limit ${INCIDENTS_AT_ONCE}
+      )
+      limit ${p('most')}
+    )`,
+)
+
+const dropIncidents = statement<{ projectId: string }, unknown>(
+  (_db, p) => sql`
+    delete from incident where project_id = ${p('projectId')} and id in (
+      select id from incident where project_id = ${p('projectId')} order by number limit ${INCIDENTS_AT_ONCE}
+    )`,
+)
+
+function* someIncidents(part: Part): Work<number> {
+  const entries = yield* run(dropTimelines, part)
+  return entries === part.most ? entries : entries + (yield* run(dropIncidents, part))
+}
+
+/**
+ * Deletes rows of a project that is gone and of whom the walks have left nothing, one kind after the other, in parts:
+ * each answers how many rows went, 0 once there are none. Sources come last, as others are found by them.
+ */
+export const parts: readonly ((part: Part) => Work<number>)[] = [
+  someIncidents,
+  ...[...dropBySource, ...dropByProject].map((drop) => (part: Part) => run(drop, part)),
+]
