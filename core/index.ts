@@ -16,7 +16,6 @@ export type {
   Log,
   OnceAnswer,
   OnceRequest,
-  OnceTurn,
   OpenedTocsin,
   OpenOptions,
   ReceiveAddress,

@@ -27,7 +27,7 @@ import * as audit from './use-cases/audit.ts'
 import type { Core } from './use-cases/core.ts'
 import { change, saveDecision } from './use-cases/core.ts'
 import * as endpoints from './use-cases/endpoints.ts'
-import { beginOnce } from './use-cases/idempotency.ts'
+import { createOnce } from './use-cases/idempotency.ts'
 import * as incidents from './use-cases/incidents.ts'
 import * as keys from './use-cases/keys.ts'
 import * as messages from './use-cases/messages.ts'
@@ -113,9 +113,12 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
       : null,
     onMessages: others.note,
     onProjectGone: () => forgettingGone.begin(),
+    once: null,
   }
 
   const patient = patientOn(database)
+  const actingAs = (core: Core, caller: Caller) => cleaned(useCases(core, caller), patient)
+  const once = createOnce(core, actingAs, log)
   const { firstStart, defaultProjectId } = await firstStartOf(core, options.adminKey)
   const isWorker = options.role !== 'ingest'
   const byClock = isWorker
@@ -139,9 +142,9 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
   return {
     firstStart,
     defaultProjectId,
-    actingAs: (caller) => cleaned(useCases(core, caller), patient),
+    actingAs: (caller) => actingAs(core, caller),
     authenticateKey: (key) => patient(() => keys.authenticateKey(core, key)),
-    beginOnce: (caller, request) => beginOnce(core, caller, request),
+    once: (caller, request, write) => patient(() => once(caller, request, write)),
     receive: (request, address, refusal) => receive(request, address, refusal),
     isReady: () => database.ping(),
     now,

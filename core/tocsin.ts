@@ -228,17 +228,6 @@ export interface OnceAnswer {
   body: string | null
 }
 
-/** Either the answer the same write got before, or leave to do it. */
-export type OnceTurn =
-  | { answer: OnceAnswer }
-  | {
-      answer: null
-      /** Keeps what was answered, for 24 hours. */
-      keep(answer: OnceAnswer): Promise<void>
-      /** The write was refused: it may be sent again under the same key. */
-      free(): Promise<void>
-    }
-
 /** Where a webhook arrived. */
 export type ReceiveAddress =
   | { kind: 'project'; projectId: string; adapter: string; sourceId: string | null }
@@ -304,10 +293,16 @@ export interface OpenedTocsin {
   /** The caller behind `Authorization: Bearer <key>`; undefined where the key is unknown or expired. */
   authenticateKey(key: string): Promise<Caller | undefined>
   /**
-   * Begins a write under an `Idempotency-Key`. Throws `conflict` where the key stands for another request, or where
+   * Runs a write under an `Idempotency-Key`, or answers what the same one of this caller was answered in the last 24
+   * hours, also where that answer was never given: its change and its key are one commit. What is refused has done
+   * nothing, and the next one under its key runs. Throws `conflict` where the key stands for another request, or where
    * the same one is still under way (then with `retryAfterSeconds`).
    */
-  beginOnce(caller: Caller, request: OnceRequest): Promise<OnceTurn>
+  once(
+    caller: Caller,
+    request: OnceRequest,
+    write: (tocsin: Tocsin) => Promise<OnceAnswer>,
+  ): Promise<OnceAnswer & { replayed: boolean }>
   /**
    * Receives one webhook: authenticate, parse, match, commit. Resolves after the commit. Throws TocsinError with the
    * code of the table in design.md 5 (and `requestId` where the request log has it); never another error.

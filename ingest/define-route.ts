@@ -12,7 +12,7 @@ import { type Request, type Response, Router } from 'express'
 import { z } from 'zod'
 import { answerJson, answerJsonText, answerMarkdown, answerMethodNotAllowed, newRequestId } from './answer.ts'
 import { checkInput, queryReader } from './check-input.ts'
-import { idempotencyKeyOf, runOnce } from './idempotency.ts'
+import { idempotencyKeyOf, onceRequest } from './idempotency.ts'
 import { collectBody, queryOf, readHeaders } from './read-body.ts'
 
 type Method = 'get' | 'post' | 'patch' | 'put' | 'delete'
@@ -150,12 +150,11 @@ async function answer(
   caller = await authenticate(tocsin, headers)
   const { bytes, body } = operation.body ? await readBody(req, res, headers) : NO_BODY
   const params = req.params as Record<string, string>
-  const useCases = tocsin.actingAs(caller)
-  const run = () => operation.run(useCases, { params, query: queryOf(req), body })
+  const run = (tocsin: Tocsin) => operation.run(tocsin, { params, query: queryOf(req), body })
 
   const key = idempotencyKeyOf(req.method, headers)
   if (key === undefined) {
-    const result = await run()
+    const result = await run(tocsin.actingAs(caller))
     if (operation.status === 204) res.status(204).end()
     else if (operation.markdownOf && queryOf(req).get('format') === 'markdown')
       answerMarkdown(res, operation.statusOf(result), operation.markdownOf(result))
@@ -164,8 +163,8 @@ async function answer(
   }
 
   const write = { method: req.method, url: req.originalUrl, body: bytes, projectId: params.project ?? null }
-  const answer = await runOnce(tocsin, log, caller, key, write, async () => {
-    const result = await run()
+  const answer = await tocsin.once(caller, onceRequest(key, write), async (useCases) => {
+    const result = await run(useCases)
     return {
       status: operation.statusOf(result),
       body: operation.status === 204 ? null : JSON.stringify(result),

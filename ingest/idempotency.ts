@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { type Caller, type Log, type OnceAnswer, type OpenedTocsin, TocsinError } from '@tocsin/core'
+import { type OnceRequest, TocsinError } from '@tocsin/core'
 
 /** One write as it came in. */
 export interface Write {
@@ -25,34 +25,8 @@ export function idempotencyKeyOf(
   )
 }
 
-/**
- * Runs a write, or answers what the same write of this caller was answered in the last 24 hours. A write that is
- * refused has done nothing, so the next one under its key runs.
- */
-export async function runOnce(
-  tocsin: OpenedTocsin,
-  log: Log,
-  caller: Caller,
-  key: string,
-  write: Write,
-  run: () => Promise<OnceAnswer>,
-): Promise<OnceAnswer & { replayed: boolean }> {
-  const requestHash = hash(
-    'sha256',
-    Buffer.concat([Buffer.from(`${write.method} ${write.url}\n`), write.body]),
-    'base64url',
-  )
-  const turn = await tocsin.beginOnce(caller, { key, requestHash, projectId: write.projectId })
-  if (turn.answer) return { ...turn.answer, replayed: true }
-
-  let answer: OnceAnswer
-  try {
-    answer = await run()
-  } catch (error) {
-    await turn.free().catch((fault: unknown) => log('warn', 'an idempotency key stays taken', { err: fault }))
-    throw error
-  }
-  // What is done is done, and must be answered so.
-  await turn.keep(answer).catch((fault: unknown) => log('warn', 'an answer was not kept', { err: fault }))
-  return { ...answer, replayed: false }
+/** What core knows a write under a key by. */
+export function onceRequest(key: string, { method, url, body, projectId }: Write): OnceRequest {
+  const bytes = Buffer.concat([Buffer.from(`${method} ${url}\n`), body])
+  return { key, requestHash: hash('sha256', bytes, 'base64url'), projectId }
 }

@@ -1,16 +1,36 @@
 import { type Selectable, sql } from 'kysely'
 import type { IdempotencyTable } from './schema.ts'
-import { all, insertRows, run, statement, type Work } from './statement.ts'
+import { insertRows, run, statement, type Work } from './statement.ts'
+
+export type KeyRow = Selectable<IdempotencyTable>
 
 /** Rows removed at a time, so that no write waits for a cleaning. */
 const REMOVED_AT_ONCE = 50
 
-const byKey = statement<{ key: string }, Selectable<IdempotencyTable>>((db, p) =>
-  db.selectFrom('idempotency').selectAll().where('key', '=', p('key')),
+/** What stands under a key, unless it is older than `before`. */
+export const idempotencyByKey = statement<{ key: string; before: string }, KeyRow>((db, p) =>
+  db
+    .selectFrom('idempotency')
+    .selectAll()
+    .where('key', '=', p('key'))
+    .where('created_at', '>=', p('before'))
+    .where('answer', 'is not', null),
 )
 
-const removeByKey = statement<{ key: string }, unknown>((db, p) =>
-  db.deleteFrom('idempotency').where('key', '=', p('key')),
+const removeOver = statement<{ key: string; before: string }, unknown>((db, p) =>
+  db
+    .deleteFrom('idempotency')
+    .where('key', '=', p('key'))
+    // Without an answer: of a version that took keys in a commit of their own.
+    .where(({ or, eb }) => or([eb('created_at', '<', p('before')), eb('answer', 'is', null)])),
+)
+
+const hold = statement<{ key: string; answer: string }, unknown>((db, p) =>
+  db
+    .updateTable('idempotency')
+    .set({ answer: null })
+    .where('key', '=', p('key'))
+    .where('answer', '=', p('answer')),
 )
 
 const removeOld = statement<{ before: string }, unknown>((db, p) =>
@@ -28,43 +48,22 @@ const removeOld = statement<{ before: string }, unknown>((db, p) =>
     ),
 )
 
-const storeAnswer = statement<{ key: string; createdAt: string; answer: string }, unknown>((db, p) =>
-  db
-    .updateTable('idempotency')
-    .set({ answer: p('answer') })
-    .where('key', '=', p('key'))
-    .where('created_at', '=', p('createdAt')),
-)
-
 /**
- * Takes a key for a write that begins, or answers the row that has it. One older than `before` is forgotten, and so is
- * one without an answer that began before `abandoned`: its process has stopped in the middle.
+ * Takes a key until the end of the transaction; false where what is stored under it is no longer this row, or where
+ * there is one by now. `keepAnswer` must follow. A row older than `before` is forgotten.
  */
-export function* takeKey(
-  row: Omit<Selectable<IdempotencyTable>, 'answer'>,
-  { before, abandoned }: { before: string; abandoned: string },
-): Work<Selectable<IdempotencyTable> | null> {
+export function* takeKey(row: KeyRow, before: string): Work<boolean> {
+  if (row.answer !== null) return (yield* run(hold, { key: row.key, answer: row.answer })) === 1
+  yield* run(removeOver, { key: row.key, before })
+  return (yield* insertRows('idempotency', [row], { onConflict: { do: 'ignore', columns: ['key'] } })) === 1
+}
+
+/** Keeps an answer under a key that was taken, also where the write has deleted its project with all keys of it. */
+export function* keepAnswer(row: KeyRow): Work<void> {
+  yield* insertRows('idempotency', [row], { onConflict: { do: 'replace', columns: ['key'] } })
+}
+
+/** Forgets keys older than `before`, some at a time. */
+export function* forgetOldKeys(before: string): Work<void> {
   yield* run(removeOld, { before })
-  const [known] = yield* all(byKey, { key: row.key })
-  if (known) {
-    const isOver = known.created_at < before || (known.answer === null && known.created_at < abandoned)
-    if (!isOver) return known
-    yield* run(removeByKey, { key: row.key })
-  }
-  const taken = yield* insertRows('idempotency', [{ ...row, answer: null }], {
-    onConflict: { do: 'ignore', columns: ['key'] },
-  })
-  if (taken === 1) return null
-  // Another process was faster.
-  return (yield* all(byKey, { key: row.key }))[0] ?? null
-}
-
-/** Keeps what was answered; does nothing where the key was forgotten or taken over meanwhile. */
-export function* keepAnswer(answer: { key: string; createdAt: string; answer: string }): Work<void> {
-  yield* run(storeAnswer, answer)
-}
-
-/** Sets a key free: nothing was done under it. */
-export function* freeKey(key: string): Work<void> {
-  yield* run(removeByKey, { key })
 }

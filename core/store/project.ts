@@ -6,6 +6,7 @@ import { all, isAnyOf, run, statement, type Work } from './statement.ts'
  * The order of locks on PostgreSQL. Whoever takes several takes them in this order, so that no two transactions of
  * whichever processes wait for each other in a circle:
  *
+ * 0. the key of a write that has one;
  * 1. projects, by id: with all of theirs that is in no table named below;
  * 2. the hours of sources, by source;
  * 3. endpoints, by id;

@@ -329,7 +329,7 @@ export interface IdempotencyTable {
   /** SHA-256 of method, address and body. */
   request_hash: string
   created_at: string
-  /** Status and body, sealed (secrets.ts); null while the write is under way. */
+  /** Status and body, or what its changes answered so far; sealed (secrets.ts). Null only inside a transaction. */
   answer: string | null
 }
 

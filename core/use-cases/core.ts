@@ -40,6 +40,14 @@ export interface Core {
   onMessages: () => void
   /** A project was deleted: what is left of it is to be forgotten. */
   onProjectGone: () => void
+  /** The write under an `Idempotency-Key` this is part of; null where there is none. */
+  once: Once | null
+}
+
+/** What a write under an `Idempotency-Key` changes, kept with its key in the same commit. */
+export interface Once {
+  /** Runs a change, or answers what it answered when this write made it before. */
+  change<T>(run: (context: MatchContext) => Work<T>): Promise<T>
 }
 
 /** Saves one decision of a person or of time, with the messages that tell of it. */
@@ -55,8 +63,13 @@ export function* saveDecision(
   if ((yield* outbox.save(context)) > 0) core.onMessages()
 }
 
-/** Runs a change through the writer queue and answers what it answers, after the commit. */
+/**
+ * Runs a change through the writer queue and answers what it answers, after the commit. Under an `Idempotency-Key` a
+ * repeat is answered the same without a second run: so what was made up for it, such as ids and secrets, must be in that
+ * answer, as plain JSON.
+ */
 export async function change<T>(core: Core, run: (context: MatchContext) => Work<T>): Promise<T> {
+  if (core.once) return core.once.change(run)
   return (await core.writer.submit({ kind: 'work', run })) as T
 }
 

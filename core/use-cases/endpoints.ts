@@ -76,12 +76,12 @@ export async function createEndpoint(
     ...FRESH,
     kept_until: null,
   }
-  const secret = checkedSecret(input.secret) ?? newSigningSecret(core.random)
-  const { row, isNew } = await change(core, function* (context) {
+  const fresh = checkedSecret(input.secret) ?? newSigningSecret(core.random)
+  const { row, secret } = await change(core, function* (context) {
     yield* configChanged(projectId)
     const known = yield* all(endpointByUrl, { projectId, url })
     const [before] = yield* lockEndpoints(known.map(({ id }) => id))
-    if (before && before.kept_until === null) return { row: before, isNew: false }
+    if (before && before.kept_until === null) return { row: before, secret: null }
     yield* checkSources(projectId, input.sources)
     if (before && before.kept_until! > context.now) {
       const row = {
@@ -91,14 +91,14 @@ export async function createEndpoint(
         signature: signature === undefined ? before.signature : signatureText(signature),
       }
       yield* removeSecrets(row.id)
-      yield* insertRows('endpoint_secret', [newSecretRow(core, row, secret)])
+      yield* insertRows('endpoint_secret', [newSecretRow(core, row, fresh)])
       yield* updateRows('endpoint', [row])
       if (row.policy !== before.policy) {
         yield* replan(row.id, (startedAt) => deadlineOf(policyOf(row), startedAt))
       }
       if (enabled) yield* run(sendWhatWaits, { endpoint: row.id, now: context.now })
       core.onMessages()
-      return { row, isNew: true }
+      return { row, secret: fresh }
     }
     if (before) yield* removeEndpoint(before.id)
     const row: EndpointRow = {
@@ -116,12 +116,12 @@ export async function createEndpoint(
       attempts: 0,
     }
     yield* insertRows('endpoint', [row])
-    yield* insertRows('endpoint_secret', [newSecretRow(core, row, secret)])
-    return { row, isNew: true }
+    yield* insertRows('endpoint_secret', [newSecretRow(core, row, fresh)])
+    return { row, secret: fresh }
   })
   core.directory.forget(projectId)
   const [endpoint] = await show(core, caller, [row])
-  return { endpoint: endpoint!, secret: isNew ? secret : null }
+  return { endpoint: endpoint!, secret }
 }
 
 export async function listEndpoints(
@@ -192,7 +192,7 @@ export async function updateEndpoint(
   const url = patch.url === undefined ? undefined : await checkedUrl(core, patch.url)
   const preset = patch.preset && PRESETS[patch.preset]
   const fresh = newSigningSecret(core.random)
-  const { row, movedHost } = await change(core, function* (context) {
+  const { row, secret } = await change(core, function* (context) {
     yield* configChanged(projectId)
     const known = url === undefined ? [] : yield* all(endpointByUrl, { projectId, url })
     const locked = yield* lockEndpoints([endpointId, ...known.map(({ id }) => id)])
@@ -240,11 +240,11 @@ export async function updateEndpoint(
     yield* updateRows('endpoint', [after])
     if (switchedOff) yield* tellOthers(after, context)
     core.onMessages()
-    return { row: after, movedHost }
+    return { row: after, secret: movedHost ? fresh : null }
   })
   core.directory.forget(projectId)
   const [endpoint] = await show(core, caller, [row])
-  return { endpoint: endpoint!, ...(movedHost && { secret: fresh }) }
+  return { endpoint: endpoint!, ...(secret !== null && { secret }) }
 }
 
 /**
@@ -293,8 +293,8 @@ export async function rotateEndpoint(
   input: { overlapMinutes?: number },
 ): Promise<{ endpoint: ApiEndpoint; secret: string }> {
   allow(caller, 'endpoints:write', projectId)
-  const secret = newSigningSecret(core.random)
-  const row = await change(core, function* (context) {
+  const fresh = newSigningSecret(core.random)
+  const { row, secret } = await change(core, function* (context) {
     yield* configChanged(projectId)
     const endpoint = (yield* all(endpointById, { projectId, id: endpointId }))[0] ?? noEndpoint()
     const end = new Date(
@@ -305,8 +305,8 @@ export async function rotateEndpoint(
       if (expires <= context.now || index >= MOST_SECRETS - 1) yield* run(dropSecret, { id: old.id })
       else yield* updateRows('endpoint_secret', [{ ...old, expires_at: expires }])
     }
-    yield* insertRows('endpoint_secret', [newSecretRow(core, endpoint, secret)])
-    return endpoint
+    yield* insertRows('endpoint_secret', [newSecretRow(core, endpoint, fresh)])
+    return { row: endpoint, secret: fresh }
   })
   const [endpoint] = await show(core, caller, [row])
   return { endpoint: endpoint!, secret }

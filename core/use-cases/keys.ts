@@ -51,11 +51,12 @@ export async function createKey(
   }
   const secret = `tocsin_${newSecret(core.random)}`
   const row = keyRow(core, { ...input, projectId, secret })
-  await change(core, function* () {
+  const made = await change(core, function* () {
     yield* keepProject(projectId)
     yield* insertRows('api_key', [row])
+    return { row, secret }
   })
-  return { key: toApi(row), secret }
+  return { key: toApi(made.row), secret: made.secret }
 }
 
 export function keyRow(

@@ -125,18 +125,19 @@ export async function replayEndpoint(
     if (since !== undefined) query = query.where('created_at', '>=', new Date(since).toISOString())
     if (until !== undefined) query = query.where('created_at', '<=', new Date(until).toISOString())
     const rows = await query.execute()
-    replayed += await change(core, function* (context) {
+    const { count, last } = await change(core, function* (context) {
       yield* lockProjects([projectId])
       const endpoint = yield* endpointOn(projectId, endpointId)
       core.onMessages()
-      return yield* replayMessages(
-        rows,
-        context.now,
-        deadlineOf(endpoint.policy as RetryPolicyName, context.now),
-      )
+      const deadline = deadlineOf(endpoint.policy as RetryPolicyName, context.now)
+      return {
+        count: yield* replayMessages(rows, context.now, deadline),
+        last: rows.length < REPLAY_AT_ONCE ? null : rows.at(-1)!.id,
+      }
     })
-    if (rows.length < REPLAY_AT_ONCE) break
-    after = rows.at(-1)!.id
+    replayed += count
+    if (last === null) break
+    after = last
   }
   return { replayed }
 }

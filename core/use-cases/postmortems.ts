@@ -134,7 +134,8 @@ async function proseOf(
   const before = kept((await core.database.query(postmortemProse, key))[0])
   if (before) return before
   const written = await model.write(page)
-  return await change(core, function* (): Work<Written> {
+  // Kept for whoever asks: no part of a write under an Idempotency-Key.
+  return await change({ ...core, once: null }, function* (): Work<Written> {
     if (!(yield* loadProjects(new Picture(), [project_id])).has(project_id)) return written
     // Who asked at the same time and came first has perhaps begun to read.
     const meanwhile = kept((yield* all(postmortemProse, key))[0])
@@ -173,13 +174,13 @@ async function store(
     created_by: caller.name,
     content: JSON.stringify(content),
   }
-  const revision = await change(core, function* () {
+  const stored = await change(core, function* () {
     // Locks the project, whose incident may have gone with it meanwhile.
     if (!(yield* loadProjects(new Picture(), [projectId])).has(projectId))
       throw new TocsinError('not_found', 'project: no such project.')
-    return yield* insertPostmortem(row)
+    return { ...row, revision: yield* insertPostmortem(row) }
   })
-  return toApi({ ...row, revision })
+  return toApi(stored)
 }
 
 function toApi(row: Selectable<PostmortemTable>): ApiPostmortem {

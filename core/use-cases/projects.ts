@@ -34,10 +34,11 @@ export async function createProject(
     last_incident_number: 0,
     created_at: core.now().toISOString(),
   }
-  await change(core, function* () {
+  const made = await change(core, function* () {
     yield* insertRows('project', [row])
+    return row
   })
-  return { project: toApi(row) }
+  return { project: toApi(made) }
 }
 
 export async function listProjects(

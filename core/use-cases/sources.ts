@@ -47,19 +47,20 @@ export async function createSource(
   allow(caller, 'sources:write', projectId)
   const adapter = adapterOf(input.adapter)
   await projectRow(core, projectId)
-  const made = newSource(core, { ...input, projectId, adapter })
-  const reveal = input.reveal ? newReveal(core, made.credential) : undefined
-  await change(core, function* () {
+  const fresh = newSource(core, { ...input, projectId, adapter })
+  const { source, secret, reveal } = await change(core, function* () {
     // First: whoever makes one at the same moment waits here, and then sees this one.
     yield* configChanged(projectId)
-    if (input.unique) yield* refuseSameName(made.source)
-    yield* refuseTakenToken(made.source, made.credential)
-    yield* insertRows('source', [made.source])
-    yield* insertRows('source_credential', [made.credential])
+    if (input.unique) yield* refuseSameName(fresh.source)
+    yield* refuseTakenToken(fresh.source, fresh.credential)
+    yield* insertRows('source', [fresh.source])
+    yield* insertRows('source_credential', [fresh.credential])
+    const reveal = input.reveal ? newReveal(core, fresh.credential) : undefined
     if (reveal) yield* keepReveal(core, reveal)
+    return { source: fresh.source, secret: fresh.secret, reveal }
   })
   core.directory.forget(projectId)
-  return showNewCredential(core, made.source, made.secret, reveal)
+  return showNewCredential(core, source, secret, reveal)
 }
 
 const namesakes = statement<{ projectId: string; adapter: string; name: string }, { id: string }>((db, p) =>
@@ -385,7 +386,10 @@ export async function testSource(
   const incident = answers[0]?.incident ?? null
   if (incident && adapter.says.resolves === null) {
     const person: Caller = { ...caller, scopes: ['incidents:write'] }
-    await resolveIncident(core, person, projectId, incident.id, { note: 'The test is over.' })
+    // Each test is an incident of its own, also under an Idempotency-Key.
+    await resolveIncident({ ...core, once: null }, person, projectId, incident.id, {
+      note: 'The test is over.',
+    })
   }
   return {
     success: incident !== null,

@@ -135,7 +135,11 @@ describe.each(databaseKinds)('projects on %s', (kind) => {
         await alertmanager.send({ groupKey: 'g', status: 'firing', alerts })
         await t.admin.addNote(project.id, incident!.id, { text: 'Note' })
         await t.admin.createKey(project.id, { name: 'k', scopes: ['admin'] })
-        await t.tocsin.beginOnce(ADMIN, { key: project.id, requestHash: 'h', projectId: project.id })
+        await t.tocsin.once(
+          ADMIN,
+          { key: project.id, requestHash: 'h', projectId: project.id },
+          async () => ({ status: 204, body: null }),
+        )
         return { project, sources: [generic.id, alertmanager.id] }
       }),
     )

@@ -68,7 +68,7 @@ export function stubTocsin(
       if (refusal) throw refusal
       return answers.receive ? answers.receive(request, address) : { ...answer, requestId: 'request-1' }
     },
-    beginOnce: async () => ({ answer: null, keep: async () => {}, free: async () => {} }),
+    once: async (_caller, _request, write) => ({ ...(await write(useCases)), replayed: false }),
     isReady: answers.isReady ?? (async () => true),
     now: answers.now ?? (() => new Date()),
     close: async () => {},
