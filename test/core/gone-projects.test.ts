@@ -69,7 +69,8 @@ describe.each(databaseKinds)('a project that is deleted, on %s', (kind) => {
     await t.admin.draftPostmortem(project.id, incident!.id, {})
     const { messages } = await t.admin.listMessages(project.id, endpoint.id, {})
     const { secret } = await t.admin.createKey(project.id, { name: 'k', scopes: ['admin', 'events:write'] })
-    await t.tocsin.beginOnce(ADMIN, { key: project.id, requestHash: 'h', projectId: project.id })
+    const write = { key: project.id, requestHash: 'h', projectId: project.id }
+    await t.tocsin.once(ADMIN, write, async () => ({ status: 200, body: null }))
     await t.admin.recordToolCall({
       projectId: project.id,
       tool: 'list_incidents',
