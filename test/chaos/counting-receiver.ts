@@ -4,7 +4,9 @@ import { text } from 'node:stream/consumers'
 import type { World } from './world.ts'
 
 /** How a receiver treats a webhook; of those that were not taken nobody knows. */
-export type Treatment = 'take' | 'refuse' | 'reset'
+export type Treatment = 'take' | 'refuse' | 'gone' | 'reset'
+
+const STATUS = { take: 204, refuse: 503, gone: 410 } as const
 
 /** A webhook that was taken. */
 export interface Taken {
@@ -30,7 +32,7 @@ export async function startCounting(
       return
     }
     if (treatment === 'take') took({ path, id: String(req.headers['webhook-id']), body })
-    res.writeHead(treatment === 'take' ? 204 : 503).end()
+    res.writeHead(STATUS[treatment]).end()
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   world.afterwards(() => {

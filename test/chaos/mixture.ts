@@ -1,8 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import type { ApiIncident } from '@tocsin/core'
+import type { ApiEndpoint, ApiIncident, ApiProject, ApiSource } from '@tocsin/core'
 import { openSender } from '../support/sender.ts'
 import type { TocsinProcess } from '../support/tocsin-process.ts'
-import { audit, untilDelivered } from './audit.ts'
+import { until } from '../support/until.ts'
+import { audit, openRows, untilDelivered } from './audit.ts'
 import { startCounting } from './counting-receiver.ts'
 import type { Finding } from './fault.ts'
 import { openLedger } from './ledger.ts'
@@ -23,7 +24,8 @@ const PER_SECOND = 50
 
 /**
  * Several projects at once over several processes: webhooks of every tool, some that are refused, messages that go out,
- * and people and programs who change things meanwhile. Nothing may be refused for want of the database.
+ * and people and programs who change things meanwhile; whole projects come and go beside them, with receivers that fail
+ * or are gone. Nothing may be refused for want of the database, and of what was deleted nothing may be left.
  */
 export async function liveMixed(
   world: World,
@@ -47,6 +49,14 @@ export async function liveMixed(
 
   const refusals = newTally()
   const changes: Record<string, number> = {}
+  const passing = { count: 0, webhooks: newTally(), changes: {} as Record<string, number> }
+  const failing = await startCounting(
+    world,
+    (path) =>
+      world.random.pick(path === '/gone' ? (['take', 'gone'] as const) : (['take', 'refuse'] as const)),
+    () => {},
+  )
+  const coming = comeAndGo(AbortSignal.timeout(ms), world, processes, failing, passing)
   const tallies = await Promise.all(
     lives.map(({ place, ledger, endpoint }) => {
       const load = { place, ledger, random: world.random, addresses, perSecond: PER_SECOND }
@@ -59,6 +69,7 @@ export async function liveMixed(
       })
     }),
   )
+  await coming
   const wrong: string[] = []
   const judge = (what: string, counts: Readonly<Record<string, number>>, right: RegExp) => {
     for (const [word, count] of Object.entries(counts))
@@ -68,6 +79,10 @@ export async function liveMixed(
   judge('bodies that nobody can read', { ...refusals.statuses, ...refusals.cutOff }, /^40[01]$/)
   // Some incidents have ended by themselves meanwhile.
   judge('changes', changes, /^20[01]$|^409$/)
+  const { webhooks } = passing
+  judge('webhooks to projects that go', { ...webhooks.statuses, ...webhooks.cutOff }, /^200$|^40[01]$/)
+  judge('changes of projects that go', passing.changes, /^20[0-4]$|^40[49]$/)
+  wrong.push(...(await leftOvers(databaseUrl)))
   let [alerts, lost, doubled] = [0, 0, 0]
   const ids: string[] = []
   for (const { place, ledger, endpoint } of lives) {
@@ -85,7 +100,8 @@ export async function liveMixed(
     figure:
       `${PROJECTS} projects at once over ${processes.length} processes for ${ms / 1000} s: ${alerts} alerts, ${lost} lost, ` +
       `${doubled} doubled; ${ids.length} messages delivered, each once; ${countOf(refusals.statuses)} bodies refused, ` +
-      `${countOf(changes)} changes by the API`,
+      `${countOf(changes)} changes by the API; ${passing.count} projects made and deleted under ${countOf(webhooks.statuses)} ` +
+      `webhooks and ${countOf(passing.changes)} changes, nothing left of them`,
     wrong,
   }
 }
@@ -149,6 +165,122 @@ async function change(
     await wait(world.random.below(50))
   }
 }
+
+/** Projects that are used by everybody at once, and in the middle of it they are deleted. */
+async function comeAndGo(
+  stop: AbortSignal,
+  { random }: World,
+  processes: readonly TocsinProcess[],
+  receiver: string,
+  passing: { count: number; webhooks: Tally; changes: Record<string, number> },
+): Promise<void> {
+  const sender = openSender()
+  const call = async (method: string, path: string, body?: object) => {
+    const { status } = await random.pick(processes).call(method, path, body)
+    passing.changes[status] = (passing.changes[status] ?? 0) + 1
+  }
+  while (!stop.aborted) {
+    const tocsin = random.pick(processes)
+    const { project } = await tocsin.api<{ project: ApiProject }>('POST', '/projects', { name: 'Passing' })
+    const at = `/projects/${project.id}`
+    const { source, secret } = await tocsin.api<{ source: ApiSource; secret: string }>(
+      'POST',
+      `${at}/sources`,
+      { adapter: 'generic', settings: { grouping: 'signal' } },
+    )
+    const [gone, busy] = await Promise.all(
+      ['/gone', '/busy', '/told'].map(async (path) => {
+        const { endpoint } = await tocsin.api<{ endpoint: ApiEndpoint }>('POST', `${at}/endpoints`, {
+          url: receiver + path,
+          events: ['incident.opened', 'incident.acknowledged', 'incident.resolved', 'endpoint.disabled'],
+        })
+        return `${at}/endpoints/${endpoint.id}`
+      }),
+    )
+    const { pathname } = new URL(source.url)
+    const knock = async (n: number) => {
+      await wait(random.below(LIFE_MS))
+      const headers = {
+        'content-type': 'application/json',
+        'x-webhook-secret': random.below(5) === 0 ? 'not the secret' : secret,
+      }
+      const alert = { id: `alert-${n % 8}`, title: 'T', action: random.pick(['trigger', 'resolve']) }
+      const body = random.below(5) === 0 ? '{"title":' : JSON.stringify(alert)
+      await exchange(
+        sender,
+        { url: random.pick(processes).address + pathname, headers, body },
+        passing.webhooks,
+      )
+    }
+    const act = async (run: () => Promise<unknown>, fromMs = 0) => {
+      await wait(fromMs + random.below(LIFE_MS - fromMs))
+      await run()
+    }
+    const numbers = [1, 2, 3, 4]
+    await Promise.all([
+      ...Array.from({ length: WEBHOOKS_OF_A_LIFE }, (_, n) => knock(n)),
+      ...numbers.map((number) => act(() => call('POST', `${at}/incidents/${number}/acknowledge`, {}))),
+      ...numbers.map((number) => act(() => call('POST', `${at}/incidents/${number}/resolve`, {}))),
+      ...[gone, busy].map((endpoint) => act(() => call('PATCH', endpoint!, { enabled: true }))),
+      ...[gone, busy].map((endpoint) =>
+        act(() => call('POST', `${endpoint}/replay`, { status: ['delivered', 'failed'] })),
+      ),
+      act(() => call('DELETE', busy!), LIFE_MS / 2),
+      act(() => call('DELETE', `${at}/sources/${source.id}`), LIFE_MS / 2),
+      act(() => call('DELETE', at), LIFE_MS / 2),
+    ])
+    passing.count += 1
+  }
+  sender.close()
+}
+
+const LIFE_MS = 400
+const WEBHOOKS_OF_A_LIFE = 40
+
+/** Waits until the tables of what comes from others and goes to others know no project that is gone. */
+async function leftOvers(databaseUrl: string): Promise<string[]> {
+  const db = await openRows(databaseUrl)
+  const orphans = LEFT.map(
+    (table) => `select '${table}' as name, count(*) as count from ${table}
+      where project_id is not null and not exists (select 1 from project where project.id = ${table}.project_id)`,
+  )
+  let found: string[] = []
+  try {
+    await until(
+      'nothing is left of projects that are gone',
+      async () => {
+        const rows = await db.rows(orphans.join(' union all '))
+        found = rows.flatMap(({ name, count }) => (Number(count) > 0 ? [`${count} rows of ${name}`] : []))
+        return found.length === 0
+      },
+      { withinMs: 90_000 },
+    )
+    return []
+  } catch {
+    return found.map((what) => `${what} are left of projects that are gone`)
+  } finally {
+    await db.close()
+  }
+}
+
+const LEFT = [
+  'source',
+  'source_credential',
+  'api_key',
+  'endpoint',
+  'endpoint_secret',
+  'message',
+  'message_body',
+  'attempt',
+  'hook_request',
+  'event',
+  'signal',
+  'occurrence',
+  'incident',
+  'timeline_entry',
+  'log_entry',
+  'shared_text',
+]
 
 function countOf(counts: Readonly<Record<string, number>>): number {
   return Object.values(counts).reduce((sum, count) => sum + count, 0)
