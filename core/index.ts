@@ -13,6 +13,7 @@ export { backupDatabase, type Restored, restoreDatabase } from './store/backup.t
 export { MESSAGE_TYPES } from './store/outbox.ts'
 export type {
   Caller,
+  FirstStart,
   Log,
   OnceAnswer,
   OnceRequest,

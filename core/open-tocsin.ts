@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { adapterBySlug } from './adapters/registry.ts'
 import { type Command, createBatchRunner, projectOf } from './commands.ts'
 import { createSender } from './delivery/send.ts'
 import { resolveByDns } from './delivery/targets.ts'
 import { createWorker, type Worker } from './delivery/worker.ts'
 import { Directory } from './directory.ts'
 import { TocsinError } from './errors.ts'
-import { createIds, newProjectId } from './ids.ts'
+import { createIds } from './ids.ts'
 import { resolveWhenDue } from './matcher/human.ts'
 import { Picture } from './matcher/picture.ts'
 import type { MatchContext } from './matcher/state.ts'
@@ -19,14 +18,13 @@ import { migrations } from './store/migrations/index.ts'
 import { type Database, openDatabase } from './store/open-database.ts'
 import { loadProjects } from './store/picture.ts'
 import { noticing, overQueues } from './store/queues.ts'
-import { keyCheck, newSecret } from './store/secrets.ts'
-import { all, insertRows, statement } from './store/statement.ts'
 import { createWriter } from './store/writer.ts'
 import type { Caller, OpenedTocsin, OpenOptions, Tocsin } from './tocsin.ts'
 import * as audit from './use-cases/audit.ts'
 import type { Core } from './use-cases/core.ts'
 import { change, saveDecision } from './use-cases/core.ts'
 import * as endpoints from './use-cases/endpoints.ts'
+import { firstStartLeft, firstStartOf, firstStartShown } from './use-cases/first-start.ts'
 import { createOnce } from './use-cases/idempotency.ts'
 import * as incidents from './use-cases/incidents.ts'
 import * as keys from './use-cases/keys.ts'
@@ -141,6 +139,8 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
   }
   return {
     firstStart,
+    firstStartLeft: () => firstStartLeft(core),
+    firstStartShown: () => firstStartShown(core),
     defaultProjectId,
     actingAs: (caller) => actingAs(core, caller),
     authenticateKey: (key) => patient(() => keys.authenticateKey(core, key)),
@@ -304,79 +304,6 @@ function useCases(core: Core, caller: Caller): Tocsin {
     recordToolCall: (input) => audit.recordToolCall(core, caller, input),
     listToolCalls: (project, page) => audit.listToolCalls(core, caller, project, page),
   }
-}
-
-// ---- the first start ----
-
-const settingByName = statement<{ name: string }, { value: string }>((db, p) =>
-  db.selectFrom('setting').select('value').where('name', '=', p('name')),
-)
-
-/** Project `default` with a generic source and an admin key, once; of several processes that start, one makes them. */
-async function firstStartOf(
-  core: Core,
-  adminKey: string | undefined,
-): Promise<Pick<OpenedTocsin, 'firstStart' | 'defaultProjectId'>> {
-  const secret = adminKey ?? `tocsin_${newSecret(core.random)}`
-  const check = keyCheck(core.secretKey)
-  const generic = adapterBySlug('generic')!
-  const projectId = newProjectId()
-  const made = newSourceOfFirstStart()
-
-  const known = await change(core, function* () {
-    const taken = yield* insertRows('setting', [{ name: 'key_check', value: check }], {
-      onConflict: { do: 'ignore', columns: ['name'] },
-    })
-    if (taken === 0) {
-      const [stored] = yield* all(settingByName, { name: 'key_check' })
-      return { isFirst: false, check: stored!.value, defaultProjectId: yield* projects.defaultProjectId() }
-    }
-    yield* insertRows('setting', [{ name: 'default_project', value: projectId }])
-    yield* insertRows('project', [
-      {
-        id: projectId,
-        name: 'default',
-        plan: core.defaultPlan,
-        policy: '{}',
-        ingestion_enabled: 1,
-        config_version: 1,
-        log_position: 0,
-        last_incident_number: 0,
-        created_at: core.now().toISOString(),
-      },
-    ])
-    yield* insertRows('source', [made.source])
-    yield* insertRows('source_credential', [made.credential])
-    return { isFirst: true, check, defaultProjectId: projectId }
-  })
-  if (known.check !== check) {
-    throw new Error(
-      'TOCSIN_SECRET_KEY: not the key this database was made with. Start with that key, or restore its key file.',
-    )
-  }
-  await ensureAdminKey(core, known.isFirst ? secret : adminKey)
-  return {
-    firstStart: known.isFirst
-      ? { adminKey: adminKey === undefined ? secret : null, projectId, sourceSecret: made.secret }
-      : null,
-    defaultProjectId: known.defaultProjectId,
-  }
-
-  function newSourceOfFirstStart() {
-    return sources.newSource(core, { projectId, adapter: generic, name: 'generic' })
-  }
-}
-
-/**
- * A key given by setting is valid from this start on. It names no scope but `admin`, which implies the others; so an
- * assistant that is given it still sees no secrets.
- */
-async function ensureAdminKey(core: Core, secret: string | undefined): Promise<void> {
-  if (secret === undefined) return
-  const row = keys.keyRow(core, { name: 'admin', scopes: ['admin'], projectId: null, secret })
-  await change(core, function* () {
-    yield* insertRows('api_key', [row], { onConflict: { do: 'ignore', columns: ['hash'] } })
-  })
 }
 
 // ---- by the clock ----

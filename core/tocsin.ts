@@ -282,10 +282,25 @@ export interface OpenOptions {
   signal?: AbortSignal
 }
 
+export interface FirstStart {
+  /** Null where it was given. */
+  adminKey: string | null
+  projectId: string
+  /** Of the generic source. */
+  sourceSecret: string
+}
+
 /** An open Tocsin: the database, its writer queue and the use-cases. */
 export interface OpenedTocsin {
-  /** What the first start made; null on later starts. `adminKey` is null where it was given. */
-  readonly firstStart: { adminKey: string | null; projectId: string; sourceSecret: string } | null
+  /** What this start made, being the first; null on later starts. Whoever shows it says so by `firstStartShown`. */
+  readonly firstStart: FirstStart | null
+  /**
+   * What the first start made, where it ended before that was shown; null where it was. Waits up to five seconds for
+   * another process that is about to show it.
+   */
+  firstStartLeft(): Promise<FirstStart | null>
+  /** It was shown to its end, and is forgotten. */
+  firstStartShown(): Promise<void>
   /** The project and generic source of the first start, as long as they exist. */
   readonly defaultProjectId: string | null
   /** The use-cases as this caller may use them. */

@@ -1,7 +1,14 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { type OpenedTocsin, type OpenOptions, openTocsin, TocsinError } from '@tocsin/core'
+import {
+  type FirstStart,
+  type Log,
+  type OpenedTocsin,
+  type OpenOptions,
+  openTocsin,
+  TocsinError,
+} from '@tocsin/core'
 import { answerError, answerJson } from './answer.ts'
 import { createApp, createServer } from './app.ts'
 import { type Config, ConfigError, openOptions, readConfig, targetRules } from './config.ts'
@@ -85,7 +92,25 @@ async function start(): Promise<void> {
   answer = createApp({ tocsin, config, hosts, log, isStopping: stoppable.isStopping })
   // Where it cannot be printed, as on a full disk, Tocsin serves all the same.
   process.stdout.on('error', () => {})
-  process.stdout.write(startUpText(tocsin, { localUrl, publicUrl }))
+  const firstStart = tocsin.firstStart ?? (await leftBehind(tocsin, log))
+  const text = startUpText({ firstStart, defaultProjectId: tocsin.defaultProjectId }, { localUrl, publicUrl })
+  process.stdout.write(text, (error) => {
+    if (error || firstStart === null) return
+    // Shown once more at the next start, then.
+    tocsin
+      .firstStartShown()
+      .catch((fault: unknown) => log('warn', 'the first start stays to be shown', { err: fault }))
+  })
+}
+
+/** What a first start that was killed has made and not shown: without it nobody has a key. */
+async function leftBehind(tocsin: OpenedTocsin, log: Log): Promise<FirstStart | null> {
+  try {
+    return await tocsin.firstStartLeft()
+  } catch (error) {
+    log('warn', 'it is not known whether the first start was shown', { err: error })
+    return null
+  }
 }
 
 /** Opens core. Drivers say what failed, but not which setting to look at. */

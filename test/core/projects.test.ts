@@ -1,6 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { openTocsin } from '../../core/index.ts'
+import { openOn } from '../../core/open-tocsin.ts'
+import { migrate } from '../../core/store/migrate.ts'
+import { migrations } from '../../core/store/migrations/index.ts'
+import { type Database, openDatabase } from '../../core/store/open-database.ts'
 import type { OpenOptions } from '../../core/tocsin.ts'
 import { databaseKinds, freshDatabase } from '../support/databases.ts'
 import { until } from '../support/until.ts'
@@ -259,6 +263,54 @@ describe.each(databaseKinds)('starting on %s', (kind) => {
     expect(all.filter((tocsin) => tocsin.firstStart !== null)).toHaveLength(1)
     expect(new Set(all.map((tocsin) => tocsin.defaultProjectId)).size).toBe(1)
     expect((await all[0]!.actingAs(ADMIN).listProjects({})).projects).toHaveLength(1)
+  })
+
+  test('what it made can be had by later starts, until it was shown', async () => {
+    const url = await database()
+    const first = await start(url)
+    const second = await start(url)
+    expect(await second.firstStartLeft()).toEqual(first.firstStart)
+    const left = kind === 'postgres' ? second.firstStartLeft() : undefined
+    await first.firstStartShown()
+    expect(await left).toBe(kind === 'postgres' ? null : undefined)
+    expect(await second.firstStartLeft()).toBeNull()
+  })
+
+  test('it is one commit: where its answer is lost, the next start has the key', async () => {
+    const url = await database()
+    const opened = await openDatabase(url)
+    await migrate(opened, migrations)
+    const options = {
+      databaseUrl: url,
+      secretKey: SECRET_KEY,
+      publicUrl: 'http://127.0.0.1',
+      defaultPlan: 'pro',
+    } as const
+    const losing: Database = {
+      ...opened,
+      async transaction(work, how) {
+        await opened.transaction(work, how)
+        throw new Error('the answer is lost')
+      },
+    }
+    await expect(openOn(losing, options)).rejects.toThrow('the answer is lost')
+    await opened.close()
+
+    const next = await start(url)
+    const left = await next.firstStartLeft()
+    expect(await next.authenticateKey(left!.adminKey!)).toMatchObject({ scopes: ['admin'], projectId: null })
+    const { sources } = await next.actingAs(ADMIN).listSources(next.defaultProjectId!, {})
+    expect(sources).toMatchObject([{ adapter: 'generic', secret: left!.sourceSecret }])
+  })
+
+  test('what is still to be shown is stored sealed', async () => {
+    const url = await database()
+    const { firstStart } = await start(url)
+    const opened = await openDatabase(url)
+    const settings = JSON.stringify(await opened.read.selectFrom('setting').selectAll().execute())
+    await opened.close()
+    for (const secret of [firstStart!.adminKey!, firstStart!.sourceSecret])
+      expect(settings).not.toContain(secret)
   })
 
   test('a given admin key holds from that start on', async () => {

@@ -52,6 +52,8 @@ export function stubTocsin(
     received,
     calls,
     firstStart: null,
+    firstStartLeft: async () => null,
+    firstStartShown: async () => {},
     defaultProjectId: null,
     actingAs: () =>
       new Proxy(useCases, {

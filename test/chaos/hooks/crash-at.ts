@@ -1,5 +1,5 @@
 /**
- * Loaded into the product's process by `--import`: from SIGUSR2 on, the next time the step named by CHAOS_CRASH_AT is
+ * Loaded into the product's process by `--import`: from SIGUSR2 on, or from its start with CHAOS_CRASH_FROM=start, the next time the step named by CHAOS_CRASH_AT is
  * reached, the process is killed there, as by SIGKILL from outside. The product itself knows nothing of it.
  */
 import { subscribe } from 'node:diagnostics_channel'
@@ -7,7 +7,7 @@ import { ServerResponse } from 'node:http'
 import Sqlite from 'better-sqlite3'
 import pg from 'pg'
 
-let isArmed = false
+let isArmed = process.env.CHAOS_CRASH_FROM === 'start'
 process.on('SIGUSR2', () => {
   isArmed = true
 })
@@ -46,6 +46,12 @@ ServerResponse.prototype.end = function (this: ServerResponse, ...given: unknown
   if (this.req.method === 'POST') reached('before-answer')
   return end.apply(this, given)
 } as typeof ServerResponse.prototype.end
+
+const write = process.stdout.write as (...given: unknown[]) => boolean
+process.stdout.write = (...given: unknown[]) => {
+  if (String(given[0]).startsWith('Tocsin is running')) reached('before-printing')
+  return write.apply(process.stdout, given)
+}
 
 subscribe('undici:request:bodySent', () => reached('mid-delivery'))
 subscribe('undici:request:headers', () => reached('before-marking'))
