@@ -27,6 +27,9 @@ import { isSuccess, type SendResult } from './send.ts'
 /** What attempts come to: written for many at once, in one transaction of the writer queue. */
 
 export interface AttemptOutcome extends SendResult {
+  id: string
+  /** A commit was tried whose end nobody knows. */
+  mayBeStored: boolean
   messageId: string
   endpointId: string
   projectId: string
@@ -62,13 +65,14 @@ export interface ResultContext {
  * the transaction goes on with.
  */
 export function* storeResults(
-  outcomes: readonly AttemptOutcome[],
+  given: readonly AttemptOutcome[],
   late: readonly MessageRow[],
   context: ResultContext,
   others: readonly string[] = [],
 ): Work<StoredResults> {
   // Any failure may be the one that switches its endpoint off, of which the project's other endpoints are told.
-  yield* lockProjects(outcomes.flatMap((outcome) => (isSuccess(outcome) ? [] : outcome.projectId)))
+  yield* lockProjects(given.flatMap((outcome) => (isSuccess(outcome) ? [] : outcome.projectId)))
+  const outcomes = yield* withoutStored(given)
   const endpointIds = [...outcomes, ...late.map(lateEndpoint)].map((o) => o.endpointId)
   const endpoints = new Map((yield* lockEndpoints(endpointIds)).map((row) => [row.id, { ...row }]))
   const ids = [...outcomes.map((outcome) => outcome.messageId), ...others]
@@ -109,9 +113,7 @@ export function* storeResults(
 
   yield* insertRows(
     'attempt',
-    outcomes
-      .filter((o) => messages.has(o.messageId) && endpoints.has(o.endpointId))
-      .map((o) => attemptRow(o, context)),
+    outcomes.filter((o) => messages.has(o.messageId) && endpoints.has(o.endpointId)).map(attemptRow),
   )
   yield* saveMessages([...changed.values()], context.now)
   for (const { id, reason } of disabled) {
@@ -120,6 +122,22 @@ export function* storeResults(
   yield* updateRows('endpoint', [...endpoints.values()].map(endpointState))
   for (const { id } of disabled) yield* tellOthers(endpoints.get(id)!, context)
   return { disabled, warned }
+}
+
+const attemptsByIds = statement<{ ids: string[] }, { id: string }>((db, p) =>
+  db
+    .selectFrom('attempt')
+    .select('id')
+    .where(isAnyOf('attempt.id', p.list('ids'))),
+)
+
+function* withoutStored(outcomes: readonly AttemptOutcome[]): Work<readonly AttemptOutcome[]> {
+  const doubtful = outcomes.filter(({ mayBeStored }) => mayBeStored)
+  if (doubtful.length === 0) return outcomes
+  const stored = new Set(
+    (yield* all(attemptsByIds, { ids: doubtful.map(({ id }) => id) })).map(({ id }) => id),
+  )
+  return outcomes.filter(({ id }) => !stored.has(id))
 }
 
 /** What an attempt means for its message. */
@@ -291,9 +309,9 @@ function endpointState(row: EndpointRow): Partial<EndpointRow> {
   }
 }
 
-function attemptRow(outcome: AttemptOutcome, { newId }: ResultContext): Insertable<AttemptTable> {
+function attemptRow(outcome: AttemptOutcome): Insertable<AttemptTable> {
   return {
-    id: newId(),
+    id: outcome.id,
     project_id: outcome.projectId,
     message_id: outcome.messageId,
     at: isoOf(outcome.at),

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { createIds } from '../ids.ts'
 import { type EndpointSecretRow, secretsOfEndpoints } from '../store/endpoint.ts'
 import {
   type ClaimedMessage,
@@ -102,6 +103,7 @@ export function createWorker({
   const underWay = new Set<Promise<void>>()
   const outcomes: AttemptOutcome[] = []
   const secrets = new Map<string, string>()
+  const newId = createIds(now, randomBytes)
   let after = ''
   let started = false
   let stopping = false
@@ -120,7 +122,7 @@ export function createWorker({
     const token = randomBytes(12).toString('base64url')
     const tell: StoredResults = { disabled: [], warned: [] }
     let prolonged: Held[] = []
-    const { claimed, late, sealed, until } = await change(function* (context) {
+    const storing = change(function* (context) {
       const at = Date.parse(context.now)
       const until = at + leaseMs
       // Also those that came while this waited for its turn in the queue.
@@ -159,7 +161,11 @@ export function createWorker({
       after = claim.after
       return { claimed: claim.claimed, late: claim.late.length, sealed, until }
     })
-    // Where this failed they stay for the next turn: their leases hold for a while.
+    const { claimed, late, sealed, until } = await storing.catch((error: unknown) => {
+      // They stay for the next turn, as their leases hold for a while.
+      for (const outcome of stored) outcome.mayBeStored = true
+      throw error
+    })
     outcomes.splice(0, stored.length)
     for (const { messageId, token } of stored) {
       // A late result says nothing of a newer claim.
@@ -191,6 +197,8 @@ export function createWorker({
     const at = now().getTime()
     const outcome = (result: SendResult): AttemptOutcome => ({
       ...result,
+      id: newId(),
+      mayBeStored: false,
       messageId: message.id,
       endpointId: message.endpoint_id,
       projectId: message.project_id,

@@ -351,6 +351,26 @@ describe.each(databaseKinds)('delivery on %s', (kind) => {
     expect(await post.worker().runOnce()).toBe(1)
   })
 
+  test('an attempt whose commit nobody heard of stands in the log once', async () => {
+    const post = await openPost(kind)
+    const endpoint = await post.endpoint('/a')
+    await openIncident(post)
+    let isLost = false
+    const worker = post.worker({
+      change: async (run) => {
+        const value = await post.change(run)
+        if (isLost || post.sent.length === 0) return value
+        isLost = true
+        throw new Error('lost')
+      },
+    })
+    await expect(worker.runOnce()).rejects.toThrow('lost')
+    await worker.runOnce()
+    const [message] = await post.messages(endpoint)
+    expect(message).toMatchObject({ status: 'delivered' })
+    expect((await post.tocsin.getMessage(post.project, message!.id)).attempts).toHaveLength(1)
+  })
+
   test('the log forgets after thirty days', async () => {
     const post = await openPost(kind)
     const endpoint = await post.endpoint('/a')
