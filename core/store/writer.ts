@@ -137,11 +137,19 @@ export function createWriter<C, R>({
     }
   }
 
-  /** A database that is away may take seconds to say so; those who waited for that do not wait for it again. */
+  /**
+   * A database that is away may take seconds to say so; those who waited for that do not wait for it again. They are
+   * refused some at a time: thousands of answers in one turn of the event loop would keep everybody else waiting.
+   */
   function refuseOverdue(refusal: TocsinError): void {
     const due = monotonicNow() - PATIENCE_MS
     const kept = queue.findIndex(({ at }) => at > due)
-    for (const { reject } of queue.splice(0, kept === -1 ? queue.length : kept)) reject(refusal)
+    const overdue = queue.splice(0, kept === -1 ? queue.length : kept)
+    const refuseSome = () => {
+      for (const { reject } of overdue.splice(0, REFUSED_AT_ONCE)) reject(refusal)
+      if (overdue.length > 0) schedule(0, refuseSome)
+    }
+    refuseSome()
   }
 
   async function commit(commands: C[]): Promise<Settled<R>[]> {
@@ -199,6 +207,7 @@ const BUSY_BATCH = 4
 /** The longest that one is kept waiting for others. */
 const MAX_PAUSE_MS = 10
 const PATIENCE_MS = 1_000
+const REFUSED_AT_ONCE = 100
 
 function unavailable(message: string, cause?: unknown): TocsinError {
   return new TocsinError('unavailable', message, { cause, retryAfterSeconds: 1 })

@@ -359,6 +359,27 @@ describe('a database in trouble', () => {
     await clock.pass(2)
     expect(await stored()).toEqual(['late'])
   })
+
+  test('however many those are, no turn of the event loop answers all of them', async () => {
+    let refused = 0
+    const { writer, clock } = await openWithClock({
+      // Nothing that has to be waited for.
+      *runBatch() {
+        for (let n = 0; n < 250; n++) writer.submit(`early ${n}`).catch(() => refused++)
+        clock.skip(2_000)
+        throw Object.assign(new Error('Connection terminated'), { code: 'SQLITE_BUSY' })
+      },
+    })
+    const first = writer.submit('first').catch(() => 'refused')
+    await clock.turn()
+    const counts: number[] = []
+    for (let turn = 0; turn < 3; turn++) {
+      await clock.turn()
+      counts.push(refused)
+    }
+    expect(await first).toBe('refused')
+    expect(counts).toEqual([100, 200, 250])
+  })
 })
 
 function raw(text: string) {
