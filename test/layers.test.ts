@@ -59,7 +59,10 @@ const LAYERS: { who: string; may: string[]; notEvenTypes?: string[] }[] = [
   },
   {
     who: 'core/delivery/',
-    may: ['core/delivery/', 'core/store/', 'core/types.ts', 'core/errors.ts', 'undici', 'ipaddr.js', 'node:'],
+    may: [
+      ...['core/delivery/', 'core/store/', 'core/types.ts', 'core/errors.ts', 'core/ids.ts'],
+      ...['undici', 'ipaddr.js', 'node:'],
+    ],
     notEvenTypes: ['core/adapters/', 'core/matcher/'],
   },
   {

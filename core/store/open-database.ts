@@ -518,6 +518,9 @@ async function readyToWrite(client: pg.ClientBase): Promise<void> {
   await client.query(
     "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'",
   )
+  // Whatever a transaction looks up has an index. For some dozens of keys PostgreSQL would rather walk through a table of
+  // thousands of rows: dearer for each batch the more there are, and by counts that a new database does not have yet.
+  await client.query('set enable_seqscan = off')
 }
 
 async function checkServer(pool: pg.Pool): Promise<void> {

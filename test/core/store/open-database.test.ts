@@ -226,6 +226,14 @@ describe.runIf(databaseKinds.includes('postgres'))('PostgreSQL', () => {
     expect(await show(fresh, 'synchronous_commit')).toEqual([{ synchronous_commit: 'on' }])
   })
 
+  test('looks up what a transaction asks for, also in a table of one page and without statistics', async () => {
+    const { database } = await open('postgres')
+    const plan = await database.transaction(() =>
+      all(rawStatement("explain select 1 from pg_namespace where oid = any('{11,99}')"), {}),
+    )
+    expect(JSON.stringify(plan)).toMatch(/Index|Bitmap/)
+  })
+
   test('limits statements, locks and idle transactions', async () => {
     const { database } = await open('postgres')
     for (const setting of ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']) {
