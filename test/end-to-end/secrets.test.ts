@@ -45,8 +45,8 @@ const UNSEEN = [
   'mcp request refused',
   'it is not known whether the first start was shown',
 ]
-/** Where nothing is ever sent to. */
-const METADATA_URL = 'http://169.254.169.254/hook'
+/** What no endpoint may have. */
+const REFUSED_URL = 'ftp://127.0.0.1/hook'
 /** More than a backup of it holds as text. */
 const UNPACK = { maxBuffer: 256 * 1024 * 1024 }
 
@@ -405,7 +405,7 @@ describe.each(databaseKinds)('a whole life on %s', { timeout: 240_000 }, (kind) 
       await whileFailing('"endpoint"', () => write(given))
       await whileFailing('update "idempotency"', () => write({ ...given, secret: undefined }))
       await whileFailing('delete from "idempotency" where "key" =', () =>
-        write({ ...given, url: METADATA_URL }),
+        write({ ...given, url: REFUSED_URL }),
       )
       await whileFailing('"(incident|source)"', refuseCallers)
 
