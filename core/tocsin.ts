@@ -294,10 +294,7 @@ export interface FirstStart {
 export interface OpenedTocsin {
   /** What this start made, being the first; null on later starts. Whoever shows it says so by `firstStartShown`. */
   readonly firstStart: FirstStart | null
-  /**
-   * What the first start made, where it ended before that was shown; null where it was. Waits up to five seconds for
-   * another process that is about to show it.
-   */
+  /** What the first start made, as long as nobody has shown it: that one ended before, or is about to show it. */
   firstStartLeft(): Promise<FirstStart | null>
   /** It was shown to its end, and is forgotten. */
   firstStartShown(): Promise<void>

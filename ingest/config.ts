@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import { join, resolve } from 'node:path'
 import { type OpenOptions, PLANS, type Plan } from '@tocsin/core'
+import { ConfigError } from './config-error.ts'
 import { isLoopback, isNetwork } from './networks.ts'
 
 export type Role = 'all' | 'ingest' | 'worker'
@@ -32,11 +33,6 @@ export interface Config {
   model: { baseUrl: string; model: string; apiKey: string | null; timeoutMs?: number } | null
   role: Role
   logLevel: LogLevel
-}
-
-/** A setting that stops the start. The message is one sentence for the person at the terminal. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError'
 }
 
 interface Setting<T> {

@@ -10,7 +10,8 @@ import {
   writeSync,
 } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { type Config, ConfigError, decodeSecretKey, isSqlite } from './config.ts'
+import { type Config, decodeSecretKey, isSqlite } from './config.ts'
+import { ConfigError } from './config-error.ts'
 
 const KEY_FILE = 'secret.key'
 

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { type Log, type OpenedTocsin, openTocsin } from '@tocsin/core'
-import { ConfigError, isSqlite, openOptions, readConfig } from './config.ts'
+import { isSqlite, openOptions, readConfig } from './config.ts'
+import { ConfigError } from './config-error.ts'
 import { openDataDir } from './data-dir.ts'
 import { reachable } from './networks.ts'
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises'
 import {
   type FirstStart,
   type Log,
@@ -11,18 +11,21 @@ import {
 } from '@tocsin/core'
 import { answerError, answerJson } from './answer.ts'
 import { createApp, createServer } from './app.ts'
-import { type Config, ConfigError, openOptions, readConfig, targetRules } from './config.ts'
+import { type Config, isSqlite, openOptions, readConfig, targetRules } from './config.ts'
+import { ConfigError } from './config-error.ts'
 import { openDataDir } from './data-dir.ts'
 import { openLog } from './log.ts'
 import { reachable } from './networks.ts'
 import { startUpText } from './start-up-text.ts'
 import { onceOrphaned, stopSignalHandler, takeStopSignals } from './stop-signal.ts'
 import { makeStoppable } from './stoppable.ts'
+import { within } from './within.ts'
 
 // Below the 10 s after which process managers kill, with a second for a machine that has much else to do.
 const STOP_LIMIT_MS = 9_000
 /** Of it, how long requests under way may take: longer than Tocsin asks a database that does not answer. */
 const ANSWER_LIMIT_MS = 8_250
+const ABOUT_TO_SHOW_MS = 5_000
 
 try {
   await start()
@@ -67,7 +70,7 @@ async function start(): Promise<void> {
     const opens = opening.catch(() => undefined)
     stopping.abort()
     try {
-      const opened = await within(STOP_LIMIT_MS, 'opening the database', opens)
+      const opened = await within(STOP_LIMIT_MS, opens, openingTooLong)
       await opened?.close({ after: answered, limitMs: end - performance.now() })
       await answered
     } catch (error) {
@@ -92,7 +95,7 @@ async function start(): Promise<void> {
   answer = createApp({ tocsin, config, hosts, log, isStopping: stoppable.isStopping })
   // Where it cannot be printed, as on a full disk, Tocsin serves all the same.
   process.stdout.on('error', () => {})
-  const firstStart = tocsin.firstStart ?? (await leftBehind(tocsin, log))
+  const firstStart = tocsin.firstStart ?? (await leftBehind(tocsin, config, log))
   const text = startUpText({ firstStart, defaultProjectId: tocsin.defaultProjectId }, { localUrl, publicUrl })
   process.stdout.write(text, (error) => {
     if (error || firstStart === null) return
@@ -104,9 +107,19 @@ async function start(): Promise<void> {
 }
 
 /** What a first start that was killed has made and not shown: without it nobody has a key. */
-async function leftBehind(tocsin: OpenedTocsin, log: Log): Promise<FirstStart | null> {
+async function leftBehind(
+  tocsin: OpenedTocsin,
+  { databaseUrl }: Config,
+  log: Log,
+): Promise<FirstStart | null> {
+  // Where several processes start at once, the one that made it is about to show it.
+  const end = performance.now() + (isSqlite(databaseUrl) ? 0 : ABOUT_TO_SHOW_MS)
   try {
-    return await tocsin.firstStartLeft()
+    for (;;) {
+      const left = await tocsin.firstStartLeft()
+      if (left === null || performance.now() >= end) return left
+      await wait(100)
+    }
   } catch (error) {
     log('warn', 'it is not known whether the first start was shown', { err: error })
     return null
@@ -124,11 +137,8 @@ async function open(options: OpenOptions): Promise<OpenedTocsin> {
   }
 }
 
-/** Rejects where this takes longer. */
-function within<T>(limitMs: number, what: string, task: Promise<T>): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(new Error(`Broken off after ${limitMs / 1000} s: ${what}.`)), limitMs)
-  return Promise.race([task, promise]).finally(() => clearTimeout(timer))
+function openingTooLong(): Error {
+  return new Error(`Broken off after ${STOP_LIMIT_MS / 1000} s: opening the database.`)
 }
 
 /** Until the database is open. */

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { TocsinError } from '@tocsin/core'
-import { type Config, ConfigError, readConfig } from './config.ts'
+import { type Config, readConfig } from './config.ts'
+import { ConfigError } from './config-error.ts'
 import { loadSettingsFile } from './settings-file.ts'
 
 /** What the commands beside the server share: settings, the one file they are given, and errors as sentences. */

@@ -61,8 +61,8 @@ export interface ResultContext {
 }
 
 /**
- * Stores what became of attempts: the log, the message, its lane, and the endpoint's state. `others` are messages that
- * the transaction goes on with.
+ * Stores what became of attempts, but for what is stored already: the log, the message, its lane, and the endpoint's
+ * state. `others` are messages that the transaction goes on with.
  */
 export function* storeResults(
   given: readonly AttemptOutcome[],
@@ -70,9 +70,9 @@ export function* storeResults(
   context: ResultContext,
   others: readonly string[] = [],
 ): Work<StoredResults> {
-  // Any failure may be the one that switches its endpoint off, of which the project's other endpoints are told.
-  yield* lockProjects(given.flatMap((outcome) => (isSuccess(outcome) ? [] : outcome.projectId)))
   const outcomes = yield* withoutStored(given)
+  // Any failure may be the one that switches its endpoint off, of which the project's other endpoints are told.
+  yield* lockProjects(outcomes.flatMap((outcome) => (isSuccess(outcome) ? [] : outcome.projectId)))
   const endpointIds = [...outcomes, ...late.map(lateEndpoint)].map((o) => o.endpointId)
   const endpoints = new Map((yield* lockEndpoints(endpointIds)).map((row) => [row.id, { ...row }]))
   const ids = [...outcomes.map((outcome) => outcome.messageId), ...others]

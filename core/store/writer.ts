@@ -78,12 +78,16 @@ export function createWriter<C, R>({
     })
   }
 
+  /** Nothing is gained by waiting for more. */
+  function isFull(): boolean {
+    return queue.length >= maxBatch || closing !== undefined
+  }
+
   function planFlush(): void {
     busy = true
-    const isFull = queue.length >= maxBatch || closing !== undefined
     // Whoever could share the next commit is there: waiting longer would only make all of them wait.
     const pause = queue.length >= crowd ? intervalMs : pauseMs
-    flushIn(isFull ? 0 : Math.max(0, lastCommit + pause - monotonicNow()))
+    flushIn(isFull() ? 0 : Math.max(0, lastCommit + pause - monotonicNow()))
   }
 
   /** Instead of the flush that was planned. */
@@ -94,8 +98,7 @@ export function createWriter<C, R>({
     let seen = 0
     const flushUnlessMoreCome = () => {
       if (plan.isOver) return
-      const isFull = queue.length >= maxBatch || closing !== undefined
-      if (isFull || queue.length === seen || monotonicNow() - queue[0]!.at >= MAX_PAUSE_MS) {
+      if (isFull() || queue.length === seen || monotonicNow() - queue[0]!.at >= MAX_PAUSE_MS) {
         void flush()
         return
       }

@@ -11,9 +11,6 @@ import { newSource } from './sources.ts'
 /** The setting that holds what is still to be shown. It holds secrets, so it is sealed, and goes once they were shown. */
 const TO_SHOW = 'first_start'
 const PLACE = `setting/${TO_SHOW}/value`
-/** The process that made it shows it once it serves. */
-const ABOUT_TO_MS = 5_000
-const LOOK_MS = 100
 
 const settingByName = statement<{ name: string }, { value: string }>((db, p) =>
   db.selectFrom('setting').select('value').where('name', '=', p('name')),
@@ -81,17 +78,10 @@ function* insertAdminKey(core: Core, secret: string): Work<void> {
   yield* insertRows('api_key', [row], { onConflict: { do: 'ignore', columns: ['hash'] } })
 }
 
-/** What no start has shown to its end. On PostgreSQL another process may be about to. */
+/** What no start has shown to its end. */
 export async function firstStartLeft(core: Core): Promise<FirstStart | null> {
-  const deadline = performance.now() + (core.database.kind === 'postgres' ? ABOUT_TO_MS : 0)
-  for (;;) {
-    const [left] = await core.database.query(settingByName, { name: TO_SHOW })
-    if (!left) return null
-    if (performance.now() >= deadline) {
-      return JSON.parse(openSecret(core.secretKey, left.value, PLACE)) as FirstStart
-    }
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
-  }
+  const [left] = await core.database.query(settingByName, { name: TO_SHOW })
+  return left ? (JSON.parse(openSecret(core.secretKey, left.value, PLACE)) as FirstStart) : null
 }
 
 export async function firstStartShown(core: Core): Promise<void> {

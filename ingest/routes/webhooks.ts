@@ -15,6 +15,7 @@ import { answerJson, answerMethodNotAllowed } from '../answer.ts'
 import { envelopeAt } from '../envelopes.ts'
 import { receivingErrorHandler } from '../error-handler.ts'
 import { collectBody, queryOf, readHeaders } from '../read-body.ts'
+import { within } from '../within.ts'
 
 type WebhookParams = Record<string, string>
 
@@ -202,7 +203,7 @@ export function webhookRoutes(tocsin: OpenedTocsin, log: Log, longestMs = LONGES
       const receiving = tocsin.receive(request, toAddress(req.params, query), refusal).finally(() => {
         underWay -= 1
       })
-      const received = await inTime(receiving, longestMs)
+      const received = await within(longestMs, receiving, tooLate)
       const { status, body } = envelopeAt(req.path).received(received)
       answerJson(res, status, body, { 'X-Request-Id': received.requestId })
     }
@@ -247,14 +248,9 @@ export function webhookRoutes(tocsin: OpenedTocsin, log: Log, longestMs = LONGES
   }
 }
 
-/** Refuses what takes longer than that; should it be stored after all, the sender's repeat is a duplicate. */
-async function inTime<T>(task: Promise<T>, longestMs: number): Promise<T> {
-  const { promise: limit, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => {
-    const message = 'The database is busy or away; try again.'
-    reject(new TocsinError('unavailable', message, { retryAfterSeconds: 1 }))
-  }, longestMs)
-  return Promise.race([task, limit]).finally(() => clearTimeout(timer))
+/** Should it be stored after all, the sender's repeat is a duplicate. */
+function tooLate(): TocsinError {
+  return new TocsinError('unavailable', 'The database is busy or away; try again.', { retryAfterSeconds: 1 })
 }
 
 /** Methods besides POST of a tool; at the short address, which does not name it, of all of them. */

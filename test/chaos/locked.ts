@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import Sqlite from 'better-sqlite3'
+import { holdSqlite } from '../support/hold-sqlite.ts'
 import type { Fault } from './fault.ts'
 import { liveThroughOutages } from './outage.ts'
 
@@ -34,12 +34,8 @@ export const locked: Fault = {
         wrong: logMb > MOST_LOG_MB ? [`the write-ahead log grew to ${logMb.toFixed(0)} MiB`] : [],
       }),
       begin: async () => {
-        const db = new Sqlite(file, { timeout: 5_000 })
-        db.exec('begin immediate')
-        return async () => {
-          db.exec('rollback')
-          db.close()
-        }
+        const release = holdSqlite(file)
+        return async () => release()
       },
     })
   },

@@ -4,12 +4,12 @@ import { createIds } from '../../core/ids.ts'
 import { forgetGone } from '../../core/retention.ts'
 import { claimMessages } from '../../core/store/message.ts'
 import { insertRows, updateRows } from '../../core/store/statement.ts'
-import { createWriter } from '../../core/store/writer.ts'
 import type { Core } from '../../core/use-cases/core.ts'
 import { deleteProject } from '../../core/use-cases/projects.ts'
 import { databaseKinds } from '../support/databases.ts'
 import { until } from '../support/until.ts'
 import { ADMIN, refusal, type TestProject, testTocsin } from './open-test-tocsin.ts'
+import { watchedWriter } from './watched-writer.ts'
 
 /** As many rows as there may be in one transaction. */
 const BATCH = 200
@@ -20,21 +20,8 @@ describe.each(databaseKinds)('a project that is deleted, on %s', (kind) => {
 
   /** A process that deletes, and forgets only when it is told to; `answers` is what each transaction answered. */
   function process() {
-    const context = () => ({ newId, now: t.clock.at() })
-    const writer = createWriter<Command, unknown>({
-      database: t.database,
-      runBatch: createBatchRunner(context),
-    })
     const answers: unknown[] = []
-    const watched: typeof writer = {
-      ...writer,
-      submit: async (command) => {
-        const answer = await writer.submit(command)
-        answers.push(answer)
-        return answer
-      },
-    }
-    const core = { database: t.database, writer: watched }
+    const core = { database: t.database, writer: watchedWriter(t, answers) }
     return {
       answers,
       delete: (project: TestProject) =>

@@ -1,12 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { type Command, createBatchRunner } from '../../core/commands.ts'
 import { createIds } from '../../core/ids.ts'
 import { forgetOld } from '../../core/retention.ts'
 import { hookRequestRow, type LoggedRequest } from '../../core/store/hook-request.ts'
 import { insertRows } from '../../core/store/statement.ts'
-import { createWriter } from '../../core/store/writer.ts'
 import { databaseKinds } from '../support/databases.ts'
 import { DAY, HOUR, hookRequest, MINUTE, refusal, testTocsin } from './open-test-tocsin.ts'
+import { watchedWriter } from './watched-writer.ts'
 
 const LOGGED: Omit<LoggedRequest, 'id' | 'projectId'> = {
   sourceId: null,
@@ -38,19 +37,9 @@ describe.each(databaseKinds)('the health of a source on %s', (kind) => {
 
   /** Forgets what is old, and notes what each transaction answers. */
   function forgetting(answers: unknown[] = []) {
-    const context = () => ({ newId, now: t.clock.at() })
-    const { database } = t
-    const writer = createWriter<Command, unknown>({ database, runBatch: createBatchRunner(context) })
-    const watched: typeof writer = {
-      ...writer,
-      submit: async (command) => {
-        const answer = await writer.submit(command)
-        answers.push(answer)
-        return answer
-      },
-    }
+    const writer = watchedWriter(t, answers)
     return {
-      forget: () => forgetOld({ database, writer: watched, now: t.clock.now }),
+      forget: () => forgetOld({ database: t.database, writer, now: t.clock.now }),
       close: () => writer.close(),
     }
   }

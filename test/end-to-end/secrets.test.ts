@@ -15,7 +15,6 @@ import {
   adapters,
   SCOPES,
 } from '@tocsin/core'
-import Sqlite from 'better-sqlite3'
 import pg from 'pg'
 import { afterAll, describe, expect, inject, onTestFinished, test } from 'vitest'
 import { withHook } from '../chaos/fault.ts'
@@ -27,6 +26,7 @@ import { startDumpable } from '../support/dumpable-postgres.ts'
 import { printFigure } from '../support/figure.ts'
 import { secretFinder } from '../support/find-secrets.ts'
 import { freshPostgres, freshSqlite } from '../support/fresh-database.ts'
+import { holdSqlite } from '../support/hold-sqlite.ts'
 import { seeded } from '../support/random.ts'
 import { openReceiver } from '../support/receiver.ts'
 import { scratchDir } from '../support/scratch.ts'
@@ -587,12 +587,8 @@ async function openOwnDatabase(kind: DatabaseKind, password: string): Promise<Ow
         (begin) => `${begin}tocsin:${encodeURIComponent(password)}@127.0.0.1:1/tocsin`,
       ),
       goAway: async () => {
-        const other = new Sqlite(path, { timeout: 5_000 })
-        other.exec('begin immediate')
-        return async () => {
-          other.exec('rollback')
-          other.close()
-        }
+        const release = holdSqlite(path)
+        return async () => release()
       },
       everything: async () =>
         ['', '-wal', '-shm']

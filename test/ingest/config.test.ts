@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { ConfigError, readConfig, SETTINGS, targetRules } from '../../ingest/config.ts'
+import { readConfig, SETTINGS, targetRules } from '../../ingest/config.ts'
+import { ConfigError } from '../../ingest/config-error.ts'
 
 const SECRET_KEY = Buffer.alloc(32, 7).toString('base64')
 

@@ -16,18 +16,17 @@ import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
-import Sqlite from 'better-sqlite3'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { startNpm } from '../support/child.ts'
+import { inRepository, startNpm } from '../support/child.ts'
 import { databaseKinds, freshDatabase } from '../support/databases.ts'
+import { holdSqlite } from '../support/hold-sqlite.ts'
 import { openLink } from '../support/postgres-link.ts'
 import { openReceiver } from '../support/receiver.ts'
 import { freePort } from '../support/scratch.ts'
 import { type SendingSource, send, startTocsin, type TocsinProcess } from '../support/tocsin-process.ts'
 import { until } from '../support/until.ts'
 
-const MAIN = fileURLToPath(new URL('../../ingest/main.ts', import.meta.url))
+const MAIN = 'ingest/main.ts'
 
 let dir: string
 beforeEach(() => {
@@ -93,15 +92,6 @@ describe('a start', () => {
     expect(existsSync(join(dir, 'data'))).toBe(false)
   })
 
-  test('with a settings file that cannot be read ends with one sentence', async () => {
-    mkdirSync(join(dir, '.env'))
-    const { code, stdout, stderr } = await run({})
-    expect([code, stdout]).toEqual([1, ''])
-    expect(stderr).toBe(
-      `Tocsin did not start: ${join(realpathSync(dir), '.env')} cannot be read; give this user the right to.\n`,
-    )
-  })
-
   test('without its database ends with one sentence that names the setting and no password', async () => {
     const { code, stdout, stderr } = await run({
       DATABASE_URL: 'postgres://tocsin:hunter2@127.0.0.1:1/tocsin',
@@ -126,6 +116,21 @@ describe('a start', () => {
     )
     expect(existsSync(join(dir, 'data', 'tocsin.db'))).toBe(false)
   })
+})
+
+test.each([
+  ['ingest/main.ts', [], 'Tocsin did not start: '],
+  ['ingest/backup.ts', ['copy'], 'Nothing was done: '],
+  ['ingest/restore.ts', ['copy'], 'Nothing was done: '],
+  ['mcp-server/main.ts', [], 'MCP did not start: '],
+  ['mcp-server/secret.ts', ['reveal', 'id'], ''],
+])('%s says in one sentence that the settings file cannot be read', async (program, args, begin) => {
+  mkdirSync(join(dir, '.env'))
+  const { code, stdout, stderr } = await run({}, program, args)
+  expect([code, stdout]).toEqual([1, ''])
+  expect(stderr).toBe(
+    `${begin}${join(realpathSync(dir), '.env')} cannot be read; give this user the right to.\n`,
+  )
 })
 
 describe('a stop', () => {
@@ -206,9 +211,7 @@ describe('a stop', () => {
 describe('a stop while the database is away', { timeout: 60_000 }, () => {
   test('is one at once while a start waits for the lock of its file', async () => {
     await stop((await start()).process)
-    const other = new Sqlite(join(dir, 'data', 'tocsin.db'))
-    onTestFinished(() => void other.close())
-    other.exec('begin immediate')
+    onTestFinished(holdSqlite(join(dir, 'data', 'tocsin.db')))
     const { url, end, log } = await startOnBusyDatabase()
     expect((await fetch(`${url}/readyz`)).status).toBe(503)
     expect(await end('SIGTERM')).toEqual({ code: 0, signal: null, isInTime: true })
@@ -399,8 +402,10 @@ async function startOnBusyDatabase(): Promise<{
 /** Runs a start that ends by itself. */
 async function run(
   env: Record<string, string>,
+  program = MAIN,
+  args: readonly string[] = [],
 ): Promise<{ code: number | null; signal: NodeJS.Signals | null; stdout: string; stderr: string }> {
-  const child = launch(env)
+  const child = launch(env, program, args)
   onTestFinished(() => stop(child))
   const [stdout, stderr, [code, signal]] = await Promise.all([
     text(child.stdout!),
@@ -410,8 +415,8 @@ async function run(
   return { code, signal, stdout, stderr }
 }
 
-function launch(env: Record<string, string>): ChildProcess {
-  return spawn(process.execPath, [MAIN], {
+function launch(env: Record<string, string>, program = MAIN, args: readonly string[] = []): ChildProcess {
+  return spawn(process.execPath, [inRepository(program), ...args], {
     cwd: dir,
     env: environment(env),
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,6 +1,7 @@
 /**
- * Loaded into the product's process by `--import`: from SIGUSR2 on, or from its start with CHAOS_CRASH_FROM=start, the next time the step named by CHAOS_CRASH_AT is
- * reached, the process is killed there, as by SIGKILL from outside. The product itself knows nothing of it.
+ * Loaded into the product's process by `--import`: from SIGUSR2 on, or from its start with CHAOS_CRASH_FROM=start, the
+ * next time the step named by CHAOS_CRASH_AT is reached, the process is killed there, as by SIGKILL from outside. The
+ * product itself knows nothing of it.
  */
 import { subscribe } from 'node:diagnostics_channel'
 import { ServerResponse } from 'node:http'

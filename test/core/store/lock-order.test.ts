@@ -5,6 +5,7 @@ import { until } from '../../support/until.ts'
 import { MINUTE, openPost, type Post } from '../delivery/harness.ts'
 
 /** The order itself is told in core/store/project.ts. */
+// Where there is no PostgreSQL, test/support/postgres-server.ts has said why.
 describe.runIf(databaseKinds.includes('postgres'))('locks on PostgreSQL', () => {
   /** An incident of which one endpoint has been told, and of whose acknowledgement it is being told. */
   async function underWay() {

@@ -10,6 +10,7 @@ import { type Database, openDatabase } from '../../../core/store/open-database.t
 import type { SettingTable } from '../../../core/store/schema.ts'
 import { all, insertRows, run, statement, type Work } from '../../../core/store/statement.ts'
 import { type DatabaseKind, databaseKinds, freshDatabase } from '../../support/databases.ts'
+import { holdSqlite } from '../../support/hold-sqlite.ts'
 import { scratchDir } from '../../support/scratch.ts'
 import { canMount, smallVolume } from '../../support/small-volume.ts'
 
@@ -145,9 +146,8 @@ describe('SQLite', () => {
 
   test('another process that holds the database makes it unavailable for a moment, not broken', async () => {
     const { database, path } = await openSqlite()
-    const other = new Sqlite(path)
-    onTestFinished(() => void other.close())
-    other.exec('begin immediate')
+    const release = holdSqlite(path)
+    onTestFinished(release)
 
     const started = performance.now()
     const error = await database.transaction(() => store('a')).catch((caught: unknown) => caught)
@@ -160,7 +160,7 @@ describe('SQLite', () => {
     // Readers do not mind.
     expect(await names(database)).toEqual([])
 
-    other.exec('rollback')
+    release()
     await database.transaction(() => store('a'))
     expect(await names(database)).toEqual(['a'])
   })

@@ -1,4 +1,3 @@
-import Sqlite from 'better-sqlite3'
 import { sql } from 'kysely'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { TocsinError } from '../../../core/errors.ts'
@@ -8,6 +7,7 @@ import { type Database, openDatabase } from '../../../core/store/open-database.t
 import { insertRows, run, statement, type Work } from '../../../core/store/statement.ts'
 import { createWriter, type Queue, type Settled, type WriterOptions } from '../../../core/store/writer.ts'
 import { databaseKinds, freshDatabase } from '../../support/databases.ts'
+import { holdSqlite } from '../../support/hold-sqlite.ts'
 
 /** A command here is a name to store; what is wrong with one is in its name. */
 function* storeAll(names: string[]): Work<Settled<string>[]> {
@@ -227,15 +227,14 @@ describe('a slow commit', () => {
 describe('a database in trouble', () => {
   test('while another process holds it, commands are told to come back, and later ones are stored', async () => {
     const { writer, stored, url } = await open('sqlite')
-    const other = new Sqlite(url.slice('sqlite:'.length))
-    onTestFinished(() => void other.close())
-    other.exec('begin immediate')
+    const release = holdSqlite(url.slice('sqlite:'.length))
+    onTestFinished(release)
     const answers = await Promise.allSettled([writer.submit('a'), writer.submit('b')])
     for (const answer of answers) {
       expect(answer).toMatchObject({ reason: { code: 'unavailable', retryAfterSeconds: 1 } })
     }
 
-    other.exec('rollback')
+    release()
     await writer.submit('c')
     expect(await stored()).toEqual(['c'])
   })
