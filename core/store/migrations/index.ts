@@ -11,6 +11,7 @@ import { localIndexes } from './0009-local-indexes.ts'
 import { sharedText } from './0010-shared-text.ts'
 import { postmortemProse } from './0011-postmortem-prose.ts'
 import { earlierBody } from './0012-earlier-body.ts'
+import { timelineAsWritten } from './0013-timeline-as-written.ts'
 
 /** Every migration in order; a released one never changes. */
 export const migrations: Record<string, Migration> = {
@@ -26,4 +27,5 @@ export const migrations: Record<string, Migration> = {
   '0010-shared-text': sharedText,
   '0011-postmortem-prose': postmortemProse,
   '0012-earlier-body': earlierBody,
+  '0013-timeline-as-written': timelineAsWritten,
 }

@@ -10,7 +10,15 @@ import { type Child, type Exit, inRepository, pinnedNode, startChild } from '../
 import { type DatabaseKind, databaseKinds, freshDatabase } from '../../support/databases.ts'
 import { printFigure } from '../../support/figure.ts'
 import { send, startTocsin } from '../../support/tocsin-process.ts'
-import { findLost, fingerprint, loadRelease, openHands, type Prints, releases } from './releases/load.ts'
+import {
+  EVENT_TABLES,
+  findLost,
+  fingerprint,
+  loadRelease,
+  openHands,
+  type Prints,
+  releases,
+} from './releases/load.ts'
 import { SECRET_KEY } from './releases/secret-key.ts'
 
 // At full size: npm run promises -- T27
@@ -64,8 +72,7 @@ describe.each(databaseKinds)('an upgrade on %s', (kind) => {
   if (MOST_ROWS > 0) {
     test(`of ${MOST_ROWS} rows ends within ${MOST_SECONDS} s`, async () => {
       const url = await fresh(kind)
-      // One of an event, one of its request.
-      await loadRelease(url, oldest!, MOST_ROWS / 2)
+      await loadRelease(url, oldest!, Math.ceil(MOST_ROWS / EVENT_TABLES.length))
       const before = await countRows(url)
       const seconds = await upgrade(url)
       const after = await countRows(url)

@@ -13,6 +13,9 @@ export const releases = readdirSync(import.meta.dirname)
   .map((file) => file.slice(0, -'.sql'.length))
   .toSorted()
 
+/** An event has a row in each of them. */
+export const EVENT_TABLES = ['event', 'hook_request', 'timeline_entry']
+
 type Row = Record<string, unknown>
 
 /** A database's own hands: SQL with values, and what it holds. */
@@ -25,8 +28,8 @@ export interface Hands {
 }
 
 /**
- * Makes a database as a release left it, with rows in every table, and `events` more events and requests. On SQLite the
- * schema is the one that was kept; on PostgreSQL, of which none is kept, today's migrations up to that release make it.
+ * Makes a database as a release left it, with rows in every table, and `events` more events. On SQLite the schema
+ * is the one that was kept; on PostgreSQL, of which none is kept, today's migrations up to that release make it.
  */
 export async function loadRelease(url: string, release: string, events = 0): Promise<void> {
   if (url.startsWith('sqlite:')) {
@@ -54,7 +57,7 @@ export async function loadRelease(url: string, release: string, events = 0): Pro
         await hands.run(`insert into "${table}" (${quoted(columns)}) values (${places})`, values)
       }
     }
-    if (events > 0) for (const table of ['event', 'hook_request']) await multiply(hands, table, events)
+    if (events > 0) for (const table of EVENT_TABLES) await multiply(hands, table, events)
   } finally {
     await hands.close()
   }
@@ -155,12 +158,15 @@ function readLife(): Record<string, Row[]> {
   return life
 }
 
+/** What no two rows have in common, but which may be missing. */
+const UNIQUE_OR_NULL = ['event_key', 'delivery_key', 'sequence']
+
 /** Copies one row of a table many times under other ids. */
 async function multiply(hands: Hands, table: string, count: number): Promise<void> {
   const columns = await hands.columns(table)
   const copied = columns.map((column) => {
     if (column === 'id') return `"id" || '-' || i`
-    return column === 'event_key' || column === 'delivery_key' ? 'null' : `"${column}"`
+    return UNIQUE_OR_NULL.includes(column) ? 'null' : `"${column}"`
   })
   await hands.run(
     `with recursive n(i) as (select 1 union all select i + 1 from n where i < ${count})
