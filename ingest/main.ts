@@ -8,6 +8,12 @@ takeStopSignals(() => process.exit(0))
 // Nothing this process writes is for other users of the machine.
 process.umask(0o077)
 try {
+  // A secret may be among them.
+  if (process.argv.length > 2) {
+    throw new Error(
+      'it takes no arguments; settings are in the environment or in .env, as .env.example lists them.',
+    )
+  }
   loadSettingsFile()
 } catch (error) {
   process.stderr.write(`Tocsin did not start: ${(error as Error).message}\n`)

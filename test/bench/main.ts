@@ -6,7 +6,7 @@
  * the figures to mean anything.
  */
 import { writeFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
+import { readCommandLine, refuse } from '../support/command-line.ts'
 import { writeBlock } from '../support/generated-blocks.ts'
 import { delivery } from './delivery.ts'
 import { figuresPage } from './figures-page.ts'
@@ -18,7 +18,14 @@ import type { Suite } from './suite.ts'
 
 const SUITES: Record<string, Suite> = { ingest, growth, delivery, pg, peers }
 
-const { values, positionals } = parseArgs({
+const USAGE = Object.entries(SUITES)
+  .map(
+    ([name, { names }]) =>
+      `Usage: npm run bench -- ${name} [--rounds 7] [--write] [--json file] [--case '${names.join("' | '")}']`,
+  )
+  .join('\n')
+
+const { values, positionals } = readCommandLine(USAGE, {
   allowPositionals: true,
   options: {
     rounds: { type: 'string', default: '7' },
@@ -33,12 +40,7 @@ const names = values.case ?? suite?.names ?? []
 const rounds = Number(values.rounds)
 
 if (!suite || !names.every((one) => suite.names.includes(one)) || !Number.isInteger(rounds) || rounds < 1) {
-  for (const [known, { names }] of Object.entries(SUITES)) {
-    console.error(
-      `Usage: npm run bench -- ${known} [--rounds 7] [--write] [--json file] [--case '${names.join("' | '")}']`,
-    )
-  }
-  process.exit(2)
+  refuse(USAGE)
 }
 
 // Ends by 'exit', which ends the servers and removes their data.

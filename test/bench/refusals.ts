@@ -8,8 +8,8 @@
  */
 import { once } from 'node:events'
 import { Agent, request } from 'node:http'
-import { parseArgs } from 'node:util'
 import type { ApiProject, ApiSource } from '@tocsin/core'
+import { readCommandLine, refuse } from '../support/command-line.ts'
 import { type Knock, type KnockPair, knockPairs } from '../support/knocks.ts'
 import { hereAndNow, writeReliability } from '../support/reliability-page.ts'
 import { startTocsin } from '../support/tocsin-process.ts'
@@ -17,14 +17,13 @@ import { startTocsin } from '../support/tocsin-process.ts'
 const MOST_US = 50
 const ADAPTERS_AT_PROJECT = ['generic', 'sentry']
 
-const { values } = parseArgs({
+const USAGE = 'Usage: npm run bench:refusals -- [--pairs 10000] [--write]'
+
+const { values } = readCommandLine(USAGE, {
   options: { pairs: { type: 'string', default: '10000' }, write: { type: 'boolean', default: false } },
 })
 const pairs = Number(values.pairs)
-if (!Number.isInteger(pairs) || pairs < 1) {
-  console.error('Usage: npm run bench:refusals -- [--pairs 10000] [--write]')
-  process.exit(2)
-}
+if (!Number.isInteger(pairs) || pairs < 1) refuse(USAGE)
 
 const tocsin = await startTocsin()
 const agent = new Agent({ keepAlive: true, maxSockets: 1 })

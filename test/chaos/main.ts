@@ -6,7 +6,7 @@
  * for how many seconds it is sent, and how many bursts there are. With --write docs/reliability.md is renewed. Exits with
  * 1 where a promise was broken.
  */
-import { parseArgs } from 'node:util'
+import { readCommandLine, refuse } from '../support/command-line.ts'
 import type { DatabaseKind } from '../support/fresh-database.ts'
 import { startPostgres } from '../support/postgres-server.ts'
 import { hereAndNow, type ReliabilityRow, writeReliability } from '../support/reliability-page.ts'
@@ -14,7 +14,10 @@ import type { Fault, Finding } from './fault.ts'
 import { FAULTS, ON_DEMAND } from './faults.ts'
 import { inWorld } from './world.ts'
 
-const { values, positionals } = parseArgs({
+const known = [...FAULTS, ...ON_DEMAND]
+const USAGE = `Usage: npm run chaos -- [${[...new Set(known.map(({ id }) => id))].join('|')}] [--runs 20] [--database sqlite|postgres] [--seed 7] [--write]`
+
+const { values, positionals } = readCommandLine(USAGE, {
   allowPositionals: true,
   options: {
     runs: { type: 'string' },
@@ -23,17 +26,11 @@ const { values, positionals } = parseArgs({
     write: { type: 'boolean', default: false },
   },
 })
-const known = [...FAULTS, ...ON_DEMAND]
 const chosen = positionals.length === 0 ? FAULTS : known.filter(({ id }) => positionals.includes(id))
 const runs = values.runs === undefined ? undefined : Number(values.runs)
 const isKnown = positionals.every((id) => known.some((fault) => fault.id === id))
 const isKind = values.database === undefined || ['sqlite', 'postgres'].includes(values.database)
-if (!isKnown || !isKind || (runs !== undefined && !(Number.isInteger(runs) && runs > 0))) {
-  console.error(
-    `Usage: npm run chaos -- [${[...new Set(known.map(({ id }) => id))].join('|')}] [--runs 20] [--database sqlite|postgres] [--seed 7] [--write]`,
-  )
-  process.exit(2)
-}
+if (!isKnown || !isKind || (runs !== undefined && !(Number.isInteger(runs) && runs > 0))) refuse(USAGE)
 
 // Ends by 'exit', which ends the servers and removes their data.
 process.once('SIGINT', () => process.exit(130))

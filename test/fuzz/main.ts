@@ -4,14 +4,16 @@
  * So many spoiled bodies per adapter. With --write docs/reliability.md is renewed. Exits with 1 where something was not
  * answered as it should be.
  */
-import { parseArgs } from 'node:util'
 import { adapterSlugs } from '@tocsin/core'
+import { readCommandLine, refuse } from '../support/command-line.ts'
 import { freshSqlite } from '../support/fresh-database.ts'
 import { startPostgres } from '../support/postgres-server.ts'
 import { hereAndNow, writeReliability } from '../support/reliability-page.ts'
 import { fuzz, MOST_GROWTH_BYTES, MOST_MS, WARM_AFTER } from './fuzz.ts'
 
-const { values } = parseArgs({
+const USAGE = `Usage: npm run fuzz -- [--runs 100000] [--adapter ${adapterSlugs.join('|')}] [--database sqlite|postgres] [--seed 7] [--write]`
+
+const { values } = readCommandLine(USAGE, {
   options: {
     runs: { type: 'string', default: '100000' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
@@ -28,10 +30,7 @@ if (
   !isKnown ||
   !(Number.isInteger(runs) && runs > 0)
 ) {
-  console.error(
-    `Usage: npm run fuzz -- [--runs 100000] [--adapter ${adapterSlugs.join('|')}] [--database sqlite|postgres] [--seed 7] [--write]`,
-  )
-  process.exit(2)
+  refuse(USAGE)
 }
 
 // Ends by 'exit', which ends the server and removes the data.

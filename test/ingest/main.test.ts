@@ -92,6 +92,15 @@ describe('a start', () => {
     expect(existsSync(join(dir, 'data'))).toBe(false)
   })
 
+  test('with an argument ends with one sentence that tells where settings are', async () => {
+    const { code, stdout, stderr } = await run({}, MAIN, ['--admin-key', 'hunter2'])
+    expect([code, stdout]).toEqual([1, ''])
+    expect(stderr).toBe(
+      'Tocsin did not start: it takes no arguments; settings are in the environment or in .env, as .env.example lists them.\n',
+    )
+    expect(existsSync(join(dir, 'data'))).toBe(false)
+  })
+
   test('without its database ends with one sentence that names the setting and no password', async () => {
     const { code, stdout, stderr } = await run({
       DATABASE_URL: 'postgres://tocsin:hunter2@127.0.0.1:1/tocsin',

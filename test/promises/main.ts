@@ -5,8 +5,8 @@
  * docs/reliability.md is renewed. Exits with 1 where a promise was broken.
  */
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { inRepository, pinnedNode, startChild } from '../support/child.ts'
+import { readCommandLine, refuse } from '../support/command-line.ts'
 import { hereAndNow, type ReliabilityRow, writeReliability } from '../support/reliability-page.ts'
 import { scratchDir } from '../support/scratch.ts'
 import { readResults } from './results.ts'
@@ -59,14 +59,13 @@ const PROMISES: Kept[] = [
   },
 ]
 
-const { values, positionals } = parseArgs({
+const USAGE = `Usage: npm run promises -- [${PROMISES.map(({ id }) => id).join('|')}] [--write]`
+
+const { values, positionals } = readCommandLine(USAGE, {
   allowPositionals: true,
   options: { write: { type: 'boolean', default: false } },
 })
-if (!positionals.every((id) => PROMISES.some((promise) => promise.id === id))) {
-  console.error(`Usage: npm run promises -- [${PROMISES.map(({ id }) => id).join('|')}] [--write]`)
-  process.exit(2)
-}
+if (!positionals.every((id) => PROMISES.some((promise) => promise.id === id))) refuse(USAGE)
 
 for (const promise of PROMISES.filter(({ id }) => positionals.length === 0 || positionals.includes(id))) {
   const { passed, figure } = await check(promise)
