@@ -12,7 +12,7 @@ export interface Writer<C, R> {
    * kept and trying later makes sense, or with the fault the command caused.
    */
   submit(command: C): Promise<R>
-  /** Whether several senders at once shared the last commit. */
+  /** Whether hundreds of commands come a second, several to a commit. */
   isBusy(): boolean
   /** Takes no more, finishes what it took. */
   close(): Promise<void>
@@ -164,11 +164,13 @@ export function createWriter<C, R>({
           if (settled.length !== commands.length) throw new Error('A batch must answer every command.')
           return settled
         })
-        lastCommit = monotonicNow()
-        // Under load a slow commit is given a longer pause, so that more share the next one.
-        isBusy = commands.length >= BUSY_BATCH
+        const ended = monotonicNow()
+        const isShared = commands.length >= SHARED_BATCH
+        isBusy = isShared && commands.length / (ended - lastCommit) >= BUSY_PER_MS
+        lastCommit = ended
         crowd = Math.max(commands.length + queue.length, crowd - 1)
-        pauseMs = isBusy
+        // Under load a slow commit is given a longer pause, so that more share the next one.
+        pauseMs = isShared
           ? Math.max(intervalMs, Math.min(MAX_PAUSE_MS, 2 * (lastCommit - started)))
           : intervalMs
         stats.commits++
@@ -206,7 +208,9 @@ interface Entry<C, R> {
 const MAX_RETRIES = 5
 const RETRY_MS = 5
 /** A batch that shows several senders at once. */
-const BUSY_BATCH = 4
+const SHARED_BATCH = 4
+/** Fewer share a commit also where it is slow, as over a network. */
+const BUSY_PER_MS = 0.3
 /** The longest that one is kept waiting for others. */
 const MAX_PAUSE_MS = 10
 const PATIENCE_MS = 1_000

@@ -224,6 +224,31 @@ describe('a slow commit', () => {
   })
 })
 
+describe('a queue is busy', () => {
+  /** Four commands share each of two commits, the second of which ends this long after the first. */
+  async function afterTwoCommits(apartMs: number) {
+    const { writer, clock } = await openWithClock()
+    for (const names of [
+      ['a', 'b', 'c', 'd'],
+      ['e', 'f', 'g', 'h'],
+    ]) {
+      const together = names.map((name) => writer.submit(name))
+      await clock.pass(0)
+      await Promise.all(together)
+      clock.skip(apartMs)
+    }
+    return writer
+  }
+
+  test('where hundreds of commands come a second', async () => {
+    expect((await afterTwoCommits(10)).isBusy()).toBe(true)
+  })
+
+  test('but not where a few wait for a slow commit', async () => {
+    expect((await afterTwoCommits(40)).isBusy()).toBe(false)
+  })
+})
+
 describe('a database in trouble', () => {
   test('while another process holds it, commands are told to come back, and later ones are stored', async () => {
     const { writer, stored, url } = await open('sqlite')
