@@ -1,4 +1,5 @@
 import Sqlite from 'better-sqlite3'
+import pg from 'pg'
 import type { TocsinProcess } from '../support/tocsin-process.ts'
 import type { Target } from './alert-request.ts'
 import { startHelper } from './helper.ts'
@@ -12,7 +13,7 @@ const STEP_MS = 60_000
 /**
  * Gives a Tocsin a past. The first event of each signal goes in as any other; then the process rests while SQL repeats
  * what those events left, earlier each time, as if each signal had fired so often before. Answers how many events were
- * sent: on PostgreSQL all of them.
+ * sent.
  */
 export async function makeHistory(
   tocsin: TocsinProcess,
@@ -20,10 +21,9 @@ export async function makeHistory(
   { events, startMs }: { events: number; startMs: number },
 ): Promise<number> {
   const generator = await startHelper<SliceOrder, SliceReport>('load.ts')
-  const isSqlite = tocsin.databaseUrl.startsWith('sqlite:')
   let sent = 0
   try {
-    while (sent < (isSqlite ? OPEN_INCIDENTS : events)) {
+    while (sent < OPEN_INCIDENTS) {
       const report = await generator.run({
         target,
         connections: 64,
@@ -39,9 +39,11 @@ export async function makeHistory(
   } finally {
     generator.stop()
   }
-  if (!isSqlite) return sent
   await tocsin.stop()
-  repeat(tocsin.databaseUrl.slice('sqlite:'.length), Math.round(events / OPEN_INCIDENTS) - 1)
+  const times = Math.round(events / OPEN_INCIDENTS) - 1
+  const { databaseUrl } = tocsin
+  if (databaseUrl.startsWith('sqlite:')) repeatOnSqlite(databaseUrl.slice('sqlite:'.length), times)
+  else await repeatOnPostgres(databaseUrl, times)
   await tocsin.restart()
   return sent
 }
@@ -88,7 +90,7 @@ const FIRST: Record<(typeof REPEATED)[number], string> = {
   timeline_entry: "kind = 'context'",
 }
 
-function repeat(path: string, times: number): void {
+function repeatOnSqlite(path: string, times: number): void {
   if (times < 1) return
   const db = new Sqlite(path)
   try {
@@ -111,19 +113,84 @@ function repeat(path: string, times: number): void {
     for (const { name } of indexes) db.exec(`drop index ${name}`)
     for (const table of REPEATED) {
       const columns = db.prepare<[string], string>('select name from pragma_table_info(?)').pluck().all(table)
-      const values = columns.map((column) => EARLIER[table][column] ?? column)
-      db.exec(`create temp table first_of_${table} as select * from ${table} where ${FIRST[table]}`)
-      const order = table === 'timeline_entry' ? ' order by incident_id, id desc' : ''
-      db.exec(
-        `with recursive n(k) as (select ${times} union all select k - 1 from n where k > 1)
-          insert into ${table} (${columns}) select ${values} from n cross join first_of_${table}${order}`,
-      )
+      for (const statement of repetition(table, columns, times)) db.exec(statement)
     }
     for (const { sql } of indexes) db.exec(sql)
     db.pragma('journal_mode = WAL')
   } finally {
     db.close()
   }
+}
+
+/** What the other does in JavaScript, in functions that are gone afterwards. */
+const ON_POSTGRES = `
+  create schema history;
+  set search_path = history, public;
+  set synchronous_commit = off;
+  create function older_id(id text, k int) returns text immutable language sql as $$
+    select substr(hex, 1, 8) || '-' || substr(hex, 9) || substr(id, 14)
+    from lpad(to_hex(('x' || substr(id, 1, 8) || substr(id, 10, 4))::bit(48)::bigint - k * ${STEP_MS}::bigint), 12, '0') hex
+  $$;
+  create function older_time(at text, k int) returns text stable language sql as $$
+    select to_char((at::timestamptz - k * interval '${STEP_MS} milliseconds') at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+  $$;
+  create function older_key(key text, k int) returns text immutable language plpgsql as $$
+    declare
+      digits constant text := '0123456789abcdefghijklmnopqrstuvwxyz';
+      ms bigint := 0;
+      moved text := '';
+    begin
+      for i in 1..9 loop ms := ms * 36 + strpos(digits, substr(key, i, 1)) - 1; end loop;
+      ms := ms - k * ${STEP_MS}::bigint;
+      for i in 1..9 loop
+        moved := substr(digits, (ms % 36)::int + 1, 1) || moved;
+        ms := ms / 36;
+      end loop;
+      return moved || substr(key, 10);
+    end
+  $$;
+`
+
+async function repeatOnPostgres(url: string, times: number): Promise<void> {
+  if (times < 1) return
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    await client.query(ON_POSTGRES)
+    const { rows: indexes } = await client.query<{ name: string; sql: string }>(
+      `select indexname as name, indexdef as sql from pg_indexes where tablename = any($1)
+        and indexname not in (select conname from pg_constraint)`,
+      [REPEATED],
+    )
+    for (const { name } of indexes) await client.query(`drop index ${name}`)
+    for (const table of REPEATED) {
+      const { rows: columns } = await client.query<{ name: string }>(
+        'select column_name as name from information_schema.columns where table_name = $1 order by ordinal_position',
+        [table],
+      )
+      const names = columns.map(({ name }) => name)
+      for (const statement of repetition(table, names, times)) await client.query(statement)
+    }
+    for (const { sql } of indexes) await client.query(sql)
+    await client.query('drop schema history cascade')
+    // As it would have done by itself meanwhile.
+    await client.query('vacuum analyze')
+  } finally {
+    await client.end()
+  }
+}
+
+/** Statements that add so many earlier rows for each, the earliest first. */
+function repetition(table: (typeof REPEATED)[number], columns: readonly string[], times: number): string[] {
+  const values = columns.map((column) => EARLIER[table][column] ?? column)
+  const steps = Array.from({ length: times }, (_, step) => times - step)
+  return [
+    `create temp table first_of_${table} as select * from ${table} where ${FIRST[table]}`,
+    ...steps.map(
+      (k) =>
+        `insert into ${table} (${columns}) select ${values} from (select ${k} as k) as n cross join first_of_${table}`,
+    ),
+  ]
 }
 
 /** The time in front of a version 7 id, moved. */
