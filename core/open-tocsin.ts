@@ -110,7 +110,7 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
         }
       : null,
     onMessages: others.note,
-    onProjectGone: () => forgettingGone.begin(),
+    onGone: () => forgettingGone.begin(),
     once: null,
   }
 

@@ -1,5 +1,13 @@
 import { endpointsKeptUntil, lockEndpoints, removeEndpoint } from './store/endpoint.ts'
-import { goneProjects, inTurn, parts, type WalkedRow, walks } from './store/gone.ts'
+import {
+  dropMessages,
+  goneEndpoints,
+  goneProjects,
+  inTurn,
+  parts,
+  type WalkedRow,
+  walks,
+} from './store/gone.ts'
 import { forgetRequests } from './store/hook-request.ts'
 import { idBefore, startOfDay } from './store/id-time.ts'
 import { raiseConfigVersion } from './store/project.ts'
@@ -39,8 +47,8 @@ export async function forgetOld(core: Pick<Core, 'database' | 'writer' | 'now'>)
 const WALKED_AT_ONCE = 1_000
 
 /**
- * Deletes what is left of projects that are gone, in small transactions one after the other, until nothing is or `isOver`
- * says so. What it does not get to is found by the next run, of whichever process.
+ * Deletes what is left of projects and endpoints that are gone, in small transactions one after the other, until nothing
+ * is or `isOver` says so. What it does not get to is found by the next run, of whichever process.
  */
 export async function forgetGone(
   core: Pick<Core, 'database' | 'writer'>,
@@ -50,7 +58,7 @@ export async function forgetGone(
   const found = new Set<string>()
   for (const query of goneProjects) for (const { id } of await database.query(query, {})) found.add(id)
   const projects = [...found]
-  if (projects.length === 0) return
+  const endpoints = await database.query(goneEndpoints, {})
 
   /** Answers how many rows went; 0 also where this run is to end. */
   let isStopped = false
@@ -60,7 +68,10 @@ export async function forgetGone(
     isStopped = gone === null
     return gone ?? 0
   }
-  for (const { next, drop } of walks) {
+  for (const { id } of endpoints) {
+    while ((await some(() => dropMessages({ endpointId: id, most: BATCH }))) > 0);
+  }
+  for (const { next, drop } of projects.length === 0 ? [] : walks) {
     for (let after: string | undefined = ''; after !== undefined && !isStopped && !isOver(); ) {
       const rows: WalkedRow[] = await database.query(next, { after, most: WALKED_AT_ONCE })
       const theirs = rows.filter(({ project_id }) => project_id !== null && found.has(project_id))

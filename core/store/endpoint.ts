@@ -76,20 +76,6 @@ const dropSecrets = statement<{ endpointId: string }, unknown>((db, p) =>
   db.deleteFrom('endpoint_secret').where('endpoint_id', '=', p('endpointId')),
 )
 
-const dropAttempts = statement<{ endpointId: string }, unknown>((db, p) =>
-  db
-    .deleteFrom('attempt')
-    .where(
-      'message_id',
-      'in',
-      db.selectFrom('message').select('id').where('endpoint_id', '=', p('endpointId')),
-    ),
-)
-
-const dropMessages = statement<{ endpointId: string }, unknown>((db, p) =>
-  db.deleteFrom('message').where('endpoint_id', '=', p('endpointId')),
-)
-
 const dropEndpoint = statement<{ endpointId: string }, unknown>((db, p) =>
   db.deleteFrom('endpoint').where('id', '=', p('endpointId')),
 )
@@ -98,11 +84,9 @@ export function* removeSecrets(endpointId: string): Work<void> {
   yield* run(dropSecrets, { endpointId })
 }
 
-/** With its messages and their log. */
+/** Its messages and their log are left to be forgotten (store/gone.ts): there may be a million. */
 export function* removeEndpoint(endpointId: string): Work<void> {
   yield* lockEndpoints([endpointId])
-  yield* run(dropAttempts, { endpointId })
-  yield* run(dropMessages, { endpointId })
   yield* run(dropSecrets, { endpointId })
   yield* run(dropEndpoint, { endpointId })
 }

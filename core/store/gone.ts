@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import type { Schema } from './schema.ts'
 import { all, isAnyOf, run, statement, type Work } from './statement.ts'
 
-/** What is left of projects that no longer exist: their row goes first, everything else bit by bit afterwards. */
+/** What is left of projects and endpoints that no longer exist: their row goes first, everything else bit by bit afterwards. */
 
 type Table = keyof Schema & string
 
@@ -39,20 +39,28 @@ const WALKED: readonly [Table, string][] = [
 
 // ---- finding ----
 
-/** Projects that have rows in a table but are not there, each found by one look into the index. */
-export const goneProjects = [...BY_PROJECT.map(([table]) => table), 'incident', 'source'].map((table) =>
-  statement<object, { id: string }>(
+/** Those a table has rows of that are not there themselves, each found by one look into the index. */
+function ownersGone(table: Table, column: string, owners: Table) {
+  return statement<object, { id: string }>(
     () => sql<{ id: string }>`
       with recursive owner(id) as (
-        select min(project_id) from ${sql.table(table)}
+        select min(${sql.ref(column)}) from ${sql.table(table)}
         union all
-        select (select min(project_id) from ${sql.table(table)} where project_id > owner.id)
+        select (select min(${sql.ref(column)}) from ${sql.table(table)} where ${sql.ref(column)} > owner.id)
         from owner where owner.id is not null
       )
       select id from owner
-      where id is not null and not exists (select 1 from project where project.id = owner.id)`,
-  ),
-)
+      where id is not null and not exists (select 1 from ${sql.table(owners)} as o where o.id = owner.id)`,
+  )
+}
+
+export const goneProjects = [
+  ...BY_PROJECT.map(([table]) => table),
+  'incident' as const,
+  'source' as const,
+].map((table) => ownersGone(table, 'project_id', 'project'))
+
+export const goneEndpoints = ownersGone('message', 'endpoint_id', 'endpoint')
 
 export interface WalkedRow {
   key: string
@@ -144,3 +152,23 @@ export const parts: readonly ((part: Part) => Work<number>)[] = [
   someIncidents,
   ...[...dropBySource, ...dropByProject].map((drop) => (part: Part) => run(drop, part)),
 ]
+
+const someAttempts = statement<{ endpointId: string; most: number }, unknown>(
+  (_db, p) => sql`
+    delete from attempt where message_id in (
+      select id from message where endpoint_id = ${p('endpointId')} order by id limit ${p('most')}
+    )`,
+)
+
+const someMessages = statement<{ endpointId: string; most: number }, unknown>(
+  (_db, p) => sql`
+    delete from message where id in (
+      select id from message where endpoint_id = ${p('endpointId')} order by id limit ${p('most')}
+    )`,
+)
+
+/** Deletes messages of an endpoint that is gone, with their log; answers how many. */
+export function* dropMessages(part: { endpointId: string; most: number }): Work<number> {
+  yield* run(someAttempts, part)
+  return yield* run(someMessages, part)
+}

@@ -38,8 +38,8 @@ export interface Core {
   model: Model | null
   /** Something was put into the outbox. */
   onMessages: () => void
-  /** A project was deleted: what is left of it is to be forgotten. */
-  onProjectGone: () => void
+  /** A project or an endpoint was deleted: what is left of it is to be forgotten. */
+  onGone: () => void
   /** The write under an `Idempotency-Key` this is part of; null where there is none. */
   once: Once | null
 }

@@ -270,6 +270,7 @@ export async function deleteEndpoint(
     yield* updateRows('endpoint', [{ id: endpointId, enabled: 0, kept_until: until }])
   })
   core.directory.forget(projectId)
+  if (keepMinutes === 0) core.onGone()
 }
 
 const secretsOf = statement<{ endpointId: string }, EndpointSecretRow>((db, p) =>

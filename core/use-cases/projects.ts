@@ -168,7 +168,7 @@ export async function deleteProject(core: Core, caller: Caller, projectId: strin
     yield* run(endSources, { projectId, now })
   })
   core.directory.forget(projectId)
-  core.onProjectGone()
+  core.onGone()
 }
 
 /** The project goes on being there until the transaction ends. Throws `not_found`. */

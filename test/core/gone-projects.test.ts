@@ -26,7 +26,7 @@ describe.each(databaseKinds)('a project that is deleted, on %s', (kind) => {
       answers,
       delete: (project: TestProject) =>
         deleteProject(
-          { ...core, directory: { forget: () => {} }, onProjectGone: () => {} } as unknown as Core,
+          { ...core, directory: { forget: () => {} }, onGone: () => {} } as unknown as Core,
           ADMIN,
           project.id,
         ),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { forgetOld } from '../../../core/retention.ts'
+import { forgetGone, forgetOld } from '../../../core/retention.ts'
 import { databaseKinds } from '../../support/databases.ts'
 import { MINUTE, openPost, type Post, SECOND, START } from './harness.ts'
 
@@ -109,14 +109,17 @@ describe.each(databaseKinds)('an endpoint that is deleted and kept, on %s', (kin
     const endpoint = await post.endpoint('/a')
     await openIncident(post)
     await post.tocsin.deleteEndpoint(post.project, endpoint, { keepMinutes: 1 })
-    const forget = () =>
-      forgetOld({
+    const forget = async () => {
+      const core = {
         database: post.database,
         writer: {
           submit: (command: { run: () => never }) => post.change(command.run),
         } as unknown as Parameters<typeof forgetOld>[0]['writer'],
         now: () => new Date(post.clock.now),
-      })
+      }
+      await forgetOld(core)
+      await forgetGone(core)
+    }
     const counts = async () => {
       const messages = await post.database.read.selectFrom('message').select('id').execute()
       const endpoints = await post.database.read.selectFrom('endpoint').select('id').execute()
