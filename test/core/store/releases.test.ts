@@ -48,6 +48,23 @@ test('a released schema is what its migrations still make', async () => {
   }
 })
 
+test('an upgrade leaves a timeline too long to write anew within seconds as it is', async () => {
+  const url = await fresh('sqlite')
+  await loadRelease(url, '0012-earlier-body')
+  const file = new Sqlite(url.slice('sqlite:'.length))
+  const definition = file
+    .prepare<[], string>("select sql from sqlite_schema where name = 'timeline_entry'")
+    .pluck()
+  file.exec(`
+    with recursive n(i) as (select 1 union all select i + 1 from n where i < 300000)
+    insert into timeline_entry (id, project_id, incident_id, at, kind, sequence, actor, text, request_id, event_ids)
+    select 'e' || i, 'p', 'i', '2026-11-01T10:00:00.000Z', 'context', null, '{}', '', null, '[]' from n`)
+  const before = definition.get()
+  await upgrade(url)
+  expect(definition.get()).toBe(before)
+  file.close()
+})
+
 describe.each(databaseKinds)('an upgrade on %s', (kind) => {
   const upgrades: { release: string; rows: number; values: number; seconds: number }[] = []
   afterAll(() => {
