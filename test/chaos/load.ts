@@ -180,7 +180,7 @@ export async function exchange(
     tally.tookMs.push(performance.now() - due)
     tally.statuses[status] = (tally.statuses[status] ?? 0) + 1
     isTaken = status >= 200 && status <= 299
-    if ((status === 503 || status === 429) && !/^[1-9]\d*$/.test(headers['retry-after'] ?? '')) {
+    if ((status === 503 || status === 429) && !isSoon(headers['retry-after'])) {
       tally.withoutRetryAfter += 1
     }
   } catch (error) {
@@ -192,6 +192,11 @@ export async function exchange(
   return isTaken
 }
 
+/** Whole seconds, few enough that nothing the sender says is out of date by then. */
+function isSoon(retryAfter: string | undefined): boolean {
+  return /^[1-9]\d?$/.test(retryAfter ?? '')
+}
+
 export function newTally(): Tally {
   return { statuses: {}, cutOff: {}, cutOffMs: [], slowestMs: 0, tookMs: [], withoutRetryAfter: 0 }
 }
@@ -201,7 +206,8 @@ export function findWrongAnswers(tally: Tally, mayCutOff: boolean): string[] {
   const wrong = Object.entries(tally.statuses)
     .filter(([status]) => !/^2..$|^503$/.test(status))
     .map(([status, count]) => `${count} requests were answered with ${status}`)
-  if (tally.withoutRetryAfter > 0) wrong.push(`${tally.withoutRetryAfter} refusals lack Retry-After`)
+  if (tally.withoutRetryAfter > 0)
+    wrong.push(`${tally.withoutRetryAfter} refusals lack a Retry-After, or one of at most 99 s`)
   if (!mayCutOff) {
     const after = `after ${tally.cutOffMs.slice(0, 5).join(', ')} ms; the slowest answer took ${Math.round(tally.slowestMs)} ms`
     for (const [code, count] of Object.entries(tally.cutOff))
