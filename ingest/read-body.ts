@@ -10,6 +10,9 @@ const KEPT_BYTES = 4 * 1024
 // Past this a sender is cut off rather than heard out: it would not stop to read the answer before anyway.
 const DROPPED_BYTES = 8 * 1024 * 1024
 
+// Each takes the time of a small request, so that a body in single bytes would keep all others waiting.
+const MOST_PIECES = 16 * 1024
+
 /** The sender went away before its body was whole: there is nobody to answer. */
 export class SenderGone extends Error {
   override readonly name = 'SenderGone'
@@ -30,14 +33,24 @@ export interface CollectedBody {
 export function collectBody(req: IncomingMessage, fault?: TocsinError): Promise<CollectedBody> {
   return new Promise((resolve, reject) => {
     let refusal = fault
-    const chunks: Buffer[] = []
+    // What is kept are its first bytes; the rest is room.
+    let held: Buffer = EMPTY
     let size = 0
+    let pieces = 0
 
     const onData = (chunk: Buffer) => {
+      pieces += 1
+      if (size + chunk.length > MAX_BODY_BYTES) refuse(tooLarge())
+      else if (pieces > MOST_PIECES) refuse(tooManyPieces())
+      if (!refusal || size < KEPT_BYTES) held = append(held, size, chunk)
       size += chunk.length
-      if (size <= MAX_BODY_BYTES) chunks.push(chunk)
-      else refusal ??= tooLarge()
-      if (size > DROPPED_BYTES) finish(true)
+      if (size > DROPPED_BYTES || pieces > MOST_PIECES) finish(true)
+    }
+    const refuse = (reason: TocsinError) => {
+      if (refusal) return
+      refusal = reason
+      // A copy, so that 4 KiB do not keep a megabyte alive.
+      held = Buffer.from(held.subarray(0, Math.min(size, KEPT_BYTES)))
     }
     const onEnd = () => finish(false)
     const onGone = () => {
@@ -47,9 +60,8 @@ export function collectBody(req: IncomingMessage, fault?: TocsinError): Promise<
     const finish = (cutOff: boolean) => {
       stopListening()
       if (cutOff) req.pause()
-      const whole = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
-      // A copy, so that 4 KiB do not keep a megabyte alive.
-      resolve({ bytes: refusal ? Buffer.from(whole.subarray(0, KEPT_BYTES)) : whole, refusal, cutOff })
+      const end = refusal ? Math.min(size, KEPT_BYTES) : size
+      resolve({ bytes: end === held.length ? held : Buffer.from(held.subarray(0, end)), refusal, cutOff })
     }
     const stopListening = () => {
       req.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone)
@@ -60,6 +72,24 @@ export function collectBody(req: IncomingMessage, fault?: TocsinError): Promise<
     req.on('error', ignore)
     req.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone)
   })
+}
+
+const EMPTY = Buffer.alloc(0)
+
+/**
+ * The first bytes of `held` and this chunk behind them, in one buffer: of a body in single bytes each would cost
+ * hundreds if it was kept as it comes.
+ */
+function append(held: Buffer, size: number, chunk: Buffer): Buffer {
+  if (size === 0) return chunk
+  const needed = size + chunk.length
+  let roomy = held
+  if (held.length < needed) {
+    roomy = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(2 * held.length, MAX_BODY_BYTES)))
+    held.copy(roomy, 0, 0, size)
+  }
+  chunk.copy(roomy, size)
+  return roomy
 }
 
 /**
@@ -88,6 +118,13 @@ function tooLarge(): TocsinError {
   return new TocsinError(
     'payload_too_large',
     'The body is larger than 1 MiB (1048576 bytes): send less at once.',
+  )
+}
+
+function tooManyPieces(): TocsinError {
+  return new TocsinError(
+    'payload_too_large',
+    `The body comes in more than ${MOST_PIECES} pieces: send it in larger chunks.`,
   )
 }
 

@@ -169,6 +169,39 @@ describe('bodies that would grow', () => {
   })
 })
 
+describe('bodies in single bytes', () => {
+  const inBytes = (count: number) => '1\r\n \r\n'.repeat(count)
+
+  test('are taken in up to 16,384 pieces; with more the sender is cut off', async () => {
+    const { source, read } = await freshProject()
+    const post = async (pieces: number) => {
+      const before = inBytes(pieces - 1)
+      const body = `${before}${ALERT.length.toString(16)}\r\n${ALERT}\r\n0\r\n\r\n`
+      const lines = ['Transfer-Encoding: chunked']
+      // The second is heard only where the first did not end the connection.
+      const last = postBytes(source, [`Content-Length: ${ALERT.length}`, 'Connection: close'], ALERT)
+      return statusesOf(await rawExchange(source.url, postBytes(source, lines, body) + last))
+    }
+    expect(await post(16_384)).toEqual([200, 200])
+    expect(await post(16_385)).toEqual([413])
+    expect(await read.incidents()).toMatchObject([{ eventCount: 2 }])
+  })
+
+  test('cost no more memory than their bytes while they are waited for', async () => {
+    const { source } = await freshProject()
+    const before = peakMemoryOf(tocsin.pid)
+    const bytes = postBytes(source, ['Transfer-Encoding: chunked'], inBytes(15_000))
+    const sockets = await Promise.all(Array.from({ length: 50 }, () => openSlow(source.url, bytes)))
+    await until('all is written', () => sockets.every(({ socket }) => socket.writableLength === 0))
+    // With each of these it has read once more what there is.
+    for (let n = 0; n < 5; n++) expect((await fetch(`${tocsin.address}/healthz`)).status).toBe(200)
+    for (const { socket } of sockets) expect(socket.closed).toBe(false)
+    // Each byte kept by itself takes some hundreds.
+    if (before !== undefined) expect(peakMemoryOf(tocsin.pid)! - before).toBeLessThan(100 * MIB)
+    for (const { socket } of sockets) socket.destroy()
+  })
+})
+
 test('63 levels are read, whatever they are made of', async () => {
   const { source } = await freshProject()
   const lines = ['Content-Type: application/json', `X-Webhook-Secret: ${source.secret}`]
