@@ -32,7 +32,12 @@ export function answerJson(res: ServerResponse, status: number, body: unknown, h
   answerJsonText(res, status, JSON.stringify(body), headers)
 }
 
-export function answerJsonText(res: ServerResponse, status: number, text: string, headers?: Headers): void {
+export function answerJsonText(
+  res: ServerResponse,
+  status: number,
+  text: string | Buffer,
+  headers?: Headers,
+): void {
   answerText(res, status, 'application/json', text, headers)
 }
 
@@ -44,7 +49,7 @@ function answerText(
   res: ServerResponse,
   status: number,
   type: string,
-  text: string,
+  text: string | Buffer,
   headers?: Headers,
 ): void {
   res.writeHead(status, {

@@ -8,8 +8,9 @@ import { type Log, type OpenedTocsin, TocsinError } from '@tocsin/core'
 import type { McpHandler, McpOptions } from '@tocsin/mcp-server'
 import express, { type Express } from 'express'
 import helmet from 'helmet'
-import { answerError, answerJson } from './answer.ts'
+import { answerError, answerJsonText } from './answer.ts'
 import type { Config } from './config.ts'
+import { answerInTurn } from './connections.ts'
 import { routeOperations } from './define-route.ts'
 import { apiErrorHandler } from './error-handler.ts'
 import { openApiDocument } from './openapi.ts'
@@ -87,10 +88,11 @@ export function createApp({ tocsin, config, log, hosts, isStopping, longestMs }:
   })
   app.use('/mcp', (req, res, next) => (req.path === '/' ? mcp(req, res) : next()))
 
-  let document: ReturnType<typeof openApiDocument> | undefined
+  // One for all who have not read it yet.
+  let document: Buffer | undefined
   app.get('/api/v1/openapi.json', (_req, res) => {
-    document ??= openApiDocument(operations)
-    answerJson(res, 200, document)
+    document ??= Buffer.from(JSON.stringify(openApiDocument(operations)))
+    answerJsonText(res, 200, document)
   })
   app.use(messageSchemaRoutes())
   app.use('/api/v1', routeOperations(operations, tocsin, log))
@@ -113,23 +115,28 @@ function mcpHandlerWhenAsked(options: McpOptions): McpHandler {
   }
 }
 
-/** A server that slow, broken or endless requests cannot hold up. */
-export function createServer(listener: RequestListener): Server {
-  const server = createHttpServer(
-    {
-      insecureHTTPParser: false,
-      requireHostHeader: true,
-      headersTimeout: 10_000,
-      requestTimeout: 15_000,
-      // How often the two above are looked at; Node's own 30 s would make them 45.
-      connectionsCheckingInterval: 1_000,
-      // Longer than the 60 s of common load balancers, so that they close first and no request meets a closed door.
-      keepAliveTimeout: 65_000,
-      // And longer than told: senders whose machine stands still for a moment do so late.
-      keepAliveTimeoutBuffer: 10_000,
-    },
-    (req, res) => (namesTwoHosts(req.rawHeaders) ? refuseTwoHosts(res) : listener(req, res)),
+/**
+ * A server that slow, broken or endless requests cannot hold up. With a request under way, a connection may stand still
+ * for `stillMs` milliseconds.
+ */
+export function createServer(listener: RequestListener, { stillMs = 60_000 } = {}): Server {
+  const server = createHttpServer({
+    insecureHTTPParser: false,
+    requireHostHeader: true,
+    headersTimeout: 10_000,
+    requestTimeout: 15_000,
+    // How often the two above are looked at; Node's own 30 s would make them 45.
+    connectionsCheckingInterval: 1_000,
+    // Longer than the 60 s of common load balancers, so that they close first and no request meets a closed door.
+    keepAliveTimeout: 65_000,
+    // And longer than told: senders whose machine stands still for a moment do so late.
+    keepAliveTimeoutBuffer: 10_000,
+  })
+  answerInTurn(server, (req, res) =>
+    namesTwoHosts(req.rawHeaders) ? refuseTwoHosts(res) : listener(req, res),
   )
+  // Who does not take its answer. Longer than any answer takes us; what streams at /mcp says something every 15 s.
+  server.timeout = stillMs
   server.maxRequestsPerSocket = 10_000
   // Slow senders must leave files to open for the database and for what is sent.
   server.maxConnections = 4_000

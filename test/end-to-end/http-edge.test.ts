@@ -169,6 +169,41 @@ describe('bodies that would grow', () => {
   })
 })
 
+describe('requests sent ahead of their answers', () => {
+  const get = (path: string, count: number) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(count)
+
+  test('are answered in turn up to 17; with more the sender is cut off', async () => {
+    const last = 'GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
+    const answer = await rawExchange(tocsin.address, get('/healthz', 16) + last)
+    expect(statusesOf(answer)).toEqual(Array(17).fill(200))
+
+    const ahead = await openSlow(tocsin.address, get('/healthz', 500))
+    await until('it is cut off', () => ahead.socket.closed)
+    expect(statusesOf(ahead.answer()).length).toBeLessThan(17)
+  })
+
+  test('cost no memory though nobody reads the answers', async () => {
+    await fetch(`${tocsin.address}/api/v1/openapi.json`)
+    const before = peakMemoryOf(tocsin.pid)
+    const sockets = await Promise.all(
+      Array.from({ length: 20 }, async (_, n) => {
+        const { socket } = await openSlow(tocsin.address, '')
+        socket.pause()
+        // Every other one stays below what is cut off.
+        for (let sent = 0; sent < 10; sent++) socket.write(get('/api/v1/openapi.json', n % 2 === 0 ? 1 : 17))
+        return socket
+      }),
+    )
+    await until('all is written', () =>
+      sockets.every((socket) => socket.writableLength === 0 || socket.closed),
+    )
+    for (let n = 0; n < 5; n++) expect((await fetch(`${tocsin.address}/healthz`)).status).toBe(200)
+    // Each answer is 200 KB.
+    if (before !== undefined) expect(peakMemoryOf(tocsin.pid)! - before).toBeLessThan(100 * MIB)
+    for (const socket of sockets) socket.destroy()
+  })
+})
+
 describe('bodies in single bytes', () => {
   const inBytes = (count: number) => '1\r\n \r\n'.repeat(count)
 
