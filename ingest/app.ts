@@ -119,7 +119,10 @@ function mcpHandlerWhenAsked(options: McpOptions): McpHandler {
  * A server that slow, broken or endless requests cannot hold up. With a request under way, a connection may stand still
  * for `stillMs` milliseconds.
  */
-export function createServer(listener: RequestListener, { stillMs = 60_000 } = {}): Server {
+export function createServer(
+  listener: RequestListener,
+  { stillMs = 60_000, mostConnections = 4_000 } = {},
+): Server {
   const server = createHttpServer({
     insecureHTTPParser: false,
     requireHostHeader: true,
@@ -132,14 +135,13 @@ export function createServer(listener: RequestListener, { stillMs = 60_000 } = {
     // And longer than told: senders whose machine stands still for a moment do so late.
     keepAliveTimeoutBuffer: 10_000,
   })
-  answerInTurn(server, (req, res) =>
-    namesTwoHosts(req.rawHeaders) ? refuseTwoHosts(res) : listener(req, res),
-  )
+  const answer: RequestListener = (req, res) =>
+    namesTwoHosts(req.rawHeaders) ? refuseTwoHosts(res) : listener(req, res)
+  // Slow senders must leave files to open for the database and for what is sent.
+  answerInTurn(server, answer, mostConnections)
   // Who does not take its answer. Longer than any answer takes us; what streams at /mcp says something every 15 s.
   server.timeout = stillMs
   server.maxRequestsPerSocket = 10_000
-  // Slow senders must leave files to open for the database and for what is sent.
-  server.maxConnections = 4_000
   return server
 }
 

@@ -39,6 +39,32 @@ test('a connection is ended where nobody takes the answer, and one that is only 
   expect(sockets[0]!.destroyed).toBe(false)
 })
 
+test('connections that wait for their senders the longest make room for new ones', async () => {
+  const { open, sockets } = await start(
+    (req, res) => {
+      if (req.url === '/') res.end()
+    },
+    { mostConnections: 5 },
+  )
+  const [answering, silent, idle, body] = [await open(), await open(), await open(), await open()]
+  answering.write(get('/long'))
+  const answers = [text(silent), text(idle), text(body)]
+  idle.write(get('/'))
+  await once(idle, 'data')
+  body.write('POST /body HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{')
+
+  for (let n = 0; n < 20; n++) {
+    const honest = await open()
+    honest.write(get('/'))
+    expect(String((await once(honest, 'data'))[0])).toMatch(/^HTTP\/1.1 200 /)
+  }
+  const [toSilent, toIdle, toBody] = await Promise.all(answers)
+  expect(toSilent).toMatch(/^HTTP\/1.1 408 /)
+  expect(toIdle!.match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 200'])
+  expect(toBody).toMatch(/^HTTP\/1.1 408 /)
+  expect(sockets[0]!.destroyed).toBe(false)
+})
+
 function get(path: string): string {
   return `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
 }
