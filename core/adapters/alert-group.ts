@@ -3,6 +3,7 @@ import type { AlertEvent, AlertGroup, Evidence, Labels, ParsedRequest, SourceSet
 import { cleanId, cleanServices, cleanText, cleanUrl, firstText, isObject, LIMITS, sha256 } from './clean.ts'
 import {
   anything,
+  listOf,
   someDescription,
   someId,
   someLabels,
@@ -39,7 +40,11 @@ const Alert = z.object({
 })
 
 const Notification = z.object({
-  alerts: z.array(Alert).min(1),
+  alerts: listOf(Alert, {
+    name: 'alerts',
+    most: LIMITS.alerts,
+    remedy: 'group by more labels, or set max_alerts in the webhook_config (Grafana: Max Alerts)',
+  }),
   status: someWord,
   groupKey: someId,
   truncatedAlerts: anything.transform(readCount),

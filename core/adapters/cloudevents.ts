@@ -14,7 +14,7 @@ import {
   LIMITS,
   wholeId,
 } from './clean.ts'
-import { anything, someTime } from './fields.ts'
+import { anything, listOf, someTime } from './fields.ts'
 import { newEvent } from './new-event.ts'
 import { readBody, readJsonBody } from './read-body.ts'
 import { readTime } from './read-time.ts'
@@ -41,6 +41,13 @@ const CloudEvent = z.looseObject({
   data_base64: anything,
 })
 
+const Batch = listOf(CloudEvent, {
+  name: 'the batch',
+  most: MOST_EVENTS,
+  least: 0,
+  remedy: 'send smaller batches',
+})
+
 type CloudEvent = z.infer<typeof CloudEvent>
 
 /** Anything that speaks CloudEvents 1.0 over HTTP: one per request, in headers or in JSON, or a batch. */
@@ -64,9 +71,7 @@ export const cloudevents: Adapter = {
 
   parse(body, _request, settings) {
     // A batch of none is valid: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md#4-json-batch-format
-    const events = Array.isArray(body)
-      ? z.array(CloudEvent).max(MOST_EVENTS).parse(body)
-      : [CloudEvent.parse(body)]
+    const events = Array.isArray(body) ? Batch.parse(body) : [CloudEvent.parse(body)]
     return {
       events: events.map((event) => toEvent(event, settings)),
       delivery: null,

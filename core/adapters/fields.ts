@@ -19,3 +19,13 @@ export const someList = anything.transform((value): unknown[] => (Array.isArray(
 export const someObject = anything.transform(
   (value): Record<string, unknown> => (isObject(value) ? value : {}),
 )
+
+/** A list that is refused where it has more entries than these. They are counted before anything looks into them. */
+export function listOf<Entry extends z.ZodType>(
+  entry: Entry,
+  { name, most, least = 1, remedy }: { name: string; most: number; least?: 0 | 1; remedy: string },
+) {
+  const error = ({ input }: { input?: unknown }) =>
+    `${name} holds ${(input as unknown[]).length} entries, at most ${most} are taken: ${remedy}`
+  return z.array(z.unknown()).min(least).max(most, { error }).pipe(z.array(entry))
+}

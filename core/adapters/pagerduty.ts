@@ -3,7 +3,17 @@ import type { AlertEvent, EventKind, Severity } from '../types.ts'
 import type { Adapter } from './adapter.ts'
 import { cleanId, cleanText, cleanUrl, isObject, LIMITS, sha256 } from './clean.ts'
 import { deliveryOf } from './delivery.ts'
-import { anything, someId, someList, someName, someObject, someTime, someTitle, someWord } from './fields.ts'
+import {
+  anything,
+  listOf,
+  someId,
+  someList,
+  someName,
+  someObject,
+  someTime,
+  someTitle,
+  someWord,
+} from './fields.ts'
 import { newEvent } from './new-event.ts'
 import { readTime } from './read-time.ts'
 import { readSeverity } from './severity.ts'
@@ -31,7 +41,13 @@ const MessageV2 = z.object({
 
 const BodyV3 = z.object({ event: EventV3 })
 
-const BodyV2 = z.object({ messages: z.array(MessageV2).min(1).max(MOST_MESSAGES) })
+const BodyV2 = z.object({
+  messages: listOf(MessageV2, {
+    name: 'messages',
+    most: MOST_MESSAGES,
+    remedy: 'send them in several bodies',
+  }),
+})
 
 const Incident = z.object({
   id: someId,

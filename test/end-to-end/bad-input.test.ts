@@ -284,6 +284,31 @@ test.each(databaseKinds)('text that databases refuse is stored on %s', async (ki
   expect(await requests()).toHaveLength(hostile.length + 1)
 })
 
+test.each(databaseKinds)('as many alerts as are taken in one body are answered well on %s', async (kind) => {
+  const own = await startOn(kind)
+  const source = await own.createSource({ adapter: 'alertmanager' })
+  const { incidents, requests } = reading(own)
+  const post = (count: number) => {
+    const alerts = Array.from({ length: count }, (_, i) => ({ labels: { alertname: 'Down', host: `${i}` } }))
+    return rawPost(source.url, [JSON_TYPE, secretOf(source)], JSON.stringify({ alerts }))
+  }
+
+  const refused = await post(2_001)
+  expect(refused.status).toBe(400)
+  expect(errorOf(refused)).toMatchObject({
+    code: 'invalid_payload',
+    message: expect.stringMatching(/alerts holds 2001 entries, at most 2000 are taken: .*max_alerts/),
+  })
+  expect(await requests()).toMatchObject([{ status: 400, outcome: 'rejected', reason: 'invalid_payload' }])
+
+  for (const outcome of ['opened', 'duplicate']) {
+    const answer = await post(2_000)
+    expect(answer.status).toBe(200)
+    expect(JSON.parse(answer.body)).toMatchObject({ success: true, outcome })
+  }
+  expect(await incidents()).toMatchObject([{ signalCount: 2_000, firingCount: 2_000 }])
+})
+
 async function freshProject(input: ApiProjectInput = { name: 'Bad input' }): Promise<{
   projectId: string
   source: SendingSource

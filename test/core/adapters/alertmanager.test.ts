@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import type { ZodError } from 'zod'
 import { alertmanager } from '../../../core/adapters/alertmanager.ts'
+import { LIMITS } from '../../../core/adapters/clean.ts'
 import { grafana } from '../../../core/adapters/grafana.ts'
+import { explain } from '../../../core/explain.ts'
 import { hookRequest, noSettings, payload } from './payload.ts'
 
 function parse(name: string) {
@@ -102,6 +105,18 @@ test('nothing but the list of alerts is required', () => {
   expect(() => parseBody({})).toThrow(/alerts/)
 })
 
+test('more alerts than the process can take at once are refused before any is read, with what to set', () => {
+  const alert = { labels: { alertname: 'DiskFull' } }
+  const body = (count: number, entry: unknown = alert) => ({ alerts: new Array(count).fill(entry) })
+  expect(parseBody(body(LIMITS.alerts)).events).toHaveLength(2_000)
+  for (const entry of [alert, 0]) {
+    expect(refusal(body(2_001, entry))).toBe(
+      'alerts holds 2001 entries, at most 2000 are taken: group by more labels, ' +
+        'or set max_alerts in the webhook_config (Grafana: Max Alerts).',
+    )
+  }
+})
+
 test('R2 a count of left-out alerts that cannot be read is not taken for none', () => {
   const group = (truncatedAlerts: unknown) =>
     parseBody({ groupKey: 'g', truncatedAlerts, alerts: [{}] }).group?.truncated
@@ -132,6 +147,15 @@ describe('a credential', () => {
     expect(alertmanager.verify(hookRequest({ headers }), 'another', noSettings)).toBe(false)
   })
 })
+
+function refusal(body: unknown): string {
+  try {
+    parseBody(body)
+  } catch (error) {
+    return explain(error as ZodError)
+  }
+  return 'none'
+}
 
 function parseBody(body: unknown) {
   return alertmanager.parse(body, hookRequest(), noSettings)

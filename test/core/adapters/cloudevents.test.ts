@@ -48,6 +48,18 @@ test('a batch is as many events', () => {
   ])
 })
 
+test('a batch of more events than are taken at once is refused before any is read', () => {
+  const event = payload('cloudevents/opened')
+  const read = (count: number, entry: unknown) =>
+    cloudevents.parse(new Array(count).fill(entry), hookRequest(), noSettings).events
+  expect(read(1_000, event)).toHaveLength(1_000)
+  for (const entry of [event, {}]) {
+    expect(() => read(1_001, entry)).toThrow(
+      'the batch holds 1001 entries, at most 1000 are taken: send smaller batches',
+    )
+  }
+})
+
 test('a batch of no events is valid, and says nothing', () => {
   expect(parse('empty-batch')).toEqual([])
 })
