@@ -539,7 +539,7 @@ export function createReceive({
           slotKind: decision.slotKind,
           drill: drill === true,
           keep: bodyNotRead ? 'start' : 'all',
-          earlier: signal === undefined ? null : earlierBodies.find(signal, requestId),
+          earlier: signal === undefined ? null : earlierBodies.find(signal, requestId, request.rawBody),
         })
         onRow(row)
         return row

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { dayOf } from './id-time.ts'
 
 /**
@@ -21,7 +22,7 @@ export interface Difference {
 
 /** Bytes a difference has to save; below that the columns that describe it are not worth it. */
 const LEAST_SAVED = 256
-/** Bytes; larger bodies are rare, and comparing them takes a while. */
+/** Bytes; larger bodies are rare and would fill the memory, so of them only those that are the same are told. */
 const MOST_COMPARED = 64 * 1024
 /** Bytes of bodies that are remembered, and about what each needs besides. */
 const MOST_REMEMBERED = 8 * 1024 * 1024
@@ -44,40 +45,61 @@ export function patched(earlier: Buffer, { middle, start, end }: Difference): Bu
   return Buffer.concat([earlier.subarray(0, start), middle, earlier.subarray(earlier.length - end)])
 }
 
+/** Of a large body its hash is enough to know the same one. */
+type Remembered = EarlierBody | { id: string; hash: string; length: number }
+
 /** Remembers the last whole body of each signal, some megabytes of them. */
 export function createEarlierBodies(): {
-  /** What the body of this request may be compared with. */
-  find(signal: string, requestId: string): EarlierBody | null
+  /** What this body of this request may be compared with. */
+  find(signal: string, requestId: string, body: Buffer): EarlierBody | null
   /** A body that is on the disk as it is here. */
   remember(signal: string, requestId: string, body: Buffer): void
 } {
-  const bodies = new Map<string, EarlierBody>()
+  const bodies = new Map<string, Remembered>()
   let bytes = 0
 
   function forget(signal: string): void {
     const known = bodies.get(signal)
     if (known === undefined) return
-    bytes -= known.body.length + ENTRY_BYTES
+    bytes -= bytesOf(known)
     bodies.delete(signal)
   }
 
   return {
-    find(signal, requestId) {
+    find(signal, requestId, body) {
       const earlier = bodies.get(signal)
-      return earlier && dayOf(earlier.id) === dayOf(requestId) ? earlier : null
+      if (!earlier || dayOf(earlier.id) !== dayOf(requestId)) return null
+      if ('body' in earlier) return earlier
+      return earlier.length === body.length && earlier.hash === hashOf(body) ? { id: earlier.id, body } : null
     },
     remember(signal, requestId, body) {
-      if (body.length < LEAST_SAVED || body.length > MOST_COMPARED) return
+      if (body.length < LEAST_SAVED) return
       forget(signal)
-      // A copy with memory of its own: a piece of a larger buffer, such as Node's pool, would hold all of that.
-      const own = Buffer.allocUnsafeSlow(body.length)
-      body.copy(own)
-      bodies.set(signal, { id: requestId, body: own })
-      bytes += body.length + ENTRY_BYTES
+      const own =
+        body.length > MOST_COMPARED
+          ? { id: requestId, hash: hashOf(body), length: body.length }
+          : { id: requestId, body: copyOf(body) }
+      bodies.set(signal, own)
+      bytes += bytesOf(own)
       for (const oldest of bodies.keys()) {
         if (bytes <= MOST_REMEMBERED) break
         forget(oldest)
       }
     },
   }
+}
+
+function bytesOf(remembered: Remembered): number {
+  return ENTRY_BYTES + ('body' in remembered ? remembered.body.length : 0)
+}
+
+/** With memory of its own: a piece of a larger buffer, such as Node's pool, would hold all of that. */
+function copyOf(body: Buffer): Buffer {
+  const own = Buffer.allocUnsafeSlow(body.length)
+  body.copy(own)
+  return own
+}
+
+function hashOf(body: Buffer): string {
+  return hash('sha256', body, 'base64url')
 }

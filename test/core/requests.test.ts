@@ -443,6 +443,30 @@ describe.each(databaseKinds)('the hour of a plan on %s', (kind) => {
   const t = testTocsin(kind)
   const { clock } = t
 
+  test('parks one large body again and again without the disk it takes, each to be replayed as it came', async () => {
+    const project = await t.project({ plan: 'pro' })
+    const source = await project.source()
+    for (let i = 0; i < 100; i++) await source.send({ id: `a${i}`, title: `A ${i}` })
+    const large = (word: string) => JSON.stringify({ id: 'big', title: 'Big', text: word.repeat(25_000) })
+    const bodies = [...Array(5).fill(large('word ')), large('work ')]
+    for (const body of bodies) await refusal(source.send(body))
+
+    const parked = (await t.admin.listRequests(project.id, { outcome: ['parked'] })).requests.toReversed()
+    const shown = await Promise.all(parked.map(({ id }) => t.admin.getRequest(project.id, id)))
+    expect(shown.map(({ request }) => request.body)).toEqual(bodies)
+    const kept = (await t.tables()).get('hook_request')!.filter(({ outcome, source_id: id }) => {
+      return outcome === 'parked' && id === source.id
+    })
+    expect(kept.map((row) => (row.body as Buffer).length)).toEqual([
+      Buffer.byteLength(bodies[0]!),
+      ...[0, 0, 0, 0],
+      Buffer.byteLength(bodies[5]!),
+    ])
+    clock.pass(HOUR)
+    expect((await t.admin.replayRequest(project.id, parked[3]!.id, {})).outcome).toBe('attached')
+    expect((await t.admin.replayRequest(project.id, parked[4]!.id, {})).outcome).toBe('duplicate')
+  })
+
   test('takes a hundred, parks the next and comes back exactly an hour after', async () => {
     const project = await t.project({ plan: 'pro' })
     const source = await project.source()

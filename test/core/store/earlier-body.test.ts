@@ -28,30 +28,39 @@ test('bodies of one signal and one UTC day are found, a copy of the last of them
   const body = Buffer.alloc(300, 'a')
   bodies.remember('s', idBefore(noon), body)
   body.fill('b')
-  expect(bodies.find('s', idBefore(noon + DAY / 2 - 1))).toEqual({
+  expect(bodies.find('s', idBefore(noon + DAY / 2 - 1), body)).toEqual({
     id: idBefore(noon),
     body: Buffer.alloc(300, 'a'),
   })
-  expect(bodies.find('s', idBefore(noon + DAY / 2))).toBeNull()
-  expect(bodies.find('other', idBefore(noon))).toBeNull()
+  expect(bodies.find('s', idBefore(noon + DAY / 2), body)).toBeNull()
+  expect(bodies.find('other', idBefore(noon), body)).toBeNull()
   bodies.remember('s', idBefore(noon + 1), body)
-  expect(bodies.find('s', idBefore(noon + 1))?.body.toString()).toBe('b'.repeat(300))
+  expect(bodies.find('s', idBefore(noon + 1), body)?.body.toString()).toBe('b'.repeat(300))
 })
 
 test('small bodies hold no more memory than they are long', () => {
   const bodies = createEarlierBodies()
   const body = Buffer.alloc(300, 'a')
   bodies.remember('s', idBefore(noon), body)
-  expect(bodies.find('s', idBefore(noon))?.body.buffer.byteLength).toBe(300)
+  expect(bodies.find('s', idBefore(noon), body)?.body.buffer.byteLength).toBe(300)
 })
 
 test('no more than eight megabytes are remembered, the last ones', () => {
   const bodies = createEarlierBodies()
-  const found = (n: number) => bodies.find(`s${n}`, idBefore(noon)) !== null
+  const found = (n: number) => bodies.find(`s${n}`, idBefore(noon), Buffer.alloc(1)) !== null
   for (let n = 0; n < 200; n++) bodies.remember(`s${n}`, idBefore(noon), Buffer.alloc(64 * 1024))
   expect([0, 72, 73, 199].map(found)).toEqual([false, false, true, true])
-  bodies.remember('large', idBefore(noon), Buffer.alloc(64 * 1024 + 1))
-  bodies.remember('small', idBefore(noon), Buffer.alloc(255))
-  expect(bodies.find('large', idBefore(noon))).toBeNull()
-  expect(bodies.find('small', idBefore(noon))).toBeNull()
+  const small = Buffer.alloc(255)
+  bodies.remember('small', idBefore(noon), small)
+  expect(bodies.find('small', idBefore(noon), small)).toBeNull()
+})
+
+test('of a large body only the same one is found, of which no more than a hash is remembered', () => {
+  const bodies = createEarlierBodies()
+  const large = (fill: string) => Buffer.alloc(1024 * 1024, fill)
+  for (let n = 0; n < 100; n++) bodies.remember(`s${n}`, idBefore(noon), large('a'))
+  expect(bodies.find('s0', idBefore(noon + 1), large('a'))).toEqual({ id: idBefore(noon), body: large('a') })
+  expect(bodies.find('s0', idBefore(noon + DAY / 2), large('a'))).toBeNull()
+  expect(bodies.find('s0', idBefore(noon + 1), large('b'))).toBeNull()
+  expect(bodies.find('s0', idBefore(noon + 1), large('a').subarray(1))).toBeNull()
 })
