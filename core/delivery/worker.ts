@@ -15,6 +15,7 @@ import { openSecret } from '../store/secrets.ts'
 import { all, type Work } from '../store/statement.ts'
 import type { Log } from '../tocsin.ts'
 import { withGap } from './message-body.ts'
+import { type Pace, placeLimits, SLOW_MS, standings } from './places.ts'
 import { type AttemptOutcome, type ResultContext, type StoredResults, storeResults } from './results.ts'
 import { LAST_CALL_MS } from './retry-policy.ts'
 import { SEND_LIMITS, type Sender, type SendResult } from './send.ts'
@@ -76,6 +77,8 @@ const UNSIGNED: SendResult = {
 }
 
 const FORGET_EVERY_MS = 60_000
+/** Endpoints whose pace is remembered. */
+const MOST_PACES = 10_000
 /** A database that is away stays away for a while, and is asked several times a second. */
 const SAY_EVERY_MS = 60_000
 
@@ -103,6 +106,10 @@ export function createWorker({
   const underWay = new Set<Promise<void>>()
   const outcomes: AttemptOutcome[] = []
   const secrets = new Map<string, string>()
+  // Forgotten with the process: what hangs is soon known again.
+  const paces = new Map<string, Pace>()
+  const slowProjects = new Set<string>()
+  let turns = 0
   const newId = createIds(now, randomBytes)
   let after = ''
   let started = false
@@ -143,6 +150,12 @@ export function createWorker({
               perEndpoint,
               after,
               lastCallUntil: isoOf(at - LAST_CALL_MS),
+              standingOf: standings({
+                underWay: underWayBut(stored),
+                paces,
+                slowProjects,
+                limits: placeLimits(inFlight),
+              }),
             })
           : { claimed: [], late: [], after }
       if (claim.late.length > 0) {
@@ -181,8 +194,12 @@ export function createWorker({
 
   function begin(message: ClaimedMessage, token: string, sealed: readonly EndpointSecretRow[]): void {
     held.set(message.id, { message, token, since: now().getTime() })
+    noteTurn(message.endpoint_id)
     const sending = attempt(message, token, sealed).then((outcome) => {
-      if (outcome) outcomes.push(outcome)
+      if (outcome) {
+        outcomes.push(outcome)
+        notePace(outcome)
+      }
       underWay.delete(sending)
       wake()
     })
@@ -249,6 +266,37 @@ export function createWorker({
       secrets.set(secret.id, plain)
     }
     return plain
+  }
+
+  function noteTurn(endpointId: string): void {
+    const isSlow = paces.get(endpointId)?.isSlow
+    turns += 1
+    // The one whose turn was longest ago stands first, and is forgotten first.
+    paces.delete(endpointId)
+    paces.set(endpointId, { isSlow, turn: turns })
+    const [oldest] = paces.keys()
+    if (paces.size > MOST_PACES) paces.delete(oldest!)
+  }
+
+  function notePace({ endpointId, projectId, durationMs }: AttemptOutcome): void {
+    const isSlow = durationMs >= SLOW_MS
+    paces.set(endpointId, { isSlow, turn: paces.get(endpointId)?.turn ?? turns })
+    if (isSlow) slowProjects.add(projectId)
+    else slowProjects.delete(projectId)
+  }
+
+  /** What still waits for its receiver: a result that waits for its commit says nothing of it. */
+  function underWayBut(stored: readonly AttemptOutcome[]) {
+    const at = now().getTime()
+    const ended = new Set(stored.map(({ messageId }) => messageId))
+    return [...held.values()]
+      .filter(({ message }) => !ended.has(message.id))
+      .map(({ message, since }) => ({
+        endpointId: message.endpoint_id,
+        projectId: message.project_id,
+        isFailing: message.failing_since !== null,
+        forMs: at - since,
+      }))
   }
 
   /** What it has held for so long that its leases want prolonging. */

@@ -121,6 +121,33 @@ describe.each(databaseKinds)('claiming from a backlog on %s', (kind) => {
     // 100 endpoints are left in peace, but for last attempts that may wait no longer.
     expect(served.size).toBeGreaterThanOrEqual(900)
   })
+
+  test('finds the one that is well behind hundreds of slow ones', async () => {
+    const { database } = await openBacklog(kind)
+    const well = 'endpoint-0997'
+    const claim = async (left: number) => {
+      const { claimed } = await database.transaction(() => {
+        const slow = { left }
+        return claimMessages({
+          now: NOW,
+          until: '2026-11-21T08:01:00.000Z',
+          token: `token-${left}`,
+          free: 20,
+          perEndpoint: 5,
+          after: well,
+          lastCallUntil: '2026-11-21T07:59:45.000Z',
+          standingOf: ({ id }) =>
+            id === well
+              ? { rooms: [], slowSince: null }
+              : { rooms: [slow], slowSince: 2_000 - Number(id.slice(-4)) },
+        })
+      })
+      return claimed.map((message) => message.endpoint_id)
+    }
+    expect(await claim(0)).toEqual(Array(5).fill(well))
+    // The slow one that has waited longest stands at the very end.
+    expect(await claim(1)).toEqual(['endpoint-0999'])
+  })
 })
 
 test('what a claim asks SQLite reads indexes only', async () => {
