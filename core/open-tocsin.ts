@@ -11,7 +11,7 @@ import { Picture } from './matcher/picture.ts'
 import type { MatchContext } from './matcher/state.ts'
 import { createModel } from './postmortem/model.ts'
 import { createReceive } from './receive.ts'
-import { forgetGone, forgetOld } from './retention.ts'
+import { forgetGone, forgetOld, forgetOldRequests } from './retention.ts'
 import { dueIncidents, incidentsByIds } from './store/incident.ts'
 import { migrate } from './store/migrate.ts'
 import { migrations } from './store/migrations/index.ts'
@@ -40,6 +40,8 @@ import * as sources from './use-cases/sources.ts'
 const DUE_EVERY_MS = 1000
 /** How often what is kept no longer is deleted. */
 const FORGET_EVERY_MS = 60_000
+/** Between two transactions that delete old requests: webhooks hardly wait, and still thousands go in a second. */
+const FORGET_PAUSE_MS = 50
 /** Commits under way at once. SQLite has one writer. */
 const QUEUES = { sqlite: 1, postgres: 2 } as const
 
@@ -120,7 +122,11 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
   const { firstStart, defaultProjectId } = await firstStartOf(core, options.adminKey)
   const isWorker = options.role !== 'ingest'
   const byClock = isWorker
-    ? [every(DUE_EVERY_MS, () => resolveDue(core), log), every(FORGET_EVERY_MS, () => forgetOld(core), log)]
+    ? [
+        every(DUE_EVERY_MS, () => resolveDue(core), log),
+        every(FORGET_EVERY_MS, () => forgetOld(core), log),
+        every(FORGET_EVERY_MS, (isOver) => forgetOldRequests(core, isOver, forgetPause), log),
+      ]
     : []
   // In every role: where nobody sends there may be no worker, and whoever began it may have been killed.
   const forgettingGone = every(FORGET_EVERY_MS, (isOver) => forgetGone(core, isOver), log)
@@ -338,6 +344,10 @@ function every(
       await running
     },
   }
+}
+
+function forgetPause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, FORGET_PAUSE_MS))
 }
 
 /** Carries out every timed transition that is due; exported for tests with a clock of their own. */

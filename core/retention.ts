@@ -19,28 +19,39 @@ import type { Core } from './use-cases/core.ts'
 const KEPT_MS = 30 * 24 * 3_600_000
 /** Rows per transaction: few enough that webhooks hardly wait for it. */
 const BATCH = 200
-/** Transactions per run, so that a stop need not wait for a long one. */
-const MOST_BATCHES = 50
 
-/** Deletes some of what is kept no longer, in small transactions: requests, counters, deleted endpoints. Answers how many requests went. */
-export async function forgetOld(core: Pick<Core, 'database' | 'writer' | 'now'>): Promise<number> {
-  const before = startOfDay(core.now().getTime() - KEPT_MS)
-  let forgotten = 0
-  let batches = 0
+/**
+ * Deletes requests that are kept no longer, in small transactions one after the other, until none is left or `isOver`
+ * says so. After each it waits for `rest`, so that a day of many requests, all old at once, leaves room for webhooks.
+ */
+export async function forgetOldRequests(
+  core: Pick<Core, 'database' | 'writer' | 'now'>,
+  isOver: () => boolean = () => false,
+  rest: () => Promise<unknown> = async () => {},
+): Promise<void> {
+  const before = keptSince(core)
   for (const id of await projectsWithOld(core, before)) {
-    for (let gone = BATCH; gone === BATCH && batches < MOST_BATCHES; forgotten += gone) {
-      batches += 1
+    for (let gone = BATCH; gone === BATCH && !isOver(); ) {
       gone = (await core.writer.submit({
         kind: 'work',
         run: () => forgetRequests(id, before, BATCH),
       })) as number
+      await rest()
     }
   }
+}
+
+/** Deletes counters and deleted endpoints that are kept no longer. */
+export async function forgetOld(core: Pick<Core, 'database' | 'writer' | 'now'>): Promise<void> {
+  const before = keptSince(core)
   await core.writer.submit({ kind: 'work', run: () => forgetCounts(new Date(before).toISOString()) })
   for (const endpoint of await core.database.query(endpointsKeptUntil, { now: core.now().toISOString() })) {
     await core.writer.submit({ kind: 'work', run: () => forgetEndpoint(endpoint, core.now().toISOString()) })
   }
-  return forgotten
+}
+
+function keptSince({ now }: Pick<Core, 'now'>): number {
+  return startOfDay(now().getTime() - KEPT_MS)
 }
 
 /** Rows looked at together where there is no index by project. */
