@@ -1,7 +1,7 @@
 import type { Insertable } from 'kysely'
+import { FROM_THE_START, writeCatchUp } from '../store/catch-up.ts'
 import { type EndpointRow, endpointsOfProjects, lockEndpoints } from '../store/endpoint.ts'
 import {
-  failAllPending,
   insertMessages,
   lockMessages,
   type MessageRow,
@@ -117,7 +117,8 @@ export function* storeResults(
   )
   yield* saveMessages([...changed.values()], context.now)
   for (const { id, reason } of disabled) {
-    if (reason === 'gone') endpoints.get(id)!.failed += yield* failAllPending(id, 'gone', context.now)
+    // What waits for it is failed in parts (catch-up.ts).
+    if (reason === 'gone') yield* writeCatchUp(id, { since: null, after: FROM_THE_START })
   }
   yield* updateRows('endpoint', [...endpoints.values()].map(endpointState))
   for (const { id } of disabled) yield* tellOthers(endpoints.get(id)!, context)

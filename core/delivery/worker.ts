@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { createIds } from '../ids.ts'
+import { catchUpNames, endpointOfName } from '../store/catch-up.ts'
 import { type EndpointSecretRow, secretsOfEndpoints } from '../store/endpoint.ts'
 import {
   type ClaimedMessage,
@@ -14,6 +15,7 @@ import type { Database } from '../store/open-database.ts'
 import { openSecret } from '../store/secrets.ts'
 import { all, type Work } from '../store/statement.ts'
 import type { Log } from '../tocsin.ts'
+import { catchUp } from './catch-up.ts'
 import { withGap } from './message-body.ts'
 import { type Pace, placeLimits, SLOW_MS, standings } from './places.ts'
 import { type AttemptOutcome, type ResultContext, type StoredResults, storeResults } from './results.ts'
@@ -67,6 +69,8 @@ interface Held {
 const GATHER_MS = 5
 /** While many webhooks come in, this keeps sending to a part of the process's time: at most 50 messages each time. */
 const YIELD_MS = 100
+/** Between parts of a long queue that follow a change of its endpoint, so that everything else has its turn. */
+const REST_MS = 20
 
 const UNSIGNED: SendResult = {
   status: null,
@@ -120,6 +124,10 @@ export function createWorker({
   let cancelPoll = () => {}
   let forgotAt = Number.NEGATIVE_INFINITY
   let saidAt = Number.NEGATIVE_INFINITY
+  /** The endpoint whose waiting messages were seen to last. */
+  let caughtUp = ''
+  let lookedAt = Number.NEGATIVE_INFINITY
+  let lookAfterMs = 0
 
   // ---- one turn: store results, claim as many ----
 
@@ -308,6 +316,7 @@ export function createWorker({
   function report({ disabled, warned }: StoredResults): void {
     for (const { id, projectId, reason } of disabled) {
       log('warn', 'endpoint disabled', { endpoint: id, project: projectId, reason })
+      lookAfterMs = 0
       onDisabled(projectId)
     }
     for (const { id, projectId } of warned) {
@@ -323,9 +332,10 @@ export function createWorker({
       wakeAgain = false
       await pause()
       const canClaim = !stopping && held.size < inFlight
-      if (outcomes.length > 0 || heldLong().length > 0 || (canClaim && (await anythingDue()))) {
-        if ((await turn()) > 0) continue
-      }
+      const isDue = outcomes.length > 0 || heldLong().length > 0 || (canClaim && (await anythingDue()))
+      const isWorking = isDue && (await turn()) > 0
+      if (!stopping) await catchUpNowAndThen()
+      if (isWorking) continue
       if (!wakeAgain && outcomes.length === 0) return
     }
   }
@@ -350,6 +360,24 @@ export function createWorker({
     return due.length > 0
   }
 
+  async function catchUpNowAndThen(): Promise<void> {
+    // A clock may go back.
+    if (Math.abs(now().getTime() - lookedAt) < lookAfterMs) return
+    lookAfterMs = (await catchUpNext()) ? REST_MS : pollMs
+    lookedAt = now().getTime()
+  }
+
+  /** One part of what changed endpoints mean for what waits for them, in turns; answers whether there was one. */
+  async function catchUpNext(): Promise<boolean> {
+    const ids = (await database.query(catchUpNames, {})).map(({ name }) => endpointOfName(name))
+    for (const id of [...ids.filter((id) => id > caughtUp), ...ids.filter((id) => id <= caughtUp)]) {
+      if (!(await change((context) => catchUp(id, context.now)))) continue
+      caughtUp = id
+      return true
+    }
+    return false
+  }
+
   function wake(): void {
     wakeAgain = true
     if (!started || turning) return
@@ -371,7 +399,7 @@ export function createWorker({
         turning = undefined
         if (stopping) return
         if (ok && wakeAgain) wake()
-        else cancelPoll = schedule(pollMs, wake)
+        else cancelPoll = schedule(ok ? Math.min(pollMs, lookAfterMs) : pollMs, wake)
       })
   }
 
@@ -389,7 +417,8 @@ export function createWorker({
     for (;;) {
       const taken = await turn()
       total += taken
-      if (taken === 0 && underWay.size === 0 && outcomes.length === 0) return total
+      if ((await catchUpNext()) || outcomes.length > 0) continue
+      if (taken === 0 && underWay.size === 0) return total
       if (underWay.size > 0) await Promise.race(underWay)
     }
   }

@@ -561,56 +561,6 @@ export function* saveMessages(messages: readonly MessageRow[], now: string): Wor
   )
 }
 
-const failPending = statement<{ endpoint: string; reason: string; now: string }, unknown>((db, p) =>
-  db
-    .updateTable('message')
-    .set({ status: 'failed', reason: p('reason'), due_at: null, lease_token: null })
-    .where(
-      'id',
-      'in',
-      db
-        .selectFrom('message')
-        .select('id')
-        .where('endpoint_id', '=', p('endpoint'))
-        .where('status', '=', sql.lit('pending'))
-        .where(({ or, eb }) => or([eb('lease_token', 'is', null), eb('due_at', '<=', p('now'))]))
-        .orderBy('id')
-        .forUpdate(),
-    ),
-)
-
-/** Ends everything an endpoint still had to get, but for what is under way: that ends by its own result. */
-export function* failAllPending(endpoint: string, reason: string, now: string): Work<number> {
-  return yield* run(failPending, { endpoint, reason, now })
-}
-
-const waitingMessages = statement<
-  { endpoint: string },
-  Pick<MessageRow, 'id' | 'started_at' | 'due_at' | 'lease_token'>
->((db, p) =>
-  db
-    .selectFrom('message')
-    .select(['id', 'started_at', 'due_at', 'lease_token'])
-    .where('endpoint_id', '=', p('endpoint'))
-    .where('status', '=', sql.lit('pending'))
-    .where('type', '<>', sql.lit('test'))
-    .orderBy('id')
-    .forUpdate(),
-)
-
-/** Gives what an endpoint still has to get the deadlines of another policy; what is due later comes forward to them. */
-export function* replan(endpoint: string, deadlineOf: (startedAt: string) => string | null): Work<void> {
-  const rows = yield* all(waitingMessages, { endpoint })
-  yield* updateRows(
-    'message',
-    rows.map(({ id, started_at, due_at, lease_token }) => {
-      const deadline = deadlineOf(started_at)
-      const isLater = lease_token === null && due_at !== null && deadline !== null && due_at > deadline
-      return { id, deadline_at: deadline, due_at: isLater ? deadline : due_at }
-    }),
-  )
-}
-
 // ---- again by hand ----
 
 const setPending = statement<{ ids: string[]; now: string; deadline: string | null }, unknown>((db, p) =>

@@ -9,7 +9,7 @@ import { all, isAnyOf, run, statement, type Work } from './statement.ts'
  * 0. the key of a write that has one;
  * 1. projects, by id: with all of theirs that is in no table named below;
  * 2. the hours of sources, by source;
- * 3. endpoints, by id;
+ * 3. endpoints, by id, each with its note (catch-up.ts);
  * 4. messages that are due or under way, by id, and after them those that wait behind one of these;
  * 5. what is deleted because it is old.
  *

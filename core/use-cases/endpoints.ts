@@ -8,8 +8,9 @@ import type {
   ApiPage,
   ApiRetryPolicy,
 } from '../api-types.ts'
+import { beginCatchUp } from '../delivery/catch-up.ts'
 import { testBody } from '../delivery/message-body.ts'
-import { deadlineOf, newMessage, tellOthers } from '../delivery/results.ts'
+import { newMessage, tellOthers } from '../delivery/results.ts'
 import { CLOSED_BREAKER, type RetryPolicyName } from '../delivery/retry-policy.ts'
 import { isSigningSecret, newSigningSecret, type SignatureOption } from '../delivery/sign.ts'
 import { checkTarget, TargetRefused } from '../delivery/targets.ts'
@@ -25,7 +26,7 @@ import {
   removeSecrets,
   secretsOfEndpoints,
 } from '../store/endpoint.ts'
-import { insertMessages, NO_LANES, replan } from '../store/message.ts'
+import { insertMessages, NO_LANES } from '../store/message.ts'
 import { type EndpointFilters, NO_FILTERS, readFilters } from '../store/outbox.ts'
 import type { EndpointSecretTable } from '../store/schema.ts'
 import { openSecret, sealSecret } from '../store/secrets.ts'
@@ -93,10 +94,7 @@ export async function createEndpoint(
       yield* removeSecrets(row.id)
       yield* insertRows('endpoint_secret', [newSecretRow(core, row, fresh)])
       yield* updateRows('endpoint', [row])
-      if (row.policy !== before.policy) {
-        yield* replan(row.id, (startedAt) => deadlineOf(policyOf(row), startedAt))
-      }
-      if (enabled) yield* run(sendWhatWaits, { endpoint: row.id, now: context.now })
+      if (enabled || row.policy !== before.policy) yield* beginCatchUp(row, context.now, enabled)
       core.onMessages()
       return { row, secret: fresh }
     }
@@ -156,28 +154,6 @@ export async function getEndpoint(
   return { endpoint: endpoint! }
 }
 
-/** The first of each lane, at once. */
-const sendWhatWaits = statement<{ endpoint: string; now: string }, unknown>((db, p) =>
-  db
-    .updateTable('message')
-    .set({ due_at: p('now') })
-    .where('endpoint_id', '=', p('endpoint'))
-    .where('status', '=', sql.lit('pending'))
-    .where('lease_token', 'is', null)
-    .where(({ not, exists, selectFrom }) =>
-      not(
-        exists(
-          selectFrom('message as before')
-            .select('before.id')
-            .whereRef('before.endpoint_id', '=', 'message.endpoint_id')
-            .whereRef('before.incident_id', '=', 'message.incident_id')
-            .where('before.status', '=', sql.lit('pending'))
-            .where(sql<boolean>`(before.sequence, before.id) < (message.sequence, message.id)`),
-        ),
-      ),
-    ),
-)
-
 /** Switching on, also what is on already, ends breaker and pause, and what waited goes out. */
 export async function updateEndpoint(
   core: Core,
@@ -222,14 +198,13 @@ export async function updateEndpoint(
         after,
         before.enabled === 1 ? SENT_TO_AGAIN : { ...FRESH, enabled: 1, disabled_reason: null },
       )
-      yield* run(sendWhatWaits, { endpoint: before.id, now: context.now })
     }
     const switchedOff = patch.enabled === false && before.enabled === 1
     // Who switches off what Tocsin had switched off wants nothing more to be queued.
     if (patch.enabled === false && before.disabled_reason !== 'gone')
       Object.assign(after, { enabled: 0, disabled_reason: 'by_hand' })
-    if (after.policy !== before.policy) {
-      yield* replan(before.id, (startedAt) => deadlineOf(policyOf(after), startedAt))
+    if (patch.enabled === true || after.policy !== before.policy) {
+      yield* beginCatchUp(after, context.now, patch.enabled === true)
     }
     const movedHost = new URL(after.url).host !== new URL(before.url).host
     if (movedHost) {
