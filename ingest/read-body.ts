@@ -13,6 +13,21 @@ const DROPPED_BYTES = 8 * 1024 * 1024
 // Each takes the time of a small request, so that a body in single bytes would keep all others waiting.
 const MOST_PIECES = 16 * 1024
 
+/**
+ * How much of bodies that are not whole yet is kept in memory, over all connections: nobody has shown a credential before
+ * the last byte. Beyond it the one that began first is given up; honest ones come whole within milliseconds.
+ */
+const MOST_UNFINISHED_BYTES = 32 * 1024 * 1024
+
+interface Unfinished {
+  bytes: number
+  giveUp(): void
+}
+
+// Of this process, as its memory is. In the order they began in.
+const unfinished = new Set<Unfinished>()
+let unfinishedBytes = 0
+
 /** The sender went away before its body was whole: there is nobody to answer. */
 export class SenderGone extends Error {
   override readonly name = 'SenderGone'
@@ -21,6 +36,7 @@ export class SenderGone extends Error {
 export interface CollectedBody {
   /** The raw bytes; of a refused body the first 4 KiB. */
   bytes: Buffer
+  /** `unavailable` where this was no fault of the body. */
   refusal: TocsinError | undefined
   /** The sender had more to say than we listen to: answer, then close the connection. */
   cutOff: boolean
@@ -42,15 +58,27 @@ export function collectBody(req: IncomingMessage, fault?: TocsinError): Promise<
       pieces += 1
       if (size + chunk.length > MAX_BODY_BYTES) refuse(tooLarge())
       else if (pieces > MOST_PIECES) refuse(tooManyPieces())
-      if (!refusal || size < KEPT_BYTES) held = append(held, size, chunk)
+      if (!refusal) held = append(held, size, chunk)
+      else if (held.length < KEPT_BYTES)
+        held = Buffer.concat([held, chunk.subarray(0, KEPT_BYTES - held.length)])
       size += chunk.length
       if (size > DROPPED_BYTES || pieces > MOST_PIECES) finish(true)
+      // Most have come whole by now.
+      else if (!req.complete) keepUnfinished(body, held.length)
+    }
+    const body: Unfinished = {
+      bytes: 0,
+      giveUp: () => {
+        refuse(noRoom())
+        finish(true)
+      },
     }
     const refuse = (reason: TocsinError) => {
       if (refusal) return
       refusal = reason
-      // A copy, so that 4 KiB do not keep a megabyte alive.
-      held = Buffer.from(held.subarray(0, Math.min(size, KEPT_BYTES)))
+      const whole = held
+      held = Buffer.from(whole.subarray(0, Math.min(size, KEPT_BYTES)))
+      release(whole)
     }
     const onEnd = () => finish(false)
     const onGone = () => {
@@ -60,10 +88,11 @@ export function collectBody(req: IncomingMessage, fault?: TocsinError): Promise<
     const finish = (cutOff: boolean) => {
       stopListening()
       if (cutOff) req.pause()
-      const end = refusal ? Math.min(size, KEPT_BYTES) : size
-      resolve({ bytes: end === held.length ? held : Buffer.from(held.subarray(0, end)), refusal, cutOff })
+      const hasRoom = !refusal && held.length > size
+      resolve({ bytes: hasRoom ? Buffer.from(held.subarray(0, size)) : held, refusal, cutOff })
     }
     const stopListening = () => {
+      if (body.bytes > 0) forgetUnfinished(body)
       req.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone)
     }
 
@@ -87,9 +116,33 @@ function append(held: Buffer, size: number, chunk: Buffer): Buffer {
   if (held.length < needed) {
     roomy = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(2 * held.length, MAX_BODY_BYTES)))
     held.copy(roomy, 0, 0, size)
+    release(held)
   }
   chunk.copy(roomy, size)
   return roomy
+}
+
+/**
+ * Gives memory back that nobody reads any more: megabytes of a flood would be waiting to be collected. Never that of a
+ * piece while it is handed over: its stream would stand still.
+ */
+function release({ buffer, length }: Buffer): void {
+  // Not of small ones, which are collected soon and may share theirs.
+  if (length >= 16 * 1024 && length === buffer.byteLength && buffer instanceof ArrayBuffer) buffer.transfer(0)
+}
+
+function keepUnfinished(body: Unfinished, bytes: number): void {
+  unfinished.add(body)
+  unfinishedBytes += bytes - body.bytes
+  body.bytes = bytes
+  for (const first of unfinished) {
+    if (unfinishedBytes <= MOST_UNFINISHED_BYTES) return
+    first.giveUp()
+  }
+}
+
+function forgetUnfinished(body: Unfinished): void {
+  if (unfinished.delete(body)) unfinishedBytes -= body.bytes
 }
 
 /**
@@ -119,6 +172,11 @@ function tooLarge(): TocsinError {
     'payload_too_large',
     'The body is larger than 1 MiB (1048576 bytes): send less at once.',
   )
+}
+
+function noRoom(): TocsinError {
+  const message = 'More comes in at once than there is memory for: send it again, the whole body at once.'
+  return new TocsinError('unavailable', message, { retryAfterSeconds: 1 })
 }
 
 function tooManyPieces(): TocsinError {

@@ -183,6 +183,7 @@ export function webhookRoutes(tocsin: OpenedTocsin, log: Log, longestMs = LONGES
         isGet || tool === undefined ? undefined : findHeaderFault(headers, adapterBySlug(tool)?.bodies)
       const { bytes, refusal, cutOff } = await collectBody(req, fault)
       if (cutOff) res.setHeader('Connection', 'close')
+      if (refusal?.code === 'unavailable') throw refusal
       // Not before the body is there: bodies that do not come must keep out nobody.
       if (underWay >= MOST_UNDER_WAY && tool !== undefined && adapterBySlug(tool)?.repeats) {
         const message = 'More comes in at once than can be answered in time: send it again.'

@@ -237,6 +237,39 @@ describe('bodies in single bytes', () => {
   })
 })
 
+test('bodies of which the end does not come cost 32 MiB together: the first give way', async () => {
+  const { source, read } = await freshProject()
+  const whole = postBytes(source, [`Content-Length: ${MIB}`], sized(MIB))
+  const before = peakMemoryOf(tocsin.pid)
+  const sockets: Awaited<ReturnType<typeof openSlow>>[] = []
+  for (let n = 0; n < 250; n++) sockets.push(await openSlow(source.url, whole.slice(0, -1)))
+  await until('all is written', () =>
+    sockets.every(({ socket }) => socket.writableLength === 0 || socket.closed),
+  )
+  await until('the first have given way', () => sockets.filter(({ socket }) => socket.closed).length > 210)
+  const answers = sockets.filter(({ socket }) => socket.closed).map(({ answer }) => answer())
+  // A reset may overtake the answer where more of the body was on its way.
+  const heard = answers.filter((answer) => answer !== '')
+  expect(heard.length).toBeGreaterThan(100)
+  for (const answer of heard) {
+    expect(statusesOf(answer)).toEqual([503])
+    expect(answer).toMatch(/^Retry-After: 1\r$/m)
+    expect(answer).toMatch(/^Connection: close\r$/m)
+  }
+  if (before !== undefined) {
+    const more = peakMemoryOf(tocsin.pid)! - before
+    printFigure(`250 bodies of 1 MiB that do not end: ${Math.round(more / MIB)} MiB more memory`)
+    expect(more).toBeLessThan(100 * MIB)
+  }
+
+  const last = sockets.at(-1)!
+  last.socket.write(whole.slice(-1))
+  await until('the last is answered', () => statusesOf(last.answer())[0])
+  expect(statusesOf(last.answer())).toEqual([200])
+  expect(await read.incidents()).toMatchObject([{ eventCount: 1 }])
+  for (const { socket } of sockets) socket.destroy()
+})
+
 test('63 levels are read, whatever they are made of', async () => {
   const { source } = await freshProject()
   const lines = ['Content-Type: application/json', `X-Webhook-Secret: ${source.secret}`]
