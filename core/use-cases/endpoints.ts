@@ -11,7 +11,7 @@ import type {
 import { beginCatchUp } from '../delivery/catch-up.ts'
 import { testBody } from '../delivery/message-body.ts'
 import { newMessage, tellOthers } from '../delivery/results.ts'
-import { CLOSED_BREAKER, type RetryPolicyName } from '../delivery/retry-policy.ts'
+import { CLOSED_BREAKER } from '../delivery/retry-policy.ts'
 import { isSigningSecret, newSigningSecret, type SignatureOption } from '../delivery/sign.ts'
 import { checkTarget, TargetRefused } from '../delivery/targets.ts'
 import { secretPlace } from '../delivery/worker.ts'
@@ -404,10 +404,6 @@ const FRESH = {
 
 export async function endpointRow(core: Core, projectId: string, endpointId: string): Promise<EndpointRow> {
   return (await core.database.query(endpointById, { projectId, id: endpointId }))[0] ?? noEndpoint()
-}
-
-export function policyOf(row: EndpointRow): RetryPolicyName {
-  return row.policy as RetryPolicyName
 }
 
 async function checkedUrl(core: Core, text: string): Promise<string> {
