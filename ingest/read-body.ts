@@ -104,6 +104,7 @@ export function collectBody(req: IncomingMessage, fault?: TocsinError): Promise<
 }
 
 const EMPTY = Buffer.alloc(0)
+const LEAST_RELEASED = 16 * 1024
 
 /**
  * The first bytes of `held` and this chunk behind them, in one buffer: of a body in single bytes each would cost
@@ -119,16 +120,16 @@ function append(held: Buffer, size: number, chunk: Buffer): Buffer {
     release(held)
   }
   chunk.copy(roomy, size)
+  // Not while it is handed over: its stream would stand still.
+  if (chunk.length >= LEAST_RELEASED) setImmediate(release, chunk)
   return roomy
 }
 
-/**
- * Gives memory back that nobody reads any more: megabytes of a flood would be waiting to be collected. Never that of a
- * piece while it is handed over: its stream would stand still.
- */
+/** Gives memory back that nobody reads any more: megabytes of a flood would be waiting to be collected. */
 function release({ buffer, length }: Buffer): void {
   // Not of small ones, which are collected soon and may share theirs.
-  if (length >= 16 * 1024 && length === buffer.byteLength && buffer instanceof ArrayBuffer) buffer.transfer(0)
+  if (length >= LEAST_RELEASED && length === buffer.byteLength && buffer instanceof ArrayBuffer)
+    buffer.transfer(0)
 }
 
 function keepUnfinished(body: Unfinished, bytes: number): void {
