@@ -1,4 +1,4 @@
-import type { DueEndpoint, Room, Standing } from '../store/message.ts'
+import type { DueEndpoint, Room, Standing } from '../store/claim.ts'
 
 /**
  * Who may have the places of a process. An attempt holds its place for up to 15 seconds, so receivers that let it wait

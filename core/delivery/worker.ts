@@ -1,16 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { createIds } from '../ids.ts'
 import { catchUpNames, endpointOfName } from '../store/catch-up.ts'
-import { type EndpointSecretRow, secretsOfEndpoints } from '../store/endpoint.ts'
 import {
   type ClaimedMessage,
   claimMessages,
   dueEndpoints,
   extendLeases,
-  forgetBefore,
-  RETENTION_MS,
   releaseLeases,
-} from '../store/message.ts'
+} from '../store/claim.ts'
+import { type EndpointSecretRow, secretsOfEndpoints } from '../store/endpoint.ts'
+import { forgetBefore, RETENTION_MS } from '../store/message.ts'
 import type { Database } from '../store/open-database.ts'
 import { openSecret } from '../store/secrets.ts'
 import { all, type Work } from '../store/statement.ts'

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
+import { extendLeases, releaseLeases } from '../../core/store/claim.ts'
 import { trimUnauthorized } from '../../core/store/hook-request.ts'
-import { extendLeases, forgetBefore, releaseLeases } from '../../core/store/message.ts'
+import { forgetBefore } from '../../core/store/message.ts'
 import { explain, preparedBy } from '../support/query-plans.ts'
 import { HOUR, MINUTE, openPost, START } from './delivery/harness.ts'
 import { betterStack, notification, testTocsin } from './open-test-tocsin.ts'

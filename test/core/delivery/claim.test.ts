@@ -7,10 +7,10 @@ import {
   claimMessages,
   dueEndpoints,
   dueMessages,
-  endedLanes,
   lastCalls,
   leasedCounts,
-} from '../../../core/store/message.ts'
+} from '../../../core/store/claim.ts'
+import { endedLanes } from '../../../core/store/message.ts'
 import { migrate } from '../../../core/store/migrate.ts'
 import { migrations } from '../../../core/store/migrations/index.ts'
 import { type Dialect, dialectSqlite, openDatabase } from '../../../core/store/open-database.ts'

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { type Pace, placeLimits, SLOW_MS, standings, type UnderWay } from '../../../core/delivery/places.ts'
-import type { DueEndpoint } from '../../../core/store/message.ts'
+import type { DueEndpoint } from '../../../core/store/claim.ts'
 
 const LIMITS = placeLimits(50)
 
