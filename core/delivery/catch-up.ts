@@ -27,8 +27,8 @@ const PART = 200
  */
 export function* beginCatchUp(endpoint: EndpointRow, now: string, sendNow: boolean): Work<void> {
   const before = yield* readCatchUp(endpoint.id)
-  const all = { since: sendNow ? now : (before?.since ?? null), after: FROM_THE_START }
-  const left = endpoint.disabled_reason === 'gone' ? all : (yield* nextPart(endpoint, all, now)).left
+  const whole = { since: sendNow ? now : (before?.since ?? null), after: FROM_THE_START }
+  const left = endpoint.disabled_reason === 'gone' ? whole : (yield* nextPart(endpoint, whole, now)).left
   if (before || left) yield* writeCatchUp(endpoint.id, left)
 }
 

@@ -39,7 +39,7 @@ const WALKED: readonly [Table, string][] = [
 
 // ---- finding ----
 
-/** Those a table has rows of that are not there themselves, each found by one look into the index. */
+/** Ids of owners that a table names but that are gone, each found by one look into the index. */
 function ownersGone(table: Table, column: string, owners: Table) {
   return statement<object, { id: string }>(
     () => sql<{ id: string }>`
