@@ -21,4 +21,4 @@ ENV NODE_ENV=production TOCSIN_HOST=0.0.0.0 TOCSIN_PORT=4117 TOCSIN_DATA_DIR=/da
 EXPOSE 4117
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:4117/readyz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-CMD ["node", "--max-semi-space-size=16", "--heap-growing-percent=50", "ingest/main.ts"]
+CMD ["node", "--max-semi-space-size=16", "--heap-growing-percent=50", "--no-allocation-site-pretenuring", "ingest/main.ts"]

@@ -10,7 +10,7 @@ import express, { type Express } from 'express'
 import helmet from 'helmet'
 import { answerError, answerJsonText } from './answer.ts'
 import type { Config } from './config.ts'
-import { answerInTurn } from './connections.ts'
+import { answerInTurn, type Turns } from './connections.ts'
 import { routeOperations } from './define-route.ts'
 import { apiErrorHandler } from './error-handler.ts'
 import { openApiDocument } from './openapi.ts'
@@ -122,7 +122,7 @@ function mcpHandlerWhenAsked(options: McpOptions): McpHandler {
 export function createServer(
   listener: RequestListener,
   { stillMs = 60_000, mostConnections = 4_000 } = {},
-): Server {
+): Server & { readonly turns: Turns } {
   const server = createHttpServer({
     insecureHTTPParser: false,
     requireHostHeader: true,
@@ -138,11 +138,11 @@ export function createServer(
   const answer: RequestListener = (req, res) =>
     namesTwoHosts(req.rawHeaders) ? refuseTwoHosts(res) : listener(req, res)
   // Slow senders must leave files to open for the database and for what is sent.
-  answerInTurn(server, answer, mostConnections)
+  const turns = answerInTurn(server, answer, mostConnections)
   // Who does not take its answer. Longer than any answer takes us; what streams at /mcp says something every 15 s.
   server.timeout = stillMs
   server.maxRequestsPerSocket = 10_000
-  return server
+  return Object.assign(server, { turns })
 }
 
 /** Servers in a row could each go by another one. Node refuses a request without a host, but hands this one on. */

@@ -7,7 +7,17 @@ const MOST_WAITING = 16
 /** As Node says it to who takes too long. */
 const REQUEST_TIMEOUT = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n'
 
+/**
+ * Where a socket keeps its connection, and each connection its place in a list. A Map or Set that everything enters and
+ * leaves is copied again and again; what stood in a copy of long ago keeps the next requests in memory, up to a
+ * collection of everything.
+ */
+const CONNECTION = Symbol('connection')
+type ConnectedSocket = Socket & { [CONNECTION]?: Connection | undefined }
+
 interface Connection {
+  socket: ConnectedSocket
+  place: number
   /** Grows with each connection and each request. */
   lastTurn: number
   hasAsked: boolean
@@ -16,26 +26,36 @@ interface Connection {
   waiting: [IncomingMessage, ServerResponse][]
 }
 
+/** Whose turn it is on the connections of a server. */
+export interface Turns {
+  /** From now on an answer that has not begun yet, and that no other is to follow, closes its connection. */
+  end(): void
+}
+
 /**
  * Lets the application answer the requests of a connection one after the other: who sends on and on and reads no answer
  * would have them all in memory. A sender too far ahead is cut off. With `mostConnections`, those that have waited for
  * their senders the longest make room for new ones.
  */
-export function answerInTurn(server: Server, listener: RequestListener, mostConnections: number): void {
+export function answerInTurn(server: Server, listener: RequestListener, mostConnections: number): Turns {
   server.maxConnections = mostConnections
-  const connections = new Map<Socket, Connection>()
+  const connections: Connection[] = []
   let turn = 0
+  let hasEnded = false
 
-  server.on('connection', (socket) => {
+  server.on('connection', (socket: ConnectedSocket) => {
     // One more would not be let in.
-    if (connections.size >= mostConnections - 1) makeRoom()
-    connections.set(socket, { lastTurn: ++turn, hasAsked: false, answering: undefined, waiting: [] })
-    socket.on('close', () => connections.delete(socket))
+    if (connections.length >= mostConnections - 1) makeRoom()
+    const place = connections.length
+    const connection = { socket, place, lastTurn: ++turn, hasAsked: false, answering: undefined, waiting: [] }
+    connections.push(connection)
+    socket[CONNECTION] = connection
+    socket.on('close', () => forget(connection))
   })
 
   server.on('request', (req: IncomingMessage, res: ServerResponse) => {
-    const { socket } = req
-    const connection = connections.get(socket)
+    const socket: ConnectedSocket = req.socket
+    const connection = socket[CONNECTION]
     if (connection === undefined) return
     connection.lastTurn = ++turn
     connection.hasAsked = true
@@ -46,6 +66,7 @@ export function answerInTurn(server: Server, listener: RequestListener, mostConn
 
   function answer(connection: Connection, req: IncomingMessage, res: ServerResponse): void {
     connection.answering = res
+    if (hasEnded) endWith(connection)
     // Not before the system has taken the whole answer.
     res.on('close', () => {
       connection.answering = undefined
@@ -57,16 +78,38 @@ export function answerInTurn(server: Server, listener: RequestListener, mostConn
   }
 
   function makeRoom(): void {
-    const standing = Array.from(connections).filter(([, connection]) => waitsForSender(connection))
-    standing.sort(([, a], [, b]) => a.lastTurn - b.lastTurn)
+    const standing = connections.filter(waitsForSender).sort((a, b) => a.lastTurn - b.lastTurn)
     // Some at once, so that a flood does not have them all looked at for each.
-    for (const [socket, { hasAsked, answering }] of standing.slice(0, Math.ceil(mostConnections / 40))) {
-      connections.delete(socket)
+    for (const connection of standing.slice(0, Math.ceil(mostConnections / 40))) {
+      const { socket, hasAsked, answering } = connection
+      forget(connection)
       const isHeardOut = answering ? answering.headersSent : hasAsked
       if (!isHeardOut) socket.write(REQUEST_TIMEOUT)
       socket.destroy()
     }
   }
+
+  /** Once is enough. The last one takes its place. */
+  function forget(connection: Connection): void {
+    if (connections[connection.place] !== connection) return
+    connection.socket[CONNECTION] = undefined
+    const last = connections.pop()!
+    if (last === connection) return
+    connections[connection.place] = last
+    last.place = connection.place
+  }
+
+  return {
+    end() {
+      hasEnded = true
+      connections.forEach(endWith)
+    },
+  }
+}
+
+/** Unless the answer has begun, or others are to follow it. */
+function endWith({ answering, waiting }: Connection): void {
+  if (answering && !answering.headersSent && waiting.length === 0) answering.setHeader('Connection', 'close')
 }
 
 /** Idle, in the middle of a request, or with an answer that is not taken. */

@@ -49,6 +49,7 @@ export interface CollectedBody {
 export function collectBody(req: IncomingMessage, fault?: TocsinError): Promise<CollectedBody> {
   return new Promise((resolve, reject) => {
     let refusal = fault
+    const declared = Number(req.headers['content-length'])
     // What is kept are its first bytes; the rest is room.
     let held: Buffer = EMPTY
     let size = 0
@@ -63,8 +64,8 @@ export function collectBody(req: IncomingMessage, fault?: TocsinError): Promise<
         held = Buffer.concat([held, chunk.subarray(0, KEPT_BYTES - held.length)])
       size += chunk.length
       if (size > DROPPED_BYTES || pieces > MOST_PIECES) finish(true)
-      // Most have come whole by now.
-      else if (!req.complete) keepUnfinished(body, held.length)
+      // Most have come whole by now, though nobody has been told yet.
+      else if (!req.complete && size !== declared) keepUnfinished(body, held.length)
     }
     const body: Unfinished = {
       bytes: 0,

@@ -1,6 +1,7 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Server } from 'node:http'
 import { Server as NetServer } from 'node:net'
 import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises'
+import type { Turns } from './connections.ts'
 
 export interface Stoppable {
   isStopping(): boolean
@@ -15,20 +16,11 @@ const LAST_CALL_MS = 250
 const QUEUE_MS = 1_000
 
 /** Lets a server stop without cutting off a request it has taken. */
-export function makeStoppable(server: Server): Stoppable {
+export function makeStoppable(server: Server & { readonly turns: Turns }): Stoppable {
   let stopping = false
-  // Not before: who has to connect anew for each request would fill the queue of those that wait to be taken in.
-  let givesUpConnections = false
-  const inFlight = new Set<ServerResponse>()
   let connections = 0
   server.on('connection', () => {
     connections += 1
-  })
-
-  server.prependListener('request', (_req: IncomingMessage, res: ServerResponse) => {
-    inFlight.add(res)
-    res.on('close', () => inFlight.delete(res))
-    if (givesUpConnections) res.setHeader('Connection', 'close')
   })
 
   return {
@@ -45,8 +37,8 @@ export function makeStoppable(server: Server): Stoppable {
         taken = connections
         await nextTurn()
       } while (connections > taken && performance.now() < end)
-      givesUpConnections = true
-      for (const res of inFlight) if (!res.headersSent) res.setHeader('Connection', 'close')
+      // Not before: who has to connect anew for each request would fill the queue of those that wait to be taken in.
+      server.turns.end()
       // http's own close() also ends idle connections at once, with whatever request is on its way in them.
       const closed = new Promise<void>((resolve) => {
         NetServer.prototype.close.call(server, () => resolve())

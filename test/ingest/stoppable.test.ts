@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { Agent, get, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { expect, onTestFinished, test } from 'vitest'
 import { createServer } from '../../ingest/app.ts'
@@ -50,6 +50,25 @@ test('requests on an open connection are still answered, and told when it is giv
   const [, lastRes] = await requests.next()
   lastRes.end('last')
   expect(await last).toMatchObject({ body: 'last', connection: 'close' })
+  await stopped
+})
+
+test('requests that were sent ahead are all answered, the last one told that the connection is given up', async () => {
+  const { stoppable, url, requests, server } = await start()
+  const sender = connect(Number(new URL(url).port), '127.0.0.1')
+  const heard = text(sender)
+  for (const path of ['/a', '/b', '/c']) sender.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`)
+  const [, first] = await requests.next()
+
+  const stopped = stoppable.stop(5_000)
+  await until('it no longer listens', () => !server.listening)
+  first.end('first')
+  for (const _ of ['/b', '/c']) (await requests.next())[1].end('later')
+  expect((await heard).match(/^Connection: .*/gm)).toEqual([
+    'Connection: keep-alive',
+    'Connection: keep-alive',
+    'Connection: close',
+  ])
   await stopped
 })
 
