@@ -135,8 +135,11 @@ export function createServer(
     // And longer than told: senders whose machine stands still for a moment do so late.
     keepAliveTimeoutBuffer: 10_000,
   })
-  const answer: RequestListener = (req, res) =>
-    namesTwoHosts(req.rawHeaders) ? refuseTwoHosts(res) : listener(req, res)
+  const answer: RequestListener = (req, res) => {
+    const fault = findHeadFault(req.rawHeaders)
+    if (fault === undefined) listener(req, res)
+    else refuseHead(res, fault)
+  }
   // Slow senders must leave files to open for the database and for what is sent.
   const turns = answerInTurn(server, answer, mostConnections)
   // Who does not take its answer. Longer than any answer takes us; what streams at /mcp says something every 15 s.
@@ -145,17 +148,31 @@ export function createServer(
   return Object.assign(server, { turns })
 }
 
-/** Servers in a row could each go by another one. Node refuses a request without a host, but hands this one on. */
-function namesTwoHosts(rawHeaders: readonly string[]): boolean {
-  let count = 0
+/**
+ * What Node takes though servers in a row might each read it another way. Node itself refuses a request without a host,
+ * and one whose last coding is not `chunked`.
+ */
+function findHeadFault(rawHeaders: readonly string[]): string | undefined {
+  let hosts = 0
+  let codings = 0
   for (let at = 0; at < rawHeaders.length; at += 2) {
-    if (rawHeaders[at]!.length === 4 && rawHeaders[at]!.toLowerCase() === 'host') count++
+    const { length } = rawHeaders[at]!
+    if (length !== HOST.length && length !== TRANSFER_ENCODING.length) continue
+    const name = rawHeaders[at]!.toLowerCase()
+    // https://www.rfc-editor.org/rfc/rfc9112#section-3.2
+    if (name === HOST && ++hosts > 1) return 'The header Host came more than once: send it once.'
+    // https://www.rfc-editor.org/rfc/rfc9112#section-6.1
+    if (name === TRANSFER_ENCODING && (++codings > 1 || !/^chunked$/i.test(rawHeaders[at + 1]!.trim()))) {
+      return 'The header Transfer-Encoding may say chunked, once, and nothing else: send the body as it is.'
+    }
   }
-  return count > 1
+  return undefined
 }
 
-/** https://www.rfc-editor.org/rfc/rfc9112#section-3.2 */
-function refuseTwoHosts(res: ServerResponse): void {
+const HOST = 'host'
+const TRANSFER_ENCODING = 'transfer-encoding'
+
+function refuseHead(res: ServerResponse, fault: string): void {
   res.setHeader('Connection', 'close')
-  answerError(res, new TocsinError('invalid_request', 'The header Host came more than once: send it once.'))
+  answerError(res, new TocsinError('invalid_request', fault))
 }

@@ -56,7 +56,8 @@ export function answerInTurn(server: Server, listener: RequestListener, mostConn
   server.on('request', (req: IncomingMessage, res: ServerResponse) => {
     const socket: ConnectedSocket = req.socket
     const connection = socket[CONNECTION]
-    if (connection === undefined) return
+    // After an answer that closes the connection nobody would hear another one.
+    if (connection === undefined || !socket.writable) return
     connection.lastTurn = ++turn
     connection.hasAsked = true
     if (connection.answering === undefined) answer(connection, req, res)
@@ -71,7 +72,6 @@ export function answerInTurn(server: Server, listener: RequestListener, mostConn
     res.on('close', () => {
       connection.answering = undefined
       const next = connection.waiting.shift()
-      // After an answer that closes the connection nobody would hear another one.
       if (next && req.socket.writable) answer(connection, ...next)
     })
     listener(req, res)

@@ -105,6 +105,8 @@ describe('compose.yaml', () => {
     const upstreams = compose.configs.caddyfile!.content.match(/reverse_proxy (.+) \{/)![1]!.split(' ')
     expect(upstreams).toEqual(byRole('ingest').map(([name]) => `${name}:4117`))
     expect(compose.configs.caddyfile!.content).toContain('health_uri /readyz')
+    // Where none is ready the proxy answers.
+    expect(compose.configs.caddyfile!.content).toMatch(/handle_errors \{\s+header Retry-After \d+\n/)
     // Tocsin ends idle connections after 65 s; Caddy keeps them for 2 minutes unless told.
     expect(compose.configs.caddyfile!.content).toMatch(/transport http \{\s+keepalive 30s\s+\}/)
     for (const [name, { build, healthcheck }] of services) {
