@@ -32,6 +32,8 @@ export interface Config {
   /** Writes the prose of post-mortems; null: nothing leaves the house. */
   model: { baseUrl: string; model: string; apiKey: string | null; timeoutMs?: number } | null
   role: Role
+  /** How long it goes on listening once it is told to stop. */
+  drainMs: number
   logLevel: LogLevel
 }
 
@@ -64,6 +66,7 @@ export const SETTINGS = {
   TOCSIN_LLM_API_KEY: { example: '"$(cat key)"', read: readModelKey },
   TOCSIN_LLM_TIMEOUT_SECONDS: { example: '40', read: readModelTimeout },
   TOCSIN_ROLE: { example: 'all', read: oneOf(ROLES) },
+  TOCSIN_DRAIN_SECONDS: { example: '3', read: readDrain },
   TOCSIN_LOG_LEVEL: { example: 'info', read: oneOf(LOG_LEVELS) },
 } satisfies Record<string, Setting<unknown>>
 
@@ -91,6 +94,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
       value('TOCSIN_LLM_TIMEOUT_SECONDS'),
     ),
     role: value('TOCSIN_ROLE') ?? 'all',
+    drainMs: (value('TOCSIN_DRAIN_SECONDS') ?? 0) * 1000,
     logLevel: value('TOCSIN_LOG_LEVEL') ?? 'info',
   }
 
@@ -229,6 +233,13 @@ function readModelTimeout(text: string): number {
     throw new Problem(`is ${quoted(text)}, but must be a whole number of seconds from 1 to 110`)
   }
   return seconds
+}
+
+function readDrain(text: string): number {
+  if (!/^[0-5]$/.test(text)) {
+    throw new Problem(`is ${quoted(text)}, but must be a whole number of seconds from 0 to 5`)
+  }
+  return Number(text)
 }
 
 function readModelKey(text: string): string {

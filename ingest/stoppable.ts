@@ -15,8 +15,11 @@ const LAST_CALL_MS = 250
 // How long it may take to take in those that wait for it.
 const QUEUE_MS = 1_000
 
-/** Lets a server stop without cutting off a request it has taken. */
-export function makeStoppable(server: Server & { readonly turns: Turns }): Stoppable {
+/**
+ * Lets a server stop without cutting off a request it has taken. It goes on listening for `drainMs` milliseconds, until a
+ * proxy has noticed that it is no longer ready.
+ */
+export function makeStoppable(server: Server & { readonly turns: Turns }, drainMs = 0): Stoppable {
   let stopping = false
   let connections = 0
   server.on('connection', () => {
@@ -29,7 +32,7 @@ export function makeStoppable(server: Server & { readonly turns: Turns }): Stopp
       stopping = true
       const limit = setTimeout(() => server.closeAllConnections(), limitMs)
 
-      await wait(LAST_CALL_MS)
+      await wait(Math.max(LAST_CALL_MS, drainMs))
       // Those that the system has let in but Node has not yet taken would be reset: one is taken with each turn.
       const end = performance.now() + QUEUE_MS
       let taken: number

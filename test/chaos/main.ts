@@ -40,6 +40,8 @@ const plan = chosen.flatMap((fault) =>
     .filter((kind) => values.database === undefined || values.database === kind)
     .map((kind) => ({ fault, kind })),
 )
+if (plan.length === 0)
+  refuse(`${positionals.join(', ')}: there is nothing of that on ${values.database}.\n${USAGE}`)
 const server = plan.some(({ kind }) => kind === 'postgres') ? await startPostgres() : undefined
 for (const { fault, kind } of plan) {
   const count = runs ?? fault.runs

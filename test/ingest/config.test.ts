@@ -22,6 +22,7 @@ describe('without settings', () => {
       allowPrivateTargets: [],
       model: null,
       role: 'all',
+      drainMs: 0,
       logLevel: 'info',
     })
   })
@@ -50,6 +51,7 @@ test('settings are read', () => {
     TOCSIN_LLM_API_KEY: 'key-of-the-model',
     TOCSIN_LLM_TIMEOUT_SECONDS: '50',
     TOCSIN_ROLE: 'worker',
+    TOCSIN_DRAIN_SECONDS: '3',
     TOCSIN_LOG_LEVEL: 'debug',
   })
   expect(config).toMatchObject({
@@ -69,6 +71,7 @@ test('settings are read', () => {
       timeoutMs: 50_000,
     },
     role: 'worker',
+    drainMs: 3_000,
     logLevel: 'debug',
   })
 })
@@ -100,6 +103,7 @@ const WRONG: Record<Exclude<keyof typeof SETTINGS, 'TOCSIN_DATA_DIR'>, string[]>
   TOCSIN_LLM_API_KEY: ['two words'],
   TOCSIN_LLM_TIMEOUT_SECONDS: ['0', '1.5', '111', 'soon'],
   TOCSIN_ROLE: ['sender'],
+  TOCSIN_DRAIN_SECONDS: ['6', '-1', '1.5', 'soon'],
   TOCSIN_LOG_LEVEL: ['verbose', 'trace'],
 }
 

@@ -53,6 +53,20 @@ test('requests on an open connection are still answered, and told when it is giv
   await stopped
 })
 
+test('for as long as it is told new connections are taken while it stops', async () => {
+  const { stoppable, url, requests, server } = await start(1_000)
+  const began = performance.now()
+  const stopped = stoppable.stop(5_000)
+  while (performance.now() - began < 800) {
+    const answer = ask(`${url}/new`, new Agent())
+    const [, res] = await requests.next()
+    res.end('new')
+    expect(await answer).toEqual({ body: 'new', connection: 'close' })
+  }
+  await until('it no longer listens', () => !server.listening)
+  await stopped
+})
+
 test('requests that were sent ahead are all answered, the last one told that the connection is given up', async () => {
   const { stoppable, url, requests, server } = await start()
   const sender = connect(Number(new URL(url).port), '127.0.0.1')
@@ -83,7 +97,7 @@ test('a request that takes too long is cut off', async () => {
 
 type Exchange = [IncomingMessage, ServerResponse]
 
-async function start() {
+async function start(drainMs?: number) {
   const waiting: ((exchange: Exchange) => void)[] = []
   const came: Exchange[] = []
   const server = createServer((req, res) => {
@@ -91,7 +105,7 @@ async function start() {
     if (next) next([req, res])
     else came.push([req, res])
   })
-  const stoppable = makeStoppable(server)
+  const stoppable = makeStoppable(server, drainMs)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
