@@ -48,7 +48,7 @@ async function start(): Promise<void> {
   // The port comes first: a start that finds it taken must not have made, and lost, the first admin key.
   let answer: RequestListener = answerStarting
   const server = createServer((req, res) => answer(req, res))
-  const stoppable = makeStoppable(server, config.drainMs)
+  const stoppable = makeStoppable(server, { drainMs: config.drainMs })
   const localUrl = await listen(server, config)
   const publicUrl = config.publicUrl ?? localUrl
 

@@ -1,6 +1,6 @@
 import type { Server } from 'node:http'
 import { Server as NetServer } from 'node:net'
-import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as timeout } from 'node:timers/promises'
 import type { Turns } from './connections.ts'
 
 export interface Stoppable {
@@ -19,7 +19,10 @@ const QUEUE_MS = 1_000
  * Lets a server stop without cutting off a request it has taken. It goes on listening for `drainMs` milliseconds, until a
  * proxy has noticed that it is no longer ready.
  */
-export function makeStoppable(server: Server & { readonly turns: Turns }, drainMs = 0): Stoppable {
+export function makeStoppable(
+  server: Server & { readonly turns: Turns },
+  { drainMs = 0, wait = timeout }: { drainMs?: number; wait?: (ms: number) => Promise<unknown> } = {},
+): Stoppable {
   let stopping = false
   let connections = 0
   server.on('connection', () => {

@@ -20,7 +20,7 @@ const FILES = ['package.json', 'package-lock.json']
 export default async function setup(project: TestProject): Promise<void> {
   await installChecks(project)
   const dir = await installed('n8n')
-  // Its agent loads a driver that has to be compiled, for databases that none of our workflows has.
+  // The agent of n8n loads a driver that has to be compiled, for databases that none of our workflows has.
   await writeFile(join(dir, 'node_modules/sqlite3/lib/sqlite3-binding.js'), NO_SQLITE)
   project.provide('n8nDir', dir)
 }
