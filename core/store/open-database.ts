@@ -41,11 +41,14 @@ export interface Database<S = Schema> {
    * (a dry run). On SQLite the whole transaction happens before this returns, so it never spans an `await` and two
    * connections of one thread cannot block each other.
    */
-  transaction<T>(work: () => Work<T>, options?: { rollback?: boolean }): Promise<T>
+  transaction<T>(work: () => Work<T>, options?: TransactionOptions): Promise<T>
   /** Lends a connection without time limits to a migration, alone: other processes wait for their turn. */
   migrate<T>(run: (db: Kysely<S>) => Promise<T>): Promise<T>
-  /** `unavailable`: try later. `retry`: run the same transaction again at once. `fault`: a bug, or broken data. */
-  classify(error: unknown): 'retry' | 'unavailable' | 'fault'
+  /**
+   * `unavailable`: try later. `held`: as well, but only what needs the row that somebody else does not let go.
+   * `retry`: run the same transaction again at once. `fault`: a bug, or broken data.
+   */
+  classify(error: unknown): 'retry' | 'held' | 'unavailable' | 'fault'
   /**
    * Whether the database takes writes. A full disk shows within KEPT_MS; that of PostgreSQL's tables only to those who make
    * one grow.
@@ -55,6 +58,13 @@ export interface Database<S = Schema> {
   now(): Date
   /** Waits for running transactions, then disconnects. */
   close(): Promise<void>
+}
+
+export interface TransactionOptions {
+  /** Rolls back at the end. */
+  rollback?: boolean
+  /** Milliseconds to wait for a row that somebody else holds, on PostgreSQL; half a second unless told. */
+  lockMs?: number
 }
 
 /** What a statement needs to know of its database when it is compiled and bound. */
@@ -118,7 +128,7 @@ async function openSqlite<S>(path: string, signal: AbortSignal | undefined): Pro
     }
   }
 
-  async function transaction<T>(work: () => Work<T>, options: { rollback?: boolean } = {}): Promise<T> {
+  async function transaction<T>(work: () => Work<T>, options: TransactionOptions = {}): Promise<T> {
     take()
     try {
       const value = runWork(work(), execute)
@@ -401,6 +411,8 @@ function codeOf(error: unknown): string {
 
 const CONNECT_MS = 2_000
 const STATEMENT_MS = 5_000
+/** A process that stands still in mid-transaction holds its rows for as long as STATEMENT_MS. */
+const LOCK_MS = 500
 const READ_MS = 15_000
 /** How often the server is asked for the time. */
 const LOOK_MS = 5_000
@@ -409,7 +421,12 @@ const MAX_JSON = 8 * 1024 * 1024
 
 async function openPostgres<S>(url: string): Promise<Database<S>> {
   // Pools of their own, so that slow readers never keep a batch waiting.
-  const writers = postgresPool(url, { max: 4, timeoutMs: STATEMENT_MS, onConnect: readyToWrite })
+  const writers = postgresPool(url, {
+    max: 4,
+    timeoutMs: STATEMENT_MS,
+    lockMs: LOCK_MS,
+    onConnect: readyToWrite,
+  })
   const readers = postgresPool(url, { max: 10, timeoutMs: READ_MS, onConnect: readyToRead })
   const read = new Kysely<S>({ dialect: new PostgresDialect({ pool: readers }) })
   const prepare = postgresStatements(read)
@@ -425,12 +442,13 @@ async function openPostgres<S>(url: string): Promise<Database<S>> {
     }
   }
 
-  async function runTransaction<T>(work: () => Work<T>, options: { rollback?: boolean } = {}): Promise<T> {
+  async function runTransaction<T>(work: () => Work<T>, options: TransactionOptions = {}): Promise<T> {
     const client = await writers.connect()
     let broken = false
     let isCommitting = false
     try {
-      await client.query('begin')
+      const { lockMs } = options
+      await client.query(lockMs === undefined ? 'begin' : `begin; set local lock_timeout = ${lockMs}`)
       const running = work()
       let turn = running.next()
       while (!turn.done) turn = running.next(await postgresStep(client, turn.value, prepare))
@@ -480,9 +498,14 @@ async function openPostgres<S>(url: string): Promise<Database<S>> {
 
 function postgresPool(
   url: string,
-  options: { max: number; timeoutMs: number; onConnect?: (client: pg.ClientBase) => Promise<void> },
+  options: {
+    max: number
+    timeoutMs: number
+    lockMs?: number
+    onConnect?: (client: pg.ClientBase) => Promise<void>
+  },
 ): pg.Pool {
-  const { max, timeoutMs, onConnect } = options
+  const { max, timeoutMs, lockMs = timeoutMs, onConnect } = options
   const types = new pg.TypeOverrides()
   types.setTypeParser(pg.types.builtins.INT8, Number)
   types.setTypeParser(pg.types.builtins.NUMERIC, Number)
@@ -498,7 +521,7 @@ function postgresPool(
     keepAlive: true,
     connectionTimeoutMillis: CONNECT_MS,
     statement_timeout: timeoutMs,
-    lock_timeout: timeoutMs,
+    lock_timeout: lockMs,
     idle_in_transaction_session_timeout: timeoutMs,
     // A server that no longer answers at all cannot keep its own time limit.
     query_timeout: timeoutMs && timeoutMs + 1_000,
@@ -666,8 +689,9 @@ async function rolledBack(client: pg.ClientBase): Promise<boolean> {
   )
 }
 
-function classifyPostgres(error: unknown): 'retry' | 'unavailable' | 'fault' {
+function classifyPostgres(error: unknown): ReturnType<Database['classify']> {
   const code = codeOf(error)
+  if (code === '55P03') return 'held'
   if (code === '40001' || code === '40P01' || isStalePlan(error) || error instanceof CutOff) return 'retry'
   return isLost(error) || AWAY.test(code) ? 'unavailable' : 'fault'
 }

@@ -27,6 +27,8 @@ export interface WriterOptions<C, R> {
   database: Pick<Database, 'transaction' | 'classify'>
   /** Answers one result per command, in order. Runs again from the start when the batch has to be repeated. */
   runBatch: (commands: C[]) => Work<Settled<R>[]>
+  /** Commands of one project lock the same rows; null where it is not known. */
+  projectOf?: (command: C) => string | null
   /** Minimum milliseconds between commits: what arrives in between shares the next one. */
   intervalMs?: number
   maxBatch?: number
@@ -47,6 +49,7 @@ export interface WriterOptions<C, R> {
 export function createWriter<C, R>({
   database,
   runBatch,
+  projectOf = () => null,
   intervalMs = 2,
   maxBatch = 256,
   maxQueue = 10_000,
@@ -66,6 +69,8 @@ export function createWriter<C, R>({
   /** The flush that a pause is to end with, while there is one. */
   let planned: { isOver: boolean } | undefined
   let closing: { promise: Promise<void>; resolve: () => void } | undefined
+  /** Projects that another process has held for too long, and until when what comes for them is refused at once. */
+  const heldUntil = new Map<string | null, number>()
 
   function submit(command: C): Promise<R> {
     if (closing) return Promise.reject(unavailable('Tocsin is stopping; try again.'))
@@ -110,33 +115,69 @@ export function createWriter<C, R>({
 
   async function flush(): Promise<void> {
     planned = undefined
-    await settle(queue.splice(0, maxBatch))
+    const entries = queue.splice(0, maxBatch)
+    const isHeld = ({ command }: Entry<C, R>) => heldUntil.has(projectOf(command))
+    const others = heldUntil.size === 0 ? entries : entries.filter((entry) => !isHeld(entry))
+    if (others.length > 0) await settle(others)
+    if (others.length < entries.length) await settleByProject(entries.filter(isHeld))
     busy = false
     if (queue.length > 0) planFlush()
     else closing?.resolve()
   }
 
-  /** Stores these together, or, when one of them is at fault, in halves until that one is alone. Never throws. */
-  async function settle(entries: Entry<C, R>[]): Promise<void> {
+  /** Stores those of each project on their own: one that somebody holds keeps no others waiting. Never throws. */
+  async function settleByProject(entries: Entry<C, R>[]): Promise<TocsinError | undefined> {
+    let away: TocsinError | undefined
+    for (const [project, own] of Map.groupBy(entries, ({ command }) => projectOf(command))) {
+      if (away) refuse(own, away)
+      else if ((heldUntil.get(project) ?? 0) > monotonicNow()) refuse(own, held())
+      else away = await settle(own, HELD_LOCK_MS)
+    }
+    return away
+  }
+
+  /**
+   * Stores these together, or, when one of them is at fault, in halves until that one is alone. Answers the refusal where
+   * the database is away; never throws. `lockMs`: how long to wait for others to let go of a row.
+   */
+  async function settle(entries: Entry<C, R>[], lockMs?: number): Promise<TocsinError | undefined> {
     try {
-      const results = await commit(entries.map((entry) => entry.command))
+      const results = await commit(
+        entries.map((entry) => entry.command),
+        lockMs,
+      )
+      if (lockMs !== undefined) heldUntil.delete(projectOf(entries[0]!.command))
       for (const [index, { resolve, reject }] of entries.entries()) {
         const result = results[index]!
         if ('value' in result) resolve(result.value)
         else reject(result.error)
       }
+      return undefined
     } catch (error) {
-      if (database.classify(error) !== 'fault') {
-        const refusal = unavailable('The database is busy or away; try again.', error)
-        for (const { reject } of entries) reject(refusal)
-        refuseOverdue(refusal)
-      } else if (entries.length === 1) {
-        entries[0]!.reject(error)
-      } else {
-        const middle = entries.length >> 1
-        await settle(entries.slice(0, middle))
-        await settle(entries.slice(middle))
+      const kind = database.classify(error)
+      if (kind === 'held') {
+        if (lockMs === undefined) return settleByProject(entries)
+        const project = projectOf(entries[0]!.command)
+        if (project !== null) heldUntil.set(project, monotonicNow() + HELD_MS)
+        refuse(entries, held(error))
+        return undefined
       }
+      if (kind !== 'fault') {
+        const refusal = unavailable('The database is busy or away; try again.', error)
+        refuse(entries, refusal)
+        refuseOverdue(refusal)
+        return refusal
+      }
+      if (entries.length === 1) {
+        entries[0]!.reject(error)
+        return undefined
+      }
+      const middle = entries.length >> 1
+      const away = await settle(entries.slice(0, middle), lockMs)
+      const rest = entries.slice(middle)
+      if (!away) return settle(rest, lockMs)
+      refuse(rest, away)
+      return away
     }
   }
 
@@ -149,21 +190,24 @@ export function createWriter<C, R>({
     const kept = queue.findIndex(({ at }) => at > due)
     const overdue = queue.splice(0, kept === -1 ? queue.length : kept)
     const refuseSome = () => {
-      for (const { reject } of overdue.splice(0, REFUSED_AT_ONCE)) reject(refusal)
+      refuse(overdue.splice(0, REFUSED_AT_ONCE), refusal)
       if (overdue.length > 0) schedule(0, refuseSome)
     }
     refuseSome()
   }
 
-  async function commit(commands: C[]): Promise<Settled<R>[]> {
+  async function commit(commands: C[], lockMs: number | undefined): Promise<Settled<R>[]> {
     for (let attempt = 1; ; attempt++) {
       const started = monotonicNow()
       try {
-        const results = await database.transaction(function* () {
-          const settled = yield* runBatch(commands)
-          if (settled.length !== commands.length) throw new Error('A batch must answer every command.')
-          return settled
-        })
+        const results = await database.transaction(
+          function* () {
+            const settled = yield* runBatch(commands)
+            if (settled.length !== commands.length) throw new Error('A batch must answer every command.')
+            return settled
+          },
+          lockMs === undefined ? undefined : { lockMs },
+        )
         const ended = monotonicNow()
         const isShared = commands.length >= SHARED_BATCH
         isBusy = isShared && commands.length / (ended - lastCommit) >= BUSY_PER_MS
@@ -215,6 +259,17 @@ const BUSY_PER_MS = 0.3
 const MAX_PAUSE_MS = 10
 const PATIENCE_MS = 1_000
 const REFUSED_AT_ONCE = 100
+/** How long a project is waited for that was held when last tried, and how often that is tried. */
+const HELD_LOCK_MS = 100
+const HELD_MS = 400
+
+function refuse(entries: readonly Pick<Entry<unknown, unknown>, 'reject'>[], refusal: TocsinError): void {
+  for (const { reject } of entries) reject(refusal)
+}
+
+function held(cause?: unknown): TocsinError {
+  return unavailable('Another process is busy with this project; try again.', cause)
+}
 
 function unavailable(message: string, cause?: unknown): TocsinError {
   return new TocsinError('unavailable', message, { cause, retryAfterSeconds: 1 })

@@ -3,6 +3,7 @@ import { burst } from './burst.ts'
 import { clockJumps } from './clock-jumps.ts'
 import { DISK_FAULTS } from './disk.ts'
 import type { Fault } from './fault.ts'
+import { frozenPeer } from './frozen-peer.ts'
 import { gracefulStop } from './graceful-stop.ts'
 import { killNine } from './kill-nine.ts'
 import { locked } from './locked.ts'
@@ -22,6 +23,7 @@ export const FAULTS: readonly Fault[] = [
   races,
   clockJumps,
   gracefulStop,
+  frozenPeer,
 ]
 
 export const ON_DEMAND: readonly Fault[] = [backlogOfAMillion, soak, burst]
