@@ -96,7 +96,7 @@ const projectsOfHash = statement<{ hash: string }, { project_id: string }>((db, 
     .limit(sql.lit(MOST_SHARING)),
 )
 
-/** Most projects kept in memory; the longest unused goes first. */
+/** Most projects kept in memory; the one that has been there longest goes first. */
 const MOST_PROJECTS = 1000
 
 /**
@@ -118,11 +118,7 @@ export class Directory {
 
   /** A project by id, perhaps from memory; undefined where there is none. */
   async project(id: string): Promise<KnownProject | undefined> {
-    const known = this.#projects.get(id)
-    if (!known) return this.fresh(id)
-    this.#projects.delete(id)
-    this.#projects.set(id, known)
-    return known
+    return this.#projects.get(id) ?? this.fresh(id)
   }
 
   /**

@@ -132,60 +132,15 @@ export function createWorker({
 
   /** Answers how many messages it took up: claimed, or failed for good as too late. */
   async function turn(): Promise<number> {
-    let stored: AttemptOutcome[] = []
     const token = randomBytes(12).toString('base64url')
-    const tell: StoredResults = { disabled: [], warned: [] }
-    let prolonged: Held[] = []
-    const storing = change(function* (context) {
-      const at = Date.parse(context.now)
-      const until = at + leaseMs
-      // Also those that came while this waited for its turn in the queue.
-      stored = [...outcomes]
-      prolonged = heldLong()
-      const free = stopping ? 0 : inFlight - held.size + stored.length
-      const leases = leasesOf(prolonged)
-      let results = yield* storeResults(stored, [], context, leases.ids)
-      // Before the claim, which would take what a jump of the clock has let run out.
-      yield* extendLeases(leases, isoOf(until))
-      const claim =
-        free > 0
-          ? yield* claimMessages({
-              now: context.now,
-              until: isoOf(until),
-              token,
-              free,
-              perEndpoint,
-              after,
-              lastCallUntil: isoOf(at - LAST_CALL_MS),
-              standingOf: standings({
-                underWay: underWayBut(stored),
-                paces,
-                slowProjects,
-                limits: placeLimits(inFlight),
-              }),
-            })
-          : { claimed: [], late: [], after }
-      if (claim.late.length > 0) {
-        const more = yield* storeResults([], claim.late, context)
-        results = {
-          disabled: [...results.disabled, ...more.disabled],
-          warned: [...results.warned, ...more.warned],
-        }
-      }
-      const endpoints = [...new Set(claim.claimed.map((message) => message.endpoint_id))]
-      const sealed =
-        endpoints.length > 0 ? yield* all(secretsOfEndpoints, { ids: endpoints, now: context.now }) : []
-      // Only what the last run of a repeated batch says counts.
-      tell.disabled = results.disabled
-      tell.warned = results.warned
-      after = claim.after
-      return { claimed: claim.claimed, late: claim.late.length, sealed, until }
-    })
-    const { claimed, late, sealed, until } = await storing.catch((error: unknown) => {
+    const taken: { stored: AttemptOutcome[] } = { stored: [] }
+    const storing = change((context) => storeAndClaim(token, taken, context))
+    const { claimed, late, sealed, until, prolonged, tell } = await storing.catch((error: unknown) => {
       // They stay for the next turn, as their leases hold for a while.
-      for (const outcome of stored) outcome.mayBeStored = true
+      for (const outcome of taken.stored) outcome.mayBeStored = true
       throw error
     })
+    const { stored } = taken
     outcomes.splice(0, stored.length)
     for (const { messageId, token } of stored) {
       // A late result says nothing of a newer claim.
@@ -197,6 +152,51 @@ export function createWorker({
     for (const message of inTime ? claimed : []) begin(message, token, sealed)
     report(tell)
     return claimed.length + late
+  }
+
+  /** One transaction; `taken` tells which results it stores, also where it fails. */
+  function* storeAndClaim(token: string, taken: { stored: AttemptOutcome[] }, context: ResultContext) {
+    const at = Date.parse(context.now)
+    const until = at + leaseMs
+    // Also those that came while this waited for its turn in the queue.
+    const stored = [...outcomes]
+    taken.stored = stored
+    const prolonged = heldLong()
+    const free = stopping ? 0 : inFlight - held.size + stored.length
+    const leases = leasesOf(prolonged)
+    let tell = yield* storeResults(stored, [], context, leases.ids)
+    // Before the claim, which would take what a jump of the clock has let run out.
+    yield* extendLeases(leases, isoOf(until))
+    const claim =
+      free > 0
+        ? yield* claimMessages({
+            now: context.now,
+            until: isoOf(until),
+            token,
+            free,
+            perEndpoint,
+            after,
+            lastCallUntil: isoOf(at - LAST_CALL_MS),
+            standingOf: standings({
+              underWay: underWayBut(stored),
+              paces,
+              slowProjects,
+              limits: placeLimits(inFlight),
+            }),
+          })
+        : { claimed: [], late: [], after }
+    if (claim.late.length > 0) {
+      const more = yield* storeResults([], claim.late, context)
+      tell = {
+        disabled: [...tell.disabled, ...more.disabled],
+        warned: [...tell.warned, ...more.warned],
+      }
+    }
+    const endpoints = [...new Set(claim.claimed.map((message) => message.endpoint_id))]
+    const sealed =
+      endpoints.length > 0 ? yield* all(secretsOfEndpoints, { ids: endpoints, now: context.now }) : []
+    after = claim.after
+    return { claimed: claim.claimed, late: claim.late.length, sealed, until, prolonged, tell }
   }
 
   function begin(message: ClaimedMessage, token: string, sealed: readonly EndpointSecretRow[]): void {

@@ -196,16 +196,20 @@ export function createWriter<C, R>({
     refuseSome()
   }
 
+  // Not made anew for each batch: what V8 notes of a generator function when that first runs stays until everything is
+  // collected, and with it all that the function has at hand.
+  function* answeringAll(commands: C[]): Work<Settled<R>[]> {
+    const settled = yield* runBatch(commands)
+    if (settled.length !== commands.length) throw new Error('A batch must answer every command.')
+    return settled
+  }
+
   async function commit(commands: C[], lockMs: number | undefined): Promise<Settled<R>[]> {
     for (let attempt = 1; ; attempt++) {
       const started = monotonicNow()
       try {
         const results = await database.transaction(
-          function* () {
-            const settled = yield* runBatch(commands)
-            if (settled.length !== commands.length) throw new Error('A batch must answer every command.')
-            return settled
-          },
+          () => answeringAll(commands),
           lockMs === undefined ? undefined : { lockMs },
         )
         const ended = monotonicNow()

@@ -1,3 +1,5 @@
+import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { sql } from 'kysely'
 import pg from 'pg'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -5,7 +7,7 @@ import { TocsinError } from '../../../core/errors.ts'
 import { migrate } from '../../../core/store/migrate.ts'
 import { migrations } from '../../../core/store/migrations/index.ts'
 import { type Database, openDatabase } from '../../../core/store/open-database.ts'
-import { insertRows, run, statement, type Work } from '../../../core/store/statement.ts'
+import { insertRows, run, runWork, statement, type Work } from '../../../core/store/statement.ts'
 import { createWriter, type Queue, type Settled, type WriterOptions } from '../../../core/store/writer.ts'
 import { databaseKinds, freshDatabase } from '../../support/databases.ts'
 import { holdSqlite } from '../../support/hold-sqlite.ts'
@@ -109,6 +111,35 @@ describe.each(databaseKinds)('the writer on %s', (kind) => {
     expect(writer.stats).toEqual({ commits: 3, commands: 10 })
     expect(await stored()).toEqual(names)
   })
+})
+
+test('what a batch had at hand is free as soon as it is stored', async () => {
+  setFlagsFromString('--expose-gc')
+  const gc = runInNewContext('gc') as NodeJS.GCFunction
+  const oldSpace = () =>
+    getHeapSpaceStatistics()
+      .filter(({ space_name }) => space_name === 'old_space')
+      .reduce((sum, { space_used_size }) => sum + space_used_size, 0)
+  const writer = createWriter<object, null>({
+    database: { transaction: async (work) => runWork(work(), () => null), classify: () => 'fault' },
+    *runBatch(commands) {
+      return commands.map(() => ({ value: null }))
+    },
+  })
+  const submitMany = async (batches: number) => {
+    for (let batch = 0; batch < batches; batch++) {
+      await writer.submit(Array.from({ length: 10_000 }, (_, index) => ({ index })))
+      await new Promise(setImmediate)
+      // What lives through two of them counts as old.
+      gc({ type: 'minor' })
+    }
+  }
+  await submitMany(20)
+  gc()
+  const before = oldSpace()
+  await submitMany(50)
+  // One alone takes 0.4 MB.
+  expect(oldSpace() - before).toBeLessThan(2_000_000)
 })
 
 describe('the interval between commits', () => {
