@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto'
+import { hash, randomUUID } from 'node:crypto'
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -346,9 +346,8 @@ function classifySqlite(error: unknown): 'unavailable' | 'fault' {
 /** How long a write that was kept vouches for the next one: who asks each second makes it commit only now and then. */
 const KEPT_MS = 5_000
 
-const PING = 'ping'
-const dropPing = statement<object, unknown>((db) =>
-  db.deleteFrom('setting').where('name', '=', sql.lit(PING)),
+const dropPing = statement<{ name: string }, unknown>((db, p) =>
+  db.deleteFrom('setting').where('name', '=', p('name')),
 )
 
 /**
@@ -356,19 +355,20 @@ const dropPing = statement<object, unknown>((db) =>
  * who ask at once share one answer.
  */
 function pingBy(transaction: Database['transaction']): () => Promise<boolean> {
+  // Nobody waits for the row of another process, which may stand still.
+  const name = `ping ${randomUUID()}`
   let keptAt = Number.NEGATIVE_INFINITY
   let underWay: Promise<boolean> | undefined
+
+  function* write(): Work<void> {
+    yield* insertRows('setting', [{ name, value: '' }])
+    yield* run(dropPing, { name })
+  }
 
   async function ask(): Promise<boolean> {
     const rollback = performance.now() - keptAt < KEPT_MS
     try {
-      await transaction(
-        function* () {
-          yield* insertRows('setting', [{ name: PING, value: '' }])
-          yield* run(dropPing, {})
-        },
-        { rollback },
-      )
+      await transaction(write, { rollback })
       if (!rollback) keptAt = performance.now()
       return true
     } catch {

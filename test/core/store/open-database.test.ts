@@ -246,6 +246,32 @@ describe.runIf(databaseKinds.includes('postgres'))('PostgreSQL', () => {
     expect(await show(database, 'application_name')).toEqual([{ application_name: 'tocsin' }])
   })
 
+  test('a ping waits for no other process that stands still in one', async () => {
+    const { database, url } = await open('postgres')
+    const another = await reopen(url)
+    await asOther(url, async (other) => {
+      await other.query(`
+        create sequence ping_turn;
+        create function wait_first() returns trigger language plpgsql as $$ begin
+          if nextval('ping_turn') = 1 then perform pg_advisory_xact_lock(1); end if;
+          return old;
+        end $$;
+        create trigger wait_first before delete on setting for each row execute function wait_first();
+        select pg_advisory_lock(1)`)
+      let isOver = false
+      const standing = another.ping().finally(() => {
+        isOver = true
+      })
+      const waiting = `select from pg_locks l join pg_database d on d.oid = l.database
+        where l.locktype = 'advisory' and not l.granted and d.datname = current_database()`
+      await expect.poll(async () => (await other.query(waiting)).rowCount).toBe(1)
+      expect(await database.ping()).toBe(true)
+      expect(isOver).toBe(false)
+      await other.query('select pg_advisory_unlock(1)')
+      expect(await standing).toBe(true)
+    })
+  })
+
   test('a transaction whose connection is cut off may run again, on a new one', async () => {
     const { database } = await open('postgres')
     const killSelf = rawStatement('select pg_terminate_backend(pg_backend_pid())')
