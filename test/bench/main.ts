@@ -8,6 +8,7 @@
 import { writeFileSync } from 'node:fs'
 import { readCommandLine, refuse } from '../support/command-line.ts'
 import { writeBlock } from '../support/generated-blocks.ts'
+import { endInGoodOrder } from '../support/leftovers.ts'
 import { delivery } from './delivery.ts'
 import { figuresPage } from './figures-page.ts'
 import { growth } from './growth.ts'
@@ -43,8 +44,7 @@ if (!suite || !names.every((one) => suite.names.includes(one)) || !Number.isInte
   refuse(USAGE)
 }
 
-// Ends by 'exit', which ends the servers and removes their data.
-process.once('SIGINT', () => process.exit(130))
+endInGoodOrder()
 
 const { passed, json, figures } = await suite.bench({ rounds, names, print: console.log })
 if (values.json) writeFileSync(values.json, `${JSON.stringify(json, null, 2)}\n`)

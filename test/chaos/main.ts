@@ -8,6 +8,7 @@
  */
 import { readCommandLine, refuse } from '../support/command-line.ts'
 import type { DatabaseKind } from '../support/fresh-database.ts'
+import { endInGoodOrder } from '../support/leftovers.ts'
 import { startPostgres } from '../support/postgres-server.ts'
 import { hereAndNow, type ReliabilityRow, writeReliability } from '../support/reliability-page.ts'
 import type { Fault, Finding } from './fault.ts'
@@ -32,8 +33,7 @@ const isKnown = positionals.every((id) => known.some((fault) => fault.id === id)
 const isKind = values.database === undefined || ['sqlite', 'postgres'].includes(values.database)
 if (!isKnown || !isKind || (runs !== undefined && !(Number.isInteger(runs) && runs > 0))) refuse(USAGE)
 
-// Ends by 'exit', which ends the servers and removes their data.
-process.once('SIGINT', () => process.exit(130))
+endInGoodOrder()
 
 const plan = chosen.flatMap((fault) =>
   fault.databases

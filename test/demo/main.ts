@@ -4,6 +4,7 @@
  */
 import { setTimeout as wait } from 'node:timers/promises'
 import type { ApiPostmortem, ApiRequestDetail } from '@tocsin/core'
+import { endInGoodOrder } from '../support/leftovers.ts'
 import { reading } from '../support/reading.ts'
 import { startTocsin, type TocsinProcess } from '../support/tocsin-process.ts'
 import { type Happened, scriptOutage } from './outage.ts'
@@ -20,8 +21,7 @@ import {
 // Time to read along; nobody reads a file line by line.
 const PACE_MS = process.stdout.isTTY ? 700 : 50
 
-// Ends by 'exit', which ends the process we start and removes its data.
-process.once('SIGINT', () => process.exit(130))
+endInGoodOrder()
 
 const tocsin = await startTocsin()
 try {

@@ -7,6 +7,7 @@
 import { adapterSlugs } from '@tocsin/core'
 import { readCommandLine, refuse } from '../support/command-line.ts'
 import { freshSqlite } from '../support/fresh-database.ts'
+import { endInGoodOrder } from '../support/leftovers.ts'
 import { startPostgres } from '../support/postgres-server.ts'
 import { hereAndNow, writeReliability } from '../support/reliability-page.ts'
 import { fuzz, MOST_GROWTH_BYTES, MOST_MS, WARM_AFTER } from './fuzz.ts'
@@ -33,8 +34,7 @@ if (
   refuse(USAGE)
 }
 
-// Ends by 'exit', which ends the server and removes the data.
-process.once('SIGINT', () => process.exit(130))
+endInGoodOrder()
 
 console.log(`seed ${values.seed}, ${runs} runs each, on ${database}`)
 const server = database === 'postgres' ? await startPostgres() : undefined

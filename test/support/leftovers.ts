@@ -26,6 +26,12 @@ export function trackLeftover(leftover: Leftover): () => void {
   }
 }
 
+/** Lets Ctrl-C and whoever else ends this process end it by 'exit', which clears what it would leave behind. */
+export function endInGoodOrder(): void {
+  const codes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }
+  for (const [signal, code] of Object.entries(codes)) process.once(signal, () => process.exit(code))
+}
+
 /** Makes this process clear what its test workers leave behind. Called once, before they start. */
 export function clearLeftoversOfWorkers(): void {
   const notes = mkdtempSync(join(tmpdir(), 'tocsin-notes-'))
