@@ -11,6 +11,10 @@ export async function startProfiled(options: StartOptions = {}): Promise<TocsinP
   const tocsin = await startTocsin({ ...options, nodeFlags: [...(options.nodeFlags ?? []), ...flags] })
   return {
     ...tocsin,
+    // Another one after a restart.
+    get pid() {
+      return tocsin.pid
+    },
     dispose: async () => {
       // Node writes a profile at an end in good order.
       await tocsin.stop()

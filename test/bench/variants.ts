@@ -100,7 +100,7 @@ async function startProduct(): Promise<Variant> {
 }
 
 async function startWithHistory(events: number): Promise<Variant> {
-  const tocsin = await startCounted()
+  const tocsin = await startCounted({}, startProfiled)
   const startMs = pastStart()
   try {
     const product = await productOn(tocsin)
