@@ -73,7 +73,6 @@ export async function openOn(database: Database, options: OpenOptions): Promise<
         createWriter<Command, unknown>({
           database,
           runBatch: createBatchRunner(context, onMessages),
-          projectOf,
           ...(options.commitIntervalMs !== undefined && { intervalMs: options.commitIntervalMs }),
           ...(maxBatch !== undefined && { maxBatch }),
         }),

@@ -41,14 +41,11 @@ export interface Database<S = Schema> {
    * (a dry run). On SQLite the whole transaction happens before this returns, so it never spans an `await` and two
    * connections of one thread cannot block each other.
    */
-  transaction<T>(work: () => Work<T>, options?: TransactionOptions): Promise<T>
+  transaction<T>(work: () => Work<T>, options?: { rollback?: boolean }): Promise<T>
   /** Lends a connection without time limits to a migration, alone: other processes wait for their turn. */
   migrate<T>(run: (db: Kysely<S>) => Promise<T>): Promise<T>
-  /**
-   * `unavailable`: try later. `held`: as well, but only what needs the row that somebody else does not let go.
-   * `retry`: run the same transaction again at once. `fault`: a bug, or broken data.
-   */
-  classify(error: unknown): 'retry' | 'held' | 'unavailable' | 'fault'
+  /** `unavailable`: try later. `retry`: run the same transaction again at once. `fault`: a bug, or broken data. */
+  classify(error: unknown): 'retry' | 'unavailable' | 'fault'
   /**
    * Whether the database takes writes. A full disk shows within KEPT_MS; that of PostgreSQL's tables only to those who make
    * one grow.
@@ -58,13 +55,6 @@ export interface Database<S = Schema> {
   now(): Date
   /** Waits for running transactions, then disconnects. */
   close(): Promise<void>
-}
-
-export interface TransactionOptions {
-  /** Rolls back at the end. */
-  rollback?: boolean
-  /** Milliseconds to wait for a row that somebody else holds, on PostgreSQL; half a second unless told. */
-  lockMs?: number
 }
 
 /** What a statement needs to know of its database when it is compiled and bound. */
@@ -128,7 +118,7 @@ async function openSqlite<S>(path: string, signal: AbortSignal | undefined): Pro
     }
   }
 
-  async function transaction<T>(work: () => Work<T>, options: TransactionOptions = {}): Promise<T> {
+  async function transaction<T>(work: () => Work<T>, options: { rollback?: boolean } = {}): Promise<T> {
     take()
     try {
       const value = runWork(work(), execute)
@@ -411,8 +401,11 @@ function codeOf(error: unknown): string {
 
 const CONNECT_MS = 2_000
 const STATEMENT_MS = 5_000
-/** A process that stands still in mid-transaction holds its rows for as long as STATEMENT_MS. */
-const LOCK_MS = 500
+/**
+ * How long a transaction may wait for us between two statements: one of a process that stands still holds rows that others
+ * wait for. Longer than deciding the largest body takes.
+ */
+const IDLE_MS = 2_000
 const READ_MS = 15_000
 /** How often the server is asked for the time. */
 const LOOK_MS = 5_000
@@ -424,7 +417,7 @@ async function openPostgres<S>(url: string): Promise<Database<S>> {
   const writers = postgresPool(url, {
     max: 4,
     timeoutMs: STATEMENT_MS,
-    lockMs: LOCK_MS,
+    idleMs: IDLE_MS,
     onConnect: readyToWrite,
   })
   const readers = postgresPool(url, { max: 10, timeoutMs: READ_MS, onConnect: readyToRead })
@@ -442,13 +435,12 @@ async function openPostgres<S>(url: string): Promise<Database<S>> {
     }
   }
 
-  async function runTransaction<T>(work: () => Work<T>, options: TransactionOptions = {}): Promise<T> {
+  async function runTransaction<T>(work: () => Work<T>, options: { rollback?: boolean } = {}): Promise<T> {
     const client = await writers.connect()
     let broken = false
     let isCommitting = false
     try {
-      const { lockMs } = options
-      await client.query(lockMs === undefined ? 'begin' : `begin; set local lock_timeout = ${lockMs}`)
+      await client.query('begin')
       const running = work()
       let turn = running.next()
       while (!turn.done) turn = running.next(await postgresStep(client, turn.value, prepare))
@@ -501,11 +493,11 @@ function postgresPool(
   options: {
     max: number
     timeoutMs: number
-    lockMs?: number
+    idleMs?: number
     onConnect?: (client: pg.ClientBase) => Promise<void>
   },
 ): pg.Pool {
-  const { max, timeoutMs, lockMs = timeoutMs, onConnect } = options
+  const { max, timeoutMs, idleMs = timeoutMs, onConnect } = options
   const types = new pg.TypeOverrides()
   types.setTypeParser(pg.types.builtins.INT8, Number)
   types.setTypeParser(pg.types.builtins.NUMERIC, Number)
@@ -521,8 +513,8 @@ function postgresPool(
     keepAlive: true,
     connectionTimeoutMillis: CONNECT_MS,
     statement_timeout: timeoutMs,
-    lock_timeout: lockMs,
-    idle_in_transaction_session_timeout: timeoutMs,
+    lock_timeout: timeoutMs,
+    idle_in_transaction_session_timeout: idleMs,
     // A server that no longer answers at all cannot keep its own time limit.
     query_timeout: timeoutMs && timeoutMs + 1_000,
   })
@@ -689,9 +681,8 @@ async function rolledBack(client: pg.ClientBase): Promise<boolean> {
   )
 }
 
-function classifyPostgres(error: unknown): ReturnType<Database['classify']> {
+function classifyPostgres(error: unknown): 'retry' | 'unavailable' | 'fault' {
   const code = codeOf(error)
-  if (code === '55P03') return 'held'
   if (code === '40001' || code === '40P01' || isStalePlan(error) || error instanceof CutOff) return 'retry'
   return isLost(error) || AWAY.test(code) ? 'unavailable' : 'fault'
 }

@@ -27,8 +27,6 @@ export interface WriterOptions<C, R> {
   database: Pick<Database, 'transaction' | 'classify'>
   /** Answers one result per command, in order. Runs again from the start when the batch has to be repeated. */
   runBatch: (commands: C[]) => Work<Settled<R>[]>
-  /** Commands of one project lock the same rows; null where it is not known. */
-  projectOf?: (command: C) => string | null
   /** Minimum milliseconds between commits: what arrives in between shares the next one. */
   intervalMs?: number
   maxBatch?: number
@@ -49,7 +47,6 @@ export interface WriterOptions<C, R> {
 export function createWriter<C, R>({
   database,
   runBatch,
-  projectOf = () => null,
   intervalMs = 2,
   maxBatch = 256,
   maxQueue = 10_000,
@@ -69,8 +66,6 @@ export function createWriter<C, R>({
   /** The flush that a pause is to end with, while there is one. */
   let planned: { isOver: boolean } | undefined
   let closing: { promise: Promise<void>; resolve: () => void } | undefined
-  /** Projects that another process has held for too long, and until when what comes for them is refused at once. */
-  const heldUntil = new Map<string | null, number>()
 
   function submit(command: C): Promise<R> {
     if (closing) return Promise.reject(unavailable('Tocsin is stopping; try again.'))
@@ -115,69 +110,33 @@ export function createWriter<C, R>({
 
   async function flush(): Promise<void> {
     planned = undefined
-    const entries = queue.splice(0, maxBatch)
-    const isHeld = ({ command }: Entry<C, R>) => heldUntil.has(projectOf(command))
-    const others = heldUntil.size === 0 ? entries : entries.filter((entry) => !isHeld(entry))
-    if (others.length > 0) await settle(others)
-    if (others.length < entries.length) await settleByProject(entries.filter(isHeld))
+    await settle(queue.splice(0, maxBatch))
     busy = false
     if (queue.length > 0) planFlush()
     else closing?.resolve()
   }
 
-  /** Stores those of each project on their own: one that somebody holds keeps no others waiting. Never throws. */
-  async function settleByProject(entries: Entry<C, R>[]): Promise<TocsinError | undefined> {
-    let away: TocsinError | undefined
-    for (const [project, own] of Map.groupBy(entries, ({ command }) => projectOf(command))) {
-      if (away) refuse(own, away)
-      else if ((heldUntil.get(project) ?? 0) > monotonicNow()) refuse(own, held())
-      else away = await settle(own, HELD_LOCK_MS)
-    }
-    return away
-  }
-
-  /**
-   * Stores these together, or, when one of them is at fault, in halves until that one is alone. Answers the refusal where
-   * the database is away; never throws. `lockMs`: how long to wait for others to let go of a row.
-   */
-  async function settle(entries: Entry<C, R>[], lockMs?: number): Promise<TocsinError | undefined> {
+  /** Stores these together, or, when one of them is at fault, in halves until that one is alone. Never throws. */
+  async function settle(entries: Entry<C, R>[]): Promise<void> {
     try {
-      const results = await commit(
-        entries.map((entry) => entry.command),
-        lockMs,
-      )
-      if (lockMs !== undefined) heldUntil.delete(projectOf(entries[0]!.command))
+      const results = await commit(entries.map((entry) => entry.command))
       for (const [index, { resolve, reject }] of entries.entries()) {
         const result = results[index]!
         if ('value' in result) resolve(result.value)
         else reject(result.error)
       }
-      return undefined
     } catch (error) {
-      const kind = database.classify(error)
-      if (kind === 'held') {
-        if (lockMs === undefined) return settleByProject(entries)
-        const project = projectOf(entries[0]!.command)
-        if (project !== null) heldUntil.set(project, monotonicNow() + HELD_MS)
-        refuse(entries, held(error))
-        return undefined
-      }
-      if (kind !== 'fault') {
+      if (database.classify(error) !== 'fault') {
         const refusal = unavailable('The database is busy or away; try again.', error)
-        refuse(entries, refusal)
+        for (const { reject } of entries) reject(refusal)
         refuseOverdue(refusal)
-        return refusal
-      }
-      if (entries.length === 1) {
+      } else if (entries.length === 1) {
         entries[0]!.reject(error)
-        return undefined
+      } else {
+        const middle = entries.length >> 1
+        await settle(entries.slice(0, middle))
+        await settle(entries.slice(middle))
       }
-      const middle = entries.length >> 1
-      const away = await settle(entries.slice(0, middle), lockMs)
-      const rest = entries.slice(middle)
-      if (!away) return settle(rest, lockMs)
-      refuse(rest, away)
-      return away
     }
   }
 
@@ -190,7 +149,7 @@ export function createWriter<C, R>({
     const kept = queue.findIndex(({ at }) => at > due)
     const overdue = queue.splice(0, kept === -1 ? queue.length : kept)
     const refuseSome = () => {
-      refuse(overdue.splice(0, REFUSED_AT_ONCE), refusal)
+      for (const { reject } of overdue.splice(0, REFUSED_AT_ONCE)) reject(refusal)
       if (overdue.length > 0) schedule(0, refuseSome)
     }
     refuseSome()
@@ -204,14 +163,11 @@ export function createWriter<C, R>({
     return settled
   }
 
-  async function commit(commands: C[], lockMs: number | undefined): Promise<Settled<R>[]> {
+  async function commit(commands: C[]): Promise<Settled<R>[]> {
     for (let attempt = 1; ; attempt++) {
       const started = monotonicNow()
       try {
-        const results = await database.transaction(
-          () => answeringAll(commands),
-          lockMs === undefined ? undefined : { lockMs },
-        )
+        const results = await database.transaction(() => answeringAll(commands))
         const ended = monotonicNow()
         const isShared = commands.length >= SHARED_BATCH
         isBusy = isShared && commands.length / (ended - lastCommit) >= BUSY_PER_MS
@@ -263,17 +219,6 @@ const BUSY_PER_MS = 0.3
 const MAX_PAUSE_MS = 10
 const PATIENCE_MS = 1_000
 const REFUSED_AT_ONCE = 100
-/** How long a project is waited for that was held when last tried, and how often that is tried. */
-const HELD_LOCK_MS = 100
-const HELD_MS = 400
-
-function refuse(entries: readonly Pick<Entry<unknown, unknown>, 'reject'>[], refusal: TocsinError): void {
-  for (const { reject } of entries) reject(refusal)
-}
-
-function held(cause?: unknown): TocsinError {
-  return unavailable('Another process is busy with this project; try again.', cause)
-}
 
 function unavailable(message: string, cause?: unknown): TocsinError {
   return new TocsinError('unavailable', message, { cause, retryAfterSeconds: 1 })

@@ -1,7 +1,6 @@
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { sql } from 'kysely'
-import pg from 'pg'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { TocsinError } from '../../../core/errors.ts'
 import { migrate } from '../../../core/store/migrate.ts'
@@ -353,54 +352,6 @@ describe('a database in trouble', () => {
       await Promise.all([crossing('a', 'one', 'two'), crossing('b', 'two', 'one')])
       expect(ran).toBe(3)
       expect(await stored()).toEqual(['a', 'b', 'one', 'two'])
-    })
-
-    test('a project that another process holds keeps no others waiting', async () => {
-      const batches: string[][] = []
-      const clock = { now: 1_000 }
-      const { writer, stored, url } = await open('postgres', {
-        projectOf: (name) => name.split(' ')[0]!,
-        monotonicNow: () => clock.now,
-        *runBatch(names) {
-          batches.push(names)
-          for (const name of names) yield* run(lock(name.split(' ')[0]!), {})
-          return yield* storeAll(names)
-        },
-      })
-      for (const project of ['A', 'B', 'C']) await writer.submit(project)
-      const other = new pg.Client({ connectionString: url })
-      await other.connect()
-      onTestFinished(() => other.end())
-      await other.query("begin; update setting set value = 'held' where name = 'B'")
-      batches.length = 0
-      const submit = async (...names: string[]) => {
-        const answers = await Promise.allSettled(names.map((name) => writer.submit(name)))
-        return answers.map((answer) =>
-          answer.status === 'fulfilled' ? answer.value : (answer.reason as TocsinError).code,
-        )
-      }
-      const refused = 'unavailable'
-
-      expect(await submit('A 1', 'B 1', 'B 2', 'C 1')).toEqual(['stored A 1', refused, refused, 'stored C 1'])
-      expect(batches).toEqual([['A 1', 'B 1', 'B 2', 'C 1'], ['A 1'], ['B 1', 'B 2'], ['C 1']])
-
-      batches.length = 0
-      expect(await submit('A 2', 'B 3', 'C 2')).toEqual(['stored A 2', refused, 'stored C 2'])
-      expect(batches).toEqual([['A 2', 'C 2']])
-
-      // Now and then it is tried, after the others.
-      clock.now += 401
-      batches.length = 0
-      expect(await submit('A 3', 'B 4', 'C 3')).toEqual(['stored A 3', refused, 'stored C 3'])
-      expect(batches).toEqual([['A 3', 'C 3'], ['B 4']])
-
-      await other.query('rollback')
-      clock.now += 401
-      expect(await submit('A 4', 'B 5')).toEqual(['stored A 4', 'stored B 5'])
-      batches.length = 0
-      expect(await submit('A 5', 'B 6')).toEqual(['stored A 5', 'stored B 6'])
-      expect(batches).toEqual([['A 5', 'B 6']])
-      expect((await stored()).filter((name) => name.startsWith('B'))).toEqual(['B', 'B 5', 'B 6'])
     })
 
     test('one whose connection is cut off before the commit is stored at its second try', async () => {
