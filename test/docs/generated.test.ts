@@ -20,6 +20,16 @@ test('the rows of faults tell of what is promised today', () => {
   }
 })
 
+test('every fault has a row for each of its databases', () => {
+  const rows: { id: string; database: string }[] = JSON.parse(
+    readFileSync(inRepository('docs/reliability/chaos.json'), 'utf8'),
+  )
+  const found = rows.map(({ id, database }) => `${id} ${database}`)
+  for (const { id, databases } of [...FAULTS, ...ON_DEMAND])
+    for (const database of databases)
+      expect(found, `npm run chaos -- ${id} --write`).toContain(`${id} ${database}`)
+})
+
 test('the figures of docs/performance.md are those the commands have written', () => {
   expect(readFileSync(inRepository('docs/performance.md'), 'utf8')).toBe(renderPage(figuresPage))
 })
