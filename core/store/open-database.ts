@@ -336,10 +336,6 @@ function classifySqlite(error: unknown): 'unavailable' | 'fault' {
 /** How long a write that was kept vouches for the next one: who asks each second makes it commit only now and then. */
 const KEPT_MS = 5_000
 
-const dropPing = statement<{ name: string }, unknown>((db, p) =>
-  db.deleteFrom('setting').where('name', '=', p('name')),
-)
-
 /**
  * Writes a row and drops it, so that nothing of it is left; in between it rolls that back, which waits for no disk. Those
  * who ask at once share one answer.
@@ -347,12 +343,13 @@ const dropPing = statement<{ name: string }, unknown>((db, p) =>
 function pingBy(transaction: Database['transaction']): () => Promise<boolean> {
   // Nobody waits for the row of another process, which may stand still.
   const name = `ping ${randomUUID()}`
+  const drop = statement<object, unknown>((db) => db.deleteFrom('setting').where('name', '=', sql.lit(name)))
   let keptAt = Number.NEGATIVE_INFINITY
   let underWay: Promise<boolean> | undefined
 
   function* write(): Work<void> {
     yield* insertRows('setting', [{ name, value: '' }])
-    yield* run(dropPing, { name })
+    yield* run(drop, {})
   }
 
   async function ask(): Promise<boolean> {
