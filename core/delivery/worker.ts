@@ -154,7 +154,10 @@ export function createWorker({
     return claimed.length + late
   }
 
-  /** One transaction; `taken` tells which results it stores, also where it fails. */
+  /**
+   * One transaction; `taken` tells which results it stores, also where it fails. Not made anew for each turn, for the
+   * reason told in store/writer.ts.
+   */
   function* storeAndClaim(token: string, taken: { stored: AttemptOutcome[] }, context: ResultContext) {
     const at = Date.parse(context.now)
     const until = at + leaseMs

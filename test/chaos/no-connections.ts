@@ -2,8 +2,8 @@ import pg from 'pg'
 import { startPostgres } from '../support/postgres-server.ts'
 import { until } from '../support/until.ts'
 import type { Fault } from './fault.ts'
-import { SENDERS } from './load.ts'
-import { liveThroughOutages, refusalsOf, takenOf } from './outage.ts'
+import { SENDERS, type Tally } from './load.ts'
+import { liveThroughOutages, refusalsOf } from './outage.ts'
 
 /** What the connections of others are called here. */
 const OTHERS = 'others'
@@ -69,4 +69,8 @@ async function holdAll(url: string): Promise<pg.Client[]> {
     return held.length === rows[0].most
   })
   return held
+}
+
+function takenOf({ statuses }: Tally): number {
+  return (statuses[200] ?? 0) + (statuses[202] ?? 0)
 }

@@ -118,10 +118,6 @@ export function refusalsOf({ statuses }: Tally): number {
   return statuses[503] ?? 0
 }
 
-export function takenOf({ statuses }: Tally): number {
-  return (statuses[200] ?? 0) + (statuses[202] ?? 0)
-}
-
 /** Whether one more alert is taken. */
 async function probe(tocsin: TocsinProcess, place: Place, ledger: Ledger, world: World): Promise<boolean> {
   const alert = ledger.next(world.random)
