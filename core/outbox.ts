@@ -145,7 +145,7 @@ export class Outbox {
       kind,
       sequence,
       maxSeverity: incident.maxSeverity,
-      services: [...incident.services],
+      services: incident.services,
       labels: incident.labels,
       drill: incident.drill,
       sources: [],
@@ -163,11 +163,7 @@ function monitorOf({ monitor, signalId }: DecidedEvent, picture: Picture): Monit
 }
 
 function copyOf(incident: IncidentState): IncidentState {
-  const { services, metadata, firing } = incident
-  const labels = Object.fromEntries(
-    Object.entries(incident.labels).map(([name, { values, more }]) => [name, { values: [...values], more }]),
-  )
-  return { ...incident, services: [...services], labels, metadata: { ...metadata }, firing: { ...firing } }
+  return { ...incident, firing: { ...incident.firing } }
 }
 
 /** One decision changed the incident more than once: as it stood after this change. */

@@ -1,6 +1,6 @@
 import { contextText, quote } from './context-text.ts'
 import type { Action, Decision, Place, Start } from './decision.ts'
-import { mergeLabels } from './labels.ts'
+import { withLabels } from './labels.ts'
 import {
   acknowledgeIncident,
   addTimeline,
@@ -454,12 +454,11 @@ function takeIn(incident: IncidentState, event: DecidedEvent, isNewMember: boole
   if (isNewMember) incident.signalCount += 1
   raiseMaxSeverity(incident, event.severity)
   if (event.customerImpact) incident.customerImpact = true
-  for (const service of event.services)
-    if (!incident.services.includes(service)) incident.services.push(service)
-  mergeLabels(incident.labels, event.labels, isNewMember)
-  for (const [key, value] of Object.entries(event.metadata)) {
-    if (!Object.hasOwn(incident.metadata, key)) incident.metadata[key] = value
-  }
+  const services = event.services.filter((service) => !incident.services.includes(service))
+  if (services.length > 0) incident.services = [...incident.services, ...new Set(services)]
+  incident.labels = withLabels(incident.labels, event.labels, isNewMember)
+  const metadata = Object.entries(event.metadata).filter(([key]) => !Object.hasOwn(incident.metadata, key))
+  if (metadata.length > 0) incident.metadata = { ...incident.metadata, ...Object.fromEntries(metadata) }
   incident.url ??= event.url
 }
 

@@ -67,10 +67,10 @@ export interface IncidentState {
   drill: boolean
   manual: boolean
   customerImpact: boolean
-  services: string[]
+  services: readonly string[]
   /** Values seen per label, sorted; at most 20, then the count of those left out (M5). */
-  labels: Record<string, LabelValues>
-  metadata: Record<string, unknown>
+  labels: Readonly<Record<string, LabelValues>>
+  metadata: Readonly<Record<string, unknown>>
   url: string | null
   startedAt: string
   detectedAt: string
@@ -94,8 +94,8 @@ export interface IncidentState {
 }
 
 export interface LabelValues {
-  values: string[]
-  more: number
+  readonly values: readonly string[]
+  readonly more: number
 }
 
 /** The policy that holds for one event (matching.md M2). Windows in milliseconds. */

@@ -1,5 +1,5 @@
 import { type Insertable, type Selectable, sql } from 'kysely'
-import type { IncidentState, LabelValues } from '../matcher/state.ts'
+import type { IncidentState } from '../matcher/state.ts'
 import type { IncidentStatus, Severity } from '../types.ts'
 import type { IncidentTable } from './schema.ts'
 import { all, allForEach, isAnyOf, isSameBut, only, statement, type Work } from './statement.ts'
@@ -109,6 +109,29 @@ export function hasMoved(incident: IncidentState): boolean {
 
 const loadedRows = new WeakMap<IncidentState, Selectable<IncidentTable>>()
 
+/** Values that most events of an incident find and leave as they are, by their JSON, and the other way round. */
+const values = new Map<string, object>()
+const texts = new WeakMap<object, string>()
+const MOST_VALUES = 1_000
+/** Longer ones are not kept. */
+const MOST_LENGTH = 2_000
+
+/** The value of a JSON text, for many to read and none to change. */
+function valueIn<T extends object>(text: string): T {
+  let value = values.get(text) as T | undefined
+  if (value === undefined) {
+    value = JSON.parse(text) as T
+    texts.set(value, text)
+    if (text.length <= MOST_LENGTH) values.set(text, value)
+    if (values.size > MOST_VALUES) values.delete(values.keys().next().value!)
+  }
+  return value
+}
+
+function textOf(value: object): string {
+  return texts.get(value) ?? JSON.stringify(value)
+}
+
 export function incidentRow(incident: IncidentState): Insertable<IncidentTable> {
   return {
     id: incident.id,
@@ -124,9 +147,9 @@ export function incidentRow(incident: IncidentState): Insertable<IncidentTable> 
     drill: Number(incident.drill),
     manual: Number(incident.manual),
     customer_impact: Number(incident.customerImpact),
-    services: JSON.stringify(incident.services),
-    labels: JSON.stringify(incident.labels),
-    metadata: JSON.stringify(incident.metadata),
+    services: textOf(incident.services),
+    labels: textOf(incident.labels),
+    metadata: textOf(incident.metadata),
     url: incident.url,
     started_at: incident.startedAt,
     detected_at: incident.detectedAt,
@@ -168,9 +191,9 @@ export function incidentState(row: Selectable<IncidentTable>): IncidentState {
     drill: row.drill === 1,
     manual: row.manual === 1,
     customerImpact: row.customer_impact === 1,
-    services: JSON.parse(row.services) as string[],
-    labels: JSON.parse(row.labels) as Record<string, LabelValues>,
-    metadata: JSON.parse(row.metadata) as Record<string, unknown>,
+    services: valueIn<IncidentState['services']>(row.services),
+    labels: valueIn<IncidentState['labels']>(row.labels),
+    metadata: valueIn<IncidentState['metadata']>(row.metadata),
     url: row.url,
     startedAt: row.started_at,
     detectedAt: row.detected_at,
