@@ -1,7 +1,7 @@
 import { type Insertable, type Selectable, sql } from 'kysely'
 import type { SlotKind } from '../matcher/limit.ts'
 import type { Picture } from '../matcher/picture.ts'
-import type { MatchEvent } from '../matcher/state.ts'
+import type { MatchEvent, SignalState } from '../matcher/state.ts'
 import {
   amendEvent,
   countRepeat,
@@ -32,7 +32,7 @@ import { lockProjects } from './project.ts'
 import type { ProjectTable, SharedTextTable } from './schema.ts'
 import { withoutSource } from './sender-group.ts'
 import { sharedText } from './shared-text.ts'
-import { signalRow, signalsByIds, signalUpdate } from './signal.ts'
+import { loadedTextHash, signalRow, signalsByIds, signalUpdate } from './signal.ts'
 import { all, insertRows, isAnyOf, statement, together, updateRows, type Work } from './statement.ts'
 
 /** Loading what a batch touches and writing what it changed (performance.md, hot path). */
@@ -219,6 +219,7 @@ export function* savePicture(picture: Picture): Work<void> {
   const incidents = [...changed.incidents]
   const moved = incidents.filter(hasMoved)
   const [closed, rewritten] = partition([...changed.occurrences], isOnlyClosed)
+  const texts = sharedTexts([...picture.events, ...picture.amended], picture.signals)
   // In this order, in one round trip.
   yield* together(
     updateRows(
@@ -235,12 +236,17 @@ export function* savePicture(picture: Picture): Work<void> {
     updateRows('incident', moved.filter((incident) => incident.acceptsNew).map(incidentPlace)),
     ...sameColumns(incidents.map(incidentUpdate)).map((rows) => updateRows('incident', rows)),
 
-    insertRows('signal', [...picture.newSignals].map(signalRow)),
-    ...sameColumns([...changed.signals].map(signalUpdate)).map((rows) => updateRows('signal', rows)),
+    insertRows(
+      'signal',
+      [...picture.newSignals].map((signal) => signalRow(signal, texts.ofSignals.get(signal.id))),
+    ),
+    ...sameColumns(
+      [...changed.signals].map((signal) => signalUpdate(signal, texts.ofSignals.get(signal.id))),
+    ).map((rows) => updateRows('signal', rows)),
     insertRows('occurrence', [...picture.newOccurrences].map(occurrenceRow)),
     updateRows('occurrence', closed.map(occurrenceClosing)),
     updateRows('occurrence', rewritten.map(occurrenceRow)),
-    insertRows('shared_text', sharedTexts([...picture.events, ...picture.amended]), {
+    insertRows('shared_text', texts.rows, {
       onConflict: { do: 'ignore', columns: ['project_id', 'hash'] },
     }),
     insertRows('event', picture.events.map(eventRow)),
@@ -290,9 +296,21 @@ export function* savePicture(picture: Picture): Work<void> {
   )
 }
 
-function sharedTexts(events: readonly MatchEvent[]): Insertable<SharedTextTable>[] {
-  const texts = events.flatMap(({ projectId, metadata }) => sharedText(projectId, metadata) ?? [])
-  return uniqueBy(texts, (text) => `${text.project_id} ${text.hash}`)
+/** Texts of events that are not stored yet, as far as their signals tell, and the hash of the last one of each signal. */
+function sharedTexts(
+  events: readonly MatchEvent[],
+  signals: ReadonlyMap<string, SignalState>,
+): { rows: Insertable<SharedTextTable>[]; ofSignals: Map<string, string> } {
+  const rows = new Map<string, Insertable<SharedTextTable>>()
+  const ofSignals = new Map<string, string>()
+  for (const { projectId, signalId, metadata } of events) {
+    const text = sharedText(projectId, metadata)
+    if (!text) continue
+    const signal = signalId === null ? undefined : signals.get(signalId)
+    if (signal) ofSignals.set(signal.id, text.hash)
+    if (!signal || loadedTextHash(signal) !== text.hash) rows.set(`${projectId} ${text.hash}`, text)
+  }
+  return { rows: [...rows.values()], ofSignals }
 }
 
 function* allOrNone<T>(keys: string[], load: (keys: string[]) => Work<T[]>): Work<T[]> {

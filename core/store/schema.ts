@@ -205,6 +205,8 @@ export interface SignalTable {
   last_received_at: string
   last_event_id: string | null
   newest_at: string
+  /** Of the shared text of its newest event that has one: that is stored already. */
+  text_hash: string | null
 }
 
 export interface OccurrenceTable {

@@ -22,18 +22,27 @@ const MOVED = [
   'last_received_at',
   'last_event_id',
   'newest_at',
+  'text_hash',
 ] as const
 
 /** What has changed of a signal: seldom how it is called. */
-export function signalUpdate(signal: SignalState): Partial<Insertable<SignalTable>> {
-  const row = signalRow(signal)
+export function signalUpdate(
+  signal: SignalState,
+  textHash: string | undefined,
+): Partial<Insertable<SignalTable>> {
+  const row = signalRow(signal, textHash)
   const loaded = loadedRows.get(signal)
   return loaded && isSameBut(MOVED, loaded, row) ? only(['id', ...MOVED], row) : row
 }
 
+/** The hash of the shared text that its newest event had, of those that had one, when it was loaded. */
+export function loadedTextHash(signal: SignalState): string | null {
+  return loadedRows.get(signal)?.text_hash ?? null
+}
+
 const loadedRows = new WeakMap<SignalState, Selectable<SignalTable>>()
 
-export function signalRow(signal: SignalState): Insertable<SignalTable> {
+export function signalRow(signal: SignalState, textHash?: string): Insertable<SignalTable> {
   return {
     id: signal.id,
     project_id: signal.projectId,
@@ -51,6 +60,7 @@ export function signalRow(signal: SignalState): Insertable<SignalTable> {
     last_received_at: signal.lastReceivedAt,
     last_event_id: signal.lastEventId,
     newest_at: signal.newestAt,
+    text_hash: textHash ?? loadedTextHash(signal),
   }
 }
 

@@ -12,6 +12,7 @@ import { sharedText } from './0010-shared-text.ts'
 import { postmortemProse } from './0011-postmortem-prose.ts'
 import { earlierBody } from './0012-earlier-body.ts'
 import { timelineAsWritten } from './0013-timeline-as-written.ts'
+import { textHash } from './0014-text-hash.ts'
 
 /** Every migration in order; a released one never changes. */
 export const migrations: Record<string, Migration> = {
@@ -28,4 +29,5 @@ export const migrations: Record<string, Migration> = {
   '0011-postmortem-prose': postmortemProse,
   '0012-earlier-body': earlierBody,
   '0013-timeline-as-written': timelineAsWritten,
+  '0014-text-hash': textHash,
 }

@@ -148,7 +148,11 @@ describe.each(databaseKinds)('an upgrade on %s', (kind) => {
     const project = `/projects/${projects[0]!.id}`
     const { incidents } = await tocsin.api<{ incidents: ApiIncident[] }>('GET', `${project}/incidents`)
     expect(incidents.map(({ title }) => title)).toEqual(['Latency'])
-    for (const { id } of incidents) await tocsin.api('GET', `${project}/incidents/${id}/timeline`)
+    const all = `${project}/incidents/${incidents[0]!.id}`
+    for (const [list, count] of Object.entries({ timeline: 9, events: 5, signals: 3 })) {
+      const page = await tocsin.api<Record<string, unknown[]>>('GET', `${all}/${list}`)
+      expect(page[list], list).toHaveLength(count)
+    }
 
     const { sources } = await tocsin.api<{ sources: (ApiSource & { secret: string })[] }>(
       'GET',
