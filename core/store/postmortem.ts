@@ -49,7 +49,10 @@ export function* savePostmortemProse(row: PostmortemProseTable): Work<void> {
 }
 
 /** Which of these ids are events, timeline entries or requests of the incident. */
-export const idsOfIncident = statement<{ incidentId: string; ids: string[] }, { id: string }>((db, p) =>
+export const idsOfIncident = statement<
+  { projectId: string; incidentId: string; ids: string[] },
+  { id: string }
+>((db, p) =>
   db
     .selectFrom('event')
     .select('id')
@@ -66,6 +69,7 @@ export const idsOfIncident = statement<{ incidentId: string; ids: string[] }, { 
       db
         .selectFrom('hook_request')
         .select('id')
+        .where('project_id', '=', p('projectId'))
         .where('incident_id', '=', p('incidentId'))
         .where(isAnyOf('hook_request.id', p.list('ids'))),
     ),

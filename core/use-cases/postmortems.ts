@@ -104,7 +104,7 @@ export async function savePostmortem(
     fallbackReason: null,
     gaps: findGaps(shown, audience),
     // A person may know more than customers are told, but nothing may be untrue.
-    unsupported: check(markdown, findings, await resolving(core, row.id, idsNamed(markdown))),
+    unsupported: check(markdown, findings, await resolving(core, row, idsNamed(markdown))),
   }
   return { postmortem: await store(core, caller, row, content) }
 }
@@ -155,8 +155,12 @@ async function findingsOf(core: Core, row: Selectable<IncidentTable>): Promise<F
   return findFacts(await core.database.transaction(() => loadStory(row), { rollback: true }))
 }
 
-async function resolving(core: Core, incidentId: string, ids: string[]): Promise<Set<string>> {
-  const rows = await core.database.query(idsOfIncident, { incidentId, ids })
+async function resolving(
+  core: Core,
+  { id: incidentId, project_id: projectId }: Selectable<IncidentTable>,
+  ids: string[],
+): Promise<Set<string>> {
+  const rows = await core.database.query(idsOfIncident, { projectId, incidentId, ids })
   return new Set(rows.map(({ id }) => id))
 }
 

@@ -41,6 +41,35 @@ test('whatever a batch asks of SQLite, an index answers', async () => {
   expect(explained).toBeGreaterThan(20)
 })
 
+test('whatever is asked of one incident, an index answers on SQLite', async () => {
+  const project = await t.project()
+  const source = await project.source()
+  for (const id of ['a', 'b', 'c']) await source.send({ id, title: `Alert ${id}` })
+  await source.send({ id: 'a', action: 'resolve' })
+  const texts = await preparedBy(async () => {
+    await t.restart()
+    const { admin } = t
+    const id = (await project.incidents())[0]!.id
+    await admin.getIncident(project.id, id)
+    const limit = 1
+    const timeline = await admin.listTimeline(project.id, id, { limit })
+    await admin.listTimeline(project.id, id, { limit, cursor: timeline.nextCursor! })
+    const events = await admin.listIncidentEvents(project.id, id, { limit })
+    await admin.listIncidentEvents(project.id, id, { limit, cursor: events.nextCursor! })
+    await admin.listIncidentSignals(project.id, id, { limit })
+    await admin.addNote(project.id, id, { text: 'Seen' })
+    const { postmortem } = await admin.draftPostmortem(project.id, id, {})
+    await admin.savePostmortem(project.id, id, { markdown: postmortem.markdown })
+    await admin.getPostmortem(project.id, id, {})
+    await admin.getMetrics(project.id, { exclude: ['late', 'stale', 'timeInferred'] })
+    await admin.resolveIncident(project.id, id, {})
+    await admin.reopenIncident(project.id, id, {})
+  })
+  const { scans, explained } = explain(t.url, texts)
+  expect(scans).toEqual([])
+  expect(explained).toBeGreaterThan(20)
+})
+
 test('whatever delivery asks of SQLite, an index answers', async () => {
   const post = await openPost('sqlite')
   // Statements are prepared when they are first used.

@@ -35,7 +35,8 @@ export function explain(url: string, texts: ReadonlySet<string>): { scans: strin
     }[]
     for (const { detail } of plan) {
       // Lists of parameters and the results of subqueries are walked, never a table.
-      const table = detail.match(/^SCAN (\w+)/)?.[1]
+      const name = detail.match(/^SCAN (\w+)/)?.[1]
+      const table = name && (text.match(new RegExp(`"?(\\w+)"? as "?${name}\\b`))?.[1] ?? name)
       if (table && tables.includes(table)) scans.push(`${detail}: ${text}`)
     }
   }
