@@ -120,7 +120,7 @@ export function* markOrphanRecovered(orphan: { eventId: string; incidentId: stri
   return yield* run(recoverOrphan, { id: orphan.eventId, incidentId: orphan.incidentId })
 }
 
-export function eventRow(event: DecidedEvent): Insertable<EventTable> {
+export function eventRow(event: DecidedEvent, chunk: number): Insertable<EventTable> {
   return {
     id: event.id,
     project_id: event.projectId,
@@ -147,6 +147,7 @@ export function eventRow(event: DecidedEvent): Insertable<EventTable> {
     data: JSON.stringify(shortened(dataOf(event), event)),
     duplicate_count: 0,
     last_seen_at: '',
+    chunk,
   }
 }
 

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { Schema } from './schema.ts'
-import { all, isAnyOf, run, statement, type Work } from './statement.ts'
+import { all, isAnyOf, type Placeholders, run, statement, type Work } from './statement.ts'
 
 /** What is left of projects and endpoints that no longer exist: their row goes first, everything else bit by bit afterwards. */
 
@@ -119,29 +119,48 @@ const dropByProject = [...BY_PROJECT, ['source', 'id'] as const].map(([table, ke
   ),
 )
 
-/** Incidents whose timelines are deleted together, and then they. */
+/** Incidents that are deleted together, after what is in their chunks. */
 const INCIDENTS_AT_ONCE = sql.lit(20)
+/** Chunks that are looked into, and deleted, together. */
+const CHUNKS_AT_ONCE = sql.lit(200)
+
+function someIncidents<P extends { projectId: string }>(p: Placeholders<P>) {
+  return sql`
+    select id from incident where project_id = ${p('projectId')} order by number limit ${INCIDENTS_AT_ONCE}`
+}
+
+function someChunks<P extends { projectId: string }>(p: Placeholders<P>) {
+  return sql`
+    select incident_id, chunk from incident_chunk where incident_id in (${someIncidents(p)})
+    order by incident_id, chunk limit ${CHUNKS_AT_ONCE}`
+}
 
 const dropTimelines = statement<Part, unknown>(
   (_db, p) => sql`
-    delete from timeline_entry where (incident_id, id) in (
-      select incident_id, id from timeline_entry where incident_id in (
-        select id from incident where project_id = ${p('projectId')} order by number limit ${INCIDENTS_AT_ONCE}
-      )
+    delete from timeline_entry where (chunk, incident_id, id) in (
+      select t.chunk, t.incident_id, t.id
+      from (${someChunks(p)}) as c
+      join timeline_entry as t on t.chunk = c.chunk + 0 and t.incident_id = c.incident_id
       limit ${p('most')}
     )`,
 )
 
-const dropIncidents = statement<{ projectId: string }, unknown>(
-  (_db, p) => sql`
-    delete from incident where project_id = ${p('projectId')} and id in (
-      select id from incident where project_id = ${p('projectId')} order by number limit ${INCIDENTS_AT_ONCE}
-    )`,
+const dropChunks = statement<{ projectId: string }, unknown>(
+  (_db, p) => sql`delete from incident_chunk where (incident_id, chunk) in (${someChunks(p)})`,
 )
 
-function* someIncidents(part: Part): Work<number> {
-  const entries = yield* run(dropTimelines, part)
-  return entries === part.most ? entries : entries + (yield* run(dropIncidents, part))
+const dropIncidents = statement<{ projectId: string }, unknown>(
+  (_db, p) => sql`
+    delete from incident where project_id = ${p('projectId')} and id in (${someIncidents(p)})`,
+)
+
+/** Timelines of some incidents, then what tells where these were, then the incidents: one kind each time. */
+function* dropSomeOfIncidents(part: Part): Work<number> {
+  for (const drop of [dropTimelines, dropChunks, dropIncidents]) {
+    const gone = yield* run(drop, part)
+    if (gone > 0) return gone
+  }
+  return 0
 }
 
 /**
@@ -149,7 +168,7 @@ function* someIncidents(part: Part): Work<number> {
  * each answers how many rows went, 0 once there are none. Sources come last, as others are found by them.
  */
 export const parts: readonly ((part: Part) => Work<number>)[] = [
-  someIncidents,
+  dropSomeOfIncidents,
   ...[...dropBySource, ...dropByProject].map((drop) => (part: Part) => run(drop, part)),
 ]
 

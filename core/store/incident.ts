@@ -67,14 +67,17 @@ export function* dueIncidents(now: string): Work<{ id: string; project_id: strin
 }
 
 /** Besides its place: what every event changes, and what many do. */
-const COUNTED = ['event_count', 'last_event_at', 'last_recovered_at', 'updated_at'] as const
+const COUNTED = ['event_count', 'last_event_at', 'last_recovered_at', 'updated_at', 'chunk'] as const
 
 /**
  * What has changed of an incident: no column of an index, since SQLite rewrites each index an update names, and of most
  * incidents the few counters that every event moves, since binding dozens of columns costs more than the update.
  */
-export function incidentUpdate(incident: IncidentState): Partial<Insertable<IncidentTable>> {
-  const row = incidentRow(incident)
+export function incidentUpdate(
+  incident: IncidentState,
+  chunk: number | undefined,
+): Partial<Insertable<IncidentTable>> {
+  const row = incidentRow(incident, chunk)
   const loaded = loadedRows.get(incident)
   if (loaded && isSameBut(COUNTED, loaded, row)) return only(['id', ...COUNTED], row)
   const {
@@ -132,7 +135,12 @@ function textOf(value: object): string {
   return texts.get(value) ?? JSON.stringify(value)
 }
 
-export function incidentRow(incident: IncidentState): Insertable<IncidentTable> {
+/** The chunk it was noted in last, as it was loaded; a new one is noted in chunk 0, by the database. */
+export function loadedChunk(incident: IncidentState): number {
+  return loadedRows.get(incident)?.chunk ?? 0
+}
+
+export function incidentRow(incident: IncidentState, chunk: number | undefined): Insertable<IncidentTable> {
   return {
     id: incident.id,
     project_id: incident.projectId,
@@ -173,6 +181,7 @@ export function incidentRow(incident: IncidentState): Insertable<IncidentTable> 
     sequence: incident.sequence,
     last_event_at: incident.lastEventAt,
     updated_at: incident.updatedAt,
+    chunk: chunk ?? loadedChunk(incident),
   }
 }
 

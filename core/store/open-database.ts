@@ -158,8 +158,8 @@ function openSqliteWriter(path: string): Sqlite.Database {
     db.pragma('synchronous = FULL')
     db.pragma('mmap_size = 0')
     db.pragma('cache_size = -16000')
-    // 80 MB of 8 KB pages: fewer checkpoints hold up a commit, and a page changed often is copied once.
-    db.pragma('wal_autocheckpoint = 10000')
+    // 32 MB of 8 KB pages: a page changed often is copied once, and no commit waits for many.
+    db.pragma('wal_autocheckpoint = 4000')
     db.pragma('trusted_schema = OFF')
 
     // better-sqlite3 defaults to NORMAL in WAL mode, which may lose acknowledged events when the power fails.

@@ -18,7 +18,9 @@ import {
   incidentRow,
   incidentsByIds,
   incidentUpdate,
+  loadedChunk,
 } from './incident.ts'
+import { chunkAt, noteChunks } from './incident-chunk.ts'
 import {
   firingOfGroups,
   firingOfIncidents,
@@ -219,6 +221,13 @@ export function* savePicture(picture: Picture): Work<void> {
   const incidents = [...changed.incidents]
   const moved = incidents.filter(hasMoved)
   const [closed, rewritten] = partition([...changed.occurrences], isOnlyClosed)
+  const chunkOf = ({ projectId }: { projectId: string }) => chunkAt(picture.project(projectId).logPosition)
+  const chunks = new Map<string, number>()
+  for (const row of [...picture.events, ...picture.timeline])
+    if (row.incidentId !== null) chunks.set(row.incidentId, chunkOf(row))
+  const newChunks = new Map(
+    [...chunks].filter(([id, chunk]) => loadedChunk(picture.incidents.get(id)!) !== chunk),
+  )
   const texts = sharedTexts([...picture.events, ...picture.amended], picture.signals)
   // In this order, in one round trip.
   yield* together(
@@ -232,9 +241,14 @@ export function* savePicture(picture: Picture): Work<void> {
     ),
     // The unique index sees every statement: first those that stop accepting, then new ones, then reopened ones.
     updateRows('incident', moved.filter((incident) => !incident.acceptsNew).map(incidentPlace)),
-    insertRows('incident', [...picture.newIncidents].map(incidentRow)),
+    insertRows(
+      'incident',
+      [...picture.newIncidents].map((incident) => incidentRow(incident, chunks.get(incident.id))),
+    ),
     updateRows('incident', moved.filter((incident) => incident.acceptsNew).map(incidentPlace)),
-    ...sameColumns(incidents.map(incidentUpdate)).map((rows) => updateRows('incident', rows)),
+    ...sameColumns(incidents.map((incident) => incidentUpdate(incident, chunks.get(incident.id)))).map(
+      (rows) => updateRows('incident', rows),
+    ),
 
     insertRows(
       'signal',
@@ -249,7 +263,10 @@ export function* savePicture(picture: Picture): Work<void> {
     insertRows('shared_text', texts.rows, {
       onConflict: { do: 'ignore', columns: ['project_id', 'hash'] },
     }),
-    insertRows('event', picture.events.map(eventRow)),
+    insertRows(
+      'event',
+      picture.events.map((event) => eventRow(event, chunkOf(event))),
+    ),
     insertRows(
       'timeline_entry',
       picture.timeline.map((entry) => ({
@@ -263,8 +280,10 @@ export function* savePicture(picture: Picture): Work<void> {
         text: entry.text,
         request_id: entry.requestId,
         event_ids: JSON.stringify(entry.eventIds),
+        chunk: chunkOf(entry),
       })),
     ),
+    noteChunks(newChunks),
     insertRows(
       'log_entry',
       picture.log.map((entry) => ({

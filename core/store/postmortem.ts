@@ -1,4 +1,5 @@
 import { type Selectable, sql } from 'kysely'
+import { entriesOf } from './incident-chunk.ts'
 import type { PostmortemProseTable, PostmortemTable } from './schema.ts'
 import { all, insertRows, isAnyOf, statement, type Work } from './statement.ts'
 
@@ -59,11 +60,10 @@ export const idsOfIncident = statement<
     .where('incident_id', '=', p('incidentId'))
     .where(isAnyOf('event.id', p.list('ids')))
     .union(
-      db
-        .selectFrom('timeline_entry')
-        .select('id')
-        .where('incident_id', '=', p('incidentId'))
-        .where(isAnyOf('timeline_entry.id', p.list('ids'))),
+      entriesOf(db)
+        .select('t.id')
+        .where('c.incident_id', '=', p('incidentId'))
+        .where(isAnyOf('t.id', p.list('ids'))),
     )
     .union(
       db

@@ -17,6 +17,7 @@ export interface Schema {
   signal: SignalTable
   occurrence: OccurrenceTable
   incident: IncidentTable
+  incident_chunk: IncidentChunkTable
   timeline_entry: TimelineEntryTable
   log_entry: LogEntryTable
   sender_group: SenderGroupTable
@@ -183,6 +184,8 @@ export interface EventTable {
   duplicate_count: number
   /** Of its last repeat; empty until there is one. */
   last_seen_at: string
+  /** The part of the project's log it was written in (incident-chunk.ts); 0 for what was there before 0015. */
+  chunk: number
 }
 
 export interface SignalTable {
@@ -290,6 +293,14 @@ export interface IncidentTable {
   /** Arrival of the last fire or recover (M3). */
   last_event_at: string
   updated_at: string
+  /** The chunk it was noted in last. */
+  chunk: number
+}
+
+/** In which chunks of its project's log an incident has events or entries of its timeline (incident-chunk.ts). */
+export interface IncidentChunkTable {
+  incident_id: string
+  chunk: number
 }
 
 export interface TimelineEntryTable {
@@ -303,6 +314,7 @@ export interface TimelineEntryTable {
   text: string
   request_id: string | null
   event_ids: string
+  chunk: number
 }
 
 /** Entries of the ordered log that are no events: human actions, due transitions, policy changes. */

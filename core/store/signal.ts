@@ -42,7 +42,7 @@ export function loadedTextHash(signal: SignalState): string | null {
 
 const loadedRows = new WeakMap<SignalState, Selectable<SignalTable>>()
 
-export function signalRow(signal: SignalState, textHash?: string): Insertable<SignalTable> {
+export function signalRow(signal: SignalState, textHash: string | undefined): Insertable<SignalTable> {
   return {
     id: signal.id,
     project_id: signal.projectId,

@@ -1,4 +1,5 @@
 import { type Selectable, sql } from 'kysely'
+import { entriesOf, eventsOf } from './incident-chunk.ts'
 import type { EventTable, IncidentTable, OccurrenceTable, TimelineEntryTable } from './schema.ts'
 import { all, isAnyOf, statement, type Work } from './statement.ts'
 
@@ -60,56 +61,54 @@ const occurrencesOf = statement<{ id: string }, StoryOccurrence>((db, p) =>
 
 const [firstEvents, lastEvents] = (['asc', 'desc'] as const).map((order) =>
   statement<{ id: string }, Selectable<EventTable>>((db, p) =>
-    db
-      .selectFrom('event')
-      .selectAll()
-      .where('incident_id', '=', p('id'))
-      .orderBy('id', order)
+    eventsOf(db)
+      .selectAll('e')
+      .where('c.incident_id', '=', p('id'))
+      .orderBy('c.chunk', order)
+      .orderBy('e.id', order)
       .limit(sql.lit(MOST_EVENTS)),
   ),
 ) as [EventsOf, EventsOf]
 
 const [firstEntries, lastEntries] = (['asc', 'desc'] as const).map((order) =>
   statement<{ id: string }, Selectable<TimelineEntryTable>>((db, p) =>
-    db
-      .selectFrom('timeline_entry')
-      .selectAll()
-      .where('incident_id', '=', p('id'))
-      .orderBy('id', order)
+    entriesOf(db)
+      .selectAll('t')
+      .where('c.incident_id', '=', p('id'))
+      .orderBy('c.chunk', order)
+      .orderBy('t.id', order)
       .limit(sql.lit(MOST_ENTRIES)),
   ),
 ) as [EntriesOf, EntriesOf]
 
 /** Transitions, notes and remarks, however many alerts came between them. */
 const changesOf = statement<{ id: string }, Selectable<TimelineEntryTable>>((db, p) =>
-  db
-    .selectFrom('timeline_entry')
-    .selectAll()
-    .where('incident_id', '=', p('id'))
-    .where('kind', '<>', sql.lit('context'))
-    .orderBy('id')
+  entriesOf(db)
+    .selectAll('t')
+    .where('c.incident_id', '=', p('id'))
+    .where('t.kind', '<>', sql.lit('context'))
+    .orderBy('c.chunk')
+    .orderBy('t.id')
     .limit(sql.lit(MOST_ENTRIES)),
 )
 
 const sourcesOf = statement<{ id: string }, Story['sources'][number]>((db, p) =>
-  db
-    .selectFrom('event as e')
+  eventsOf(db)
     .innerJoin('source as s', 's.id', 'e.source_id')
     .select((eb) => ['s.id', 's.adapter', 's.name', eb.fn.countAll<number>().as('events')])
-    .where('e.incident_id', '=', p('id'))
+    .where('c.incident_id', '=', p('id'))
     .groupBy(['s.id', 's.adapter', 's.name'])
     .orderBy('s.id'),
 )
 
 const totalsOf = statement<{ id: string }, Omit<Story['totals'], 'occurrences' | 'signals'>>((db, p) =>
-  db
-    .selectFrom('event')
+  eventsOf(db)
     .select((eb) => [
       eb.fn.countAll<number>().as('events'),
-      eb.fn.count<number>('request_id').distinct().as('requests'),
+      eb.fn.count<number>('e.request_id').distinct().as('requests'),
       sql<number>`coalesce(sum(duplicate_count), 0)`.as('duplicates'),
     ])
-    .where('incident_id', '=', p('id')),
+    .where('c.incident_id', '=', p('id')),
 )
 
 const membersOf = statement<{ id: string }, Pick<Story['totals'], 'occurrences' | 'signals'>>((db, p) =>

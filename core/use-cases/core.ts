@@ -101,24 +101,44 @@ const DEFAULT_LIMIT = 20
 
 /** A page's size, and the id its cursor stands at. */
 export function readPage({ limit, cursor }: ApiPage): { limit: number; after: string | undefined } {
-  if (cursor === undefined) return { limit: limit ?? DEFAULT_LIMIT, after: undefined }
-  const after = Buffer.from(cursor, 'base64url').toString('utf8')
-  if (!/^[0-9a-f-]{36}$/.test(after)) {
-    throw new TocsinError(
-      'invalid_request',
-      'cursor: not one of ours. Take nextCursor of the page before, unchanged.',
-    )
-  }
-  return { limit: limit ?? DEFAULT_LIMIT, after }
+  return { limit: limit ?? DEFAULT_LIMIT, after: readCursor(cursor, /^[0-9a-f-]{36}$/)?.[0] }
+}
+
+/** As readPage, in a list by chunk and id. */
+export function readChunkPage({ limit, cursor }: ApiPage): { limit: number; after: InChunk | undefined } {
+  const place = readCursor(cursor, /^(\d{1,9})\/([0-9a-f-]{36})$/)
+  return { limit: limit ?? DEFAULT_LIMIT, after: place && { chunk: Number(place[1]), id: place[2]! } }
+}
+
+/** A place in a list by chunk and id (store/incident-chunk.ts). */
+interface InChunk {
+  chunk: number
+  id: string
+}
+
+function readCursor(cursor: string | undefined, form: RegExp): RegExpExecArray | undefined {
+  if (cursor === undefined) return undefined
+  const place = form.exec(Buffer.from(cursor, 'base64url').toString('utf8'))
+  if (place) return place
+  throw new TocsinError(
+    'invalid_request',
+    'cursor: not one of ours. Take nextCursor of the page before, unchanged.',
+  )
 }
 
 /** Cuts the one row asked for beyond the page, which tells whether there is more. */
 export function cutPage<T extends { id: string }>(
   rows: T[],
   limit: number,
+  placeOf: (row: T) => string = (row) => row.id,
 ): { page: T[]; nextCursor: string | null } {
   const page = rows.slice(0, limit)
   const last = page.at(-1)
   const more = rows.length > limit && last !== undefined
-  return { page, nextCursor: more ? Buffer.from(last.id).toString('base64url') : null }
+  return { page, nextCursor: more ? Buffer.from(placeOf(last)).toString('base64url') : null }
+}
+
+/** As cutPage, in a list by chunk and id. */
+export function cutChunkPage<T extends InChunk>(rows: T[], limit: number) {
+  return cutPage(rows, limit, ({ chunk, id }) => `${chunk}/${id}`)
 }

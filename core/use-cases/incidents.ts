@@ -16,13 +16,24 @@ import { effectivePolicy, readPolicy } from '../policy.ts'
 import { numberOf } from '../reference.ts'
 import { incidentToApi, type LatestOccurrence, signalToApi } from '../show-incident.ts'
 import { currentIncidents, incidentState } from '../store/incident.ts'
+import { entriesOf, eventsOf } from '../store/incident-chunk.ts'
 import { firingOfIncidents, manualOfIncident } from '../store/occurrence.ts'
 import { loadProjects } from '../store/picture.ts'
 import type { IncidentTable, Schema, TimelineEntryTable } from '../store/schema.ts'
 import { signalsByIds } from '../store/signal.ts'
 import { all, statement, type Work } from '../store/statement.ts'
 import type { Caller } from '../tocsin.ts'
-import { actorOf, allow, type Core, change, cutPage, readPage, saveDecision } from './core.ts'
+import {
+  actorOf,
+  allow,
+  type Core,
+  change,
+  cutChunkPage,
+  cutPage,
+  readChunkPage,
+  readPage,
+  saveDecision,
+} from './core.ts'
 import { eventToApi } from './events.ts'
 import { projectRow } from './projects.ts'
 
@@ -190,15 +201,24 @@ export async function listTimeline(
 ): Promise<{ timeline: ApiTimelineEntry[]; nextCursor: string | null }> {
   allow(caller, 'incidents:read', projectId)
   const { id } = await incidentRowOf(core, projectId, incident)
-  const { limit, after } = readPage(page)
-  let query = core.database.read
-    .selectFrom('timeline_entry')
-    .selectAll()
-    .where('incident_id', '=', id)
-    .orderBy('id')
-    .limit(limit + 1)
-  if (after !== undefined) query = query.where('id', '>', after)
-  const cut = cutPage(await query.execute(), limit)
+  const { limit, after } = readChunkPage(page)
+  const { read } = core.database
+  const inChunk = (chunk: number) =>
+    read
+      .selectFrom('timeline_entry as t')
+      .selectAll('t')
+      .where('t.chunk', '=', chunk)
+      .where('t.incident_id', '=', id)
+      .orderBy('t.id')
+  const later = entriesOf(read)
+    .selectAll('t')
+    .where('c.incident_id', '=', id)
+    .where('c.chunk', '>', after?.chunk ?? 0)
+    .orderBy('c.chunk')
+    .orderBy('t.id')
+  const here = after ? inChunk(after.chunk).where('t.id', '>', after.id) : inChunk(0)
+  const rows = await rowsOf(limit + 1, [here, later])
+  const cut = cutChunkPage(rows, limit)
   return { timeline: cut.page.map(entryToApi), nextCursor: cut.nextCursor }
 }
 
@@ -211,16 +231,46 @@ export async function listIncidentEvents(
 ): Promise<{ events: ApiEvent[]; nextCursor: string | null }> {
   allow(caller, 'incidents:read', projectId)
   const { id } = await incidentRowOf(core, projectId, incident)
-  const { limit, after } = readPage(page)
-  let query = core.database.read
-    .selectFrom('event')
-    .selectAll()
-    .where('incident_id', '=', id)
-    .orderBy('id', 'desc')
-    .limit(limit + 1)
-  if (after !== undefined) query = query.where('id', '<', after)
-  const cut = cutPage(await query.execute(), limit)
+  const { limit, after } = readChunkPage(page)
+  const { read } = core.database
+  const inChunk = (chunk: number) =>
+    read
+      .selectFrom('event as e')
+      .selectAll('e')
+      .where('e.chunk', '=', chunk)
+      .where('e.incident_id', '=', id)
+      .orderBy('e.id', 'desc')
+  const chunks = eventsOf(read)
+    .selectAll('e')
+    .where('c.incident_id', '=', id)
+    .where('c.chunk', '>', 0)
+    .orderBy('c.chunk', 'desc')
+    .orderBy('e.id', 'desc')
+  const rows = await rowsOf(
+    limit + 1,
+    after === undefined
+      ? [chunks, inChunk(0)]
+      : [
+          inChunk(after.chunk).where('e.id', '<', after.id),
+          ...(after.chunk > 0 ? [chunks.where('c.chunk', '<', after.chunk), inChunk(0)] : []),
+        ],
+  )
+  const cut = cutChunkPage(rows, limit)
   return { events: cut.page.map(eventToApi), nextCursor: cut.nextCursor }
+}
+
+/**
+ * The first rows of these lists, one after the other. What is left of a chunk is a list of its own, and so is chunk 0, in
+ * which an upgrade may have left any number: within one chunk an index has the order of the list.
+ */
+async function rowsOf<T>(
+  most: number,
+  parts: readonly { limit(most: number): { execute(): Promise<T[]> } }[],
+): Promise<T[]> {
+  const rows: T[] = []
+  for (const part of parts)
+    if (rows.length < most) rows.push(...(await part.limit(most - rows.length).execute()))
+  return rows
 }
 
 export async function listIncidentSignals(
@@ -293,11 +343,7 @@ export async function reopenIncident(
 }
 
 const entryById = statement<{ incidentId: string; id: string }, Selectable<TimelineEntryTable>>((db, p) =>
-  db
-    .selectFrom('timeline_entry')
-    .selectAll()
-    .where('incident_id', '=', p('incidentId'))
-    .where('id', '=', p('id')),
+  entriesOf(db).selectAll('t').where('c.incident_id', '=', p('incidentId')).where('t.id', '=', p('id')),
 )
 
 export async function addIncidentNote(

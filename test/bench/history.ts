@@ -48,7 +48,9 @@ export async function makeHistory(
   return sent
 }
 
-const REPEATED = ['hook_request', 'event', 'occurrence', 'timeline_entry'] as const
+const REPEATED = ['hook_request', 'event', 'occurrence', 'timeline_entry', 'incident_chunk'] as const
+/** Each repetition lies in chunks of its own. */
+const EARLIER_CHUNK = `chunk - k * ${OPEN_INCIDENTS}`
 
 /** Earlier values of a repetition; every other column is that of the row it repeats. */
 const EARLIER: Record<(typeof REPEATED)[number], Record<string, string>> = {
@@ -61,6 +63,7 @@ const EARLIER: Record<(typeof REPEATED)[number], Record<string, string>> = {
     id: 'older_id(id, k)',
     request_id: 'older_id(request_id, k)',
     event_key: 'older_key(event_key, k)',
+    chunk: EARLIER_CHUNK,
     event_time: 'older_time(event_time, k)',
     source_time: 'older_time(source_time, k)',
     received_at: 'older_time(received_at, k)',
@@ -79,7 +82,9 @@ const EARLIER: Record<(typeof REPEATED)[number], Record<string, string>> = {
     at: 'older_time(at, k)',
     request_id: 'older_id(request_id, k)',
     event_ids: "'[\"' || older_id(substr(event_ids, 3, 36), k) || '\"]'",
+    chunk: EARLIER_CHUNK,
   },
+  incident_chunk: { chunk: EARLIER_CHUNK },
 }
 
 /** Which rows are repeated: those of the first round. */
@@ -88,6 +93,7 @@ const FIRST: Record<(typeof REPEATED)[number], string> = {
   event: "kind = 'fire'",
   occurrence: 'recovered_at is null',
   timeline_entry: "kind = 'context'",
+  incident_chunk: 'true',
 }
 
 function repeatOnSqlite(path: string, times: number): void {

@@ -7,7 +7,7 @@ const MOST_ENTRIES = 300_000
 /**
  * SQLite keeps timelines in the order they are written. In one tree ordered by incident nearly every entry went into a
  * full page, and what is full is spread over its neighbours: two pages an entry, of the five an event took. A table with
- * very many entries stays that tree, which differs in speed only.
+ * very many entries stays that tree until 0015, which differs in speed only.
  */
 export const timelineAsWritten: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {

@@ -13,6 +13,7 @@ import { postmortemProse } from './0011-postmortem-prose.ts'
 import { earlierBody } from './0012-earlier-body.ts'
 import { timelineAsWritten } from './0013-timeline-as-written.ts'
 import { textHash } from './0014-text-hash.ts'
+import { chunks } from './0015-chunks.ts'
 
 /** Every migration in order; a released one never changes. */
 export const migrations: Record<string, Migration> = {
@@ -30,4 +31,5 @@ export const migrations: Record<string, Migration> = {
   '0012-earlier-body': earlierBody,
   '0013-timeline-as-written': timelineAsWritten,
   '0014-text-hash': textHash,
+  '0015-chunks': chunks,
 }

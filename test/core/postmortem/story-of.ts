@@ -9,7 +9,7 @@ export function storyOf(project: Project, number: number): Story {
   const { picture } = project
   const incident = project.state(number)
   const stored = picture.events.map((event) => ({
-    ...eventRow(event),
+    ...eventRow(event, 0),
     id: long(event.id),
   })) as Story['events']
   // A waiting recovery joins the incident of its fire when that comes (R5).
@@ -25,7 +25,7 @@ export function storyOf(project: Project, number: number): Story {
     .sort((a, b) => (`${a.fired_at} ${long(a.id)}` < `${b.fired_at} ${long(b.id)}` ? -1 : 1))
   const sources = [...new Set(events.map((event) => event.source_id))].sort()
   return {
-    incident: incidentRow(incident) as Story['incident'],
+    incident: incidentRow(incident, 0) as Story['incident'],
     occurrences,
     events,
     timeline: picture.timeline
@@ -41,6 +41,7 @@ export function storyOf(project: Project, number: number): Story {
         text: entry.text,
         request_id: entry.requestId,
         event_ids: JSON.stringify(entry.eventIds.map(long)),
+        chunk: 0,
       })),
     sources: sources.map((id) => ({
       id,

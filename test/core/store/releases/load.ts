@@ -50,9 +50,11 @@ export async function loadRelease(url: string, release: string, events = 0): Pro
   try {
     const life = readLife()
     for (const table of (await hands.tables()).filter((name) => name in life)) {
-      const columns = await hands.columns(table)
+      const known = await hands.columns(table)
       for (const row of life[table]!) {
-        const values = columns.map((column) => row[column] ?? null)
+        // A later column has its default.
+        const columns = known.filter((column) => column in row)
+        const values = columns.map((column) => row[column])
         const places = columns.map((_, index) => `$${index + 1}`)
         await hands.run(`insert into "${table}" (${quoted(columns)}) values (${places})`, values)
       }

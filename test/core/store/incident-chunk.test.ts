@@ -1,0 +1,187 @@
+import { randomBytes } from 'node:crypto'
+import { statSync } from 'node:fs'
+import Sqlite from 'better-sqlite3'
+import { describe, expect, test } from 'vitest'
+import { createIds } from '../../../core/ids.ts'
+import { insertRows, updateRows } from '../../../core/store/statement.ts'
+import { databaseKinds } from '../../support/databases.ts'
+import { until } from '../../support/until.ts'
+import { HOUR, notification, type TestProject, testTocsin } from '../open-test-tocsin.ts'
+
+/** Entries of a project's log in one chunk. */
+const CHUNK = 1024
+
+describe.each(databaseKinds)('an incident whose rows are in several chunks, on %s', (kind) => {
+  const t = testTocsin(kind)
+
+  /** As if so much had been written in the project before. */
+  async function jumpTo(project: TestProject, position: number): Promise<void> {
+    await t.database.transaction(() => updateRows('project', [{ id: project.id, log_position: position }]))
+  }
+
+  async function spread() {
+    const project = await t.project()
+    const source = await project.source()
+    for (const [chunk, id] of ['a', 'b', 'c', 'd', 'e', 'f'].entries()) {
+      // Two alerts on this side of an edge, two on the other.
+      await jumpTo(project, chunk * CHUNK + CHUNK - 3)
+      for (const part of [1, 2, 3, 4]) await source.send({ id: `${id}${part}`, title: `Alert ${id}${part}` })
+    }
+    const [incident] = await project.incidents()
+    return { project, source, incident: incident! }
+  }
+
+  /** All that pages of this size show, one after the other. */
+  async function walk<T>(page: (cursor: string | undefined) => Promise<{ rows: T[]; next: string | null }>) {
+    const found: T[] = []
+    for (let cursor: string | null | undefined; cursor !== null; ) {
+      const { rows, next } = await page(cursor)
+      found.push(...rows)
+      cursor = next
+    }
+    return found
+  }
+
+  const sent = ['a', 'b', 'c', 'd', 'e', 'f'].flatMap((id) =>
+    [1, 2, 3, 4].map((part) => `Alert ${id}${part}`),
+  )
+
+  test.each([1, 3, 100])('is shown whole and in order, %i a page', async (limit) => {
+    const { project, incident } = await spread()
+    const events = await walk(async (cursor) => {
+      const { events, nextCursor } = await t.admin.listIncidentEvents(project.id, incident.id, {
+        limit,
+        cursor,
+      })
+      return { rows: events, next: nextCursor }
+    })
+    expect(events.map(({ title }) => title)).toEqual(sent.toReversed())
+    const entries = await walk(async (cursor) => {
+      const { timeline, nextCursor } = await t.admin.listTimeline(project.id, incident.id, { limit, cursor })
+      return { rows: timeline, next: nextCursor }
+    })
+    expect(entries.flatMap(({ kind, eventIds }) => (kind === 'context' ? eventIds : []))).toEqual(
+      events.map(({ id }) => id).toReversed(),
+    )
+    const signals = await walk(async (cursor) => {
+      const page = await t.admin.listIncidentSignals(project.id, incident.id, { limit, cursor })
+      return { rows: page.signals, next: page.nextCursor }
+    })
+    expect(signals.map(({ title }) => title).toSorted()).toEqual(sent)
+    expect(incident).toMatchObject({ signalCount: 24, eventCount: 24 })
+  })
+
+  test('tells its post-mortem of all of them', async () => {
+    const { project, incident } = await spread()
+    const { postmortem } = await t.admin.draftPostmortem(project.id, incident.id, {})
+    for (const title of [sent[0], sent.at(-1)]) expect(postmortem.markdown).toContain(title)
+    expect(postmortem.markdown).toContain('E25: event')
+  })
+
+  test('has what was said by hand in its place, and resolves whole', async () => {
+    const { project, source, incident } = await spread()
+    const { entry } = await t.admin.addNote(project.id, incident.id, { text: 'Looked at it' })
+    await jumpTo(project, 9 * CHUNK)
+    await source.send({ id: 'last', title: 'Last' })
+    const timeline = await project.timeline(incident.id)
+    expect(timeline.slice(-2).map(({ kind }) => kind)).toEqual(['note', 'context'])
+    expect(timeline.at(-2)!.id).toBe(entry.id)
+    await t.admin.resolveIncident(project.id, incident.id, {})
+    expect(await project.incident(incident.id)).toMatchObject({ status: 'resolved', signalCount: 25 })
+    await t.admin.reopenIncident(project.id, incident.id, {})
+    const { signals } = await t.admin.listIncidentSignals(project.id, incident.id, { limit: 100 })
+    expect(signals.map(({ status }) => status)).toEqual(Array(25).fill('firing'))
+  })
+
+  test('shows what a program of before goes on to write, which knows no chunks', async () => {
+    const { project, incident } = await spread()
+    const newId = createIds(t.clock.now, (size) => randomBytes(size))
+    const of = newId()
+    const tables = await t.tables()
+    const rowsOf = (table: 'event' | 'timeline_entry' | 'incident') =>
+      tables.get(table)!.filter((row) => row.incident_id === incident.id || row.id === incident.id)
+    for (const incidentId of [of, incident.id]) {
+      await t.database.transaction(function* () {
+        if (incidentId === of) {
+          const { chunk: _, ...row } = rowsOf('incident')[0]!
+          yield* insertRows('incident', [{ ...row, id: of, number: 2, accepts_new: null } as never])
+        }
+        for (const table of ['event', 'timeline_entry'] as const) {
+          const { chunk: _, ...row } = rowsOf(table).find(({ sequence }) => sequence == null)!
+          const unlike = table === 'event' ? { event_key: null } : {}
+          yield* insertRows(table, [{ ...row, id: newId(), incident_id: incidentId, ...unlike } as never])
+        }
+      })
+    }
+    expect(await project.events(of)).toHaveLength(1)
+    expect(await project.timeline(of)).toHaveLength(1)
+    const { events } = await t.admin.listIncidentEvents(project.id, incident.id, { limit: 100 })
+    expect(events).toHaveLength(25)
+    await t.admin.addNote(project.id, of, { text: 'By a program that knows them' })
+    expect(await project.timeline(of)).toHaveLength(2)
+  })
+
+  test('goes with its project, of however many chunks it is', async () => {
+    const { project, incident } = await spread()
+    const { incident: other } = await (await (await t.project()).source()).send({ id: 'o', title: 'Other' })
+    const many = Array.from({ length: 500 }, (_, i) => ({ incident_id: incident.id, chunk: 100 + i }))
+    await t.database.transaction(() => insertRows('incident_chunk', many))
+    await t.admin.deleteProject(project.id)
+    await until('nothing of it is left', async () => {
+      const tables = await t.tables()
+      const left = ['incident', 'timeline_entry', 'event'].flatMap((table) => tables.get(table)!)
+      return left.every((row) => row.project_id !== project.id)
+    })
+    const chunks = (await t.tables()).get('incident_chunk')!
+    expect(chunks.filter((row) => row.incident_id === incident.id)).toEqual([])
+    expect(chunks.filter((row) => row.incident_id === other!.id)).not.toEqual([])
+  })
+
+  test('takes in a recovery that waited since an earlier chunk', async () => {
+    const project = await t.project()
+    const source = await project.source()
+    await jumpTo(project, CHUNK)
+    await source.send({ id: 'x', title: 'X', action: 'resolve', time: t.clock.at(-1000) })
+    await jumpTo(project, 3 * CHUNK)
+    t.clock.pass(1000)
+    const { incident } = await source.send({ id: 'x', title: 'X', time: t.clock.at(-HOUR) })
+    const events = await project.events(incident!.id)
+    expect(events.map(({ kind, outcome }) => [kind, outcome])).toEqual([
+      ['recover', 'recovered'],
+      ['fire', 'late'],
+    ])
+    const { signals } = await t.admin.listIncidentSignals(project.id, incident!.id, {})
+    expect(signals).toMatchObject([{ title: 'X', status: 'recovered' }])
+    const [found] = (await project.incidents()).filter(({ id }) => id === incident!.id)
+    expect(found).toMatchObject({ eventCount: 2, status: 'resolved' })
+  })
+})
+
+describe('what a batch writes on SQLite', () => {
+  const t = testTocsin('sqlite')
+
+  test('is a few pages, of however many incidents it is', async () => {
+    const project = await t.project({ policy: { grouping: 'signal' } })
+    const source = await project.source('alertmanager')
+    const path = t.url.slice('sqlite:'.length)
+    const round = async () => {
+      t.clock.pass(1000)
+      for (let at = 0; at < 200; at += 50) {
+        const alerts = Array.from({ length: 50 }, (_, i) => ({
+          fingerprint: `${at + i}`,
+          startsAt: t.clock.at(),
+        }))
+        await source.send(notification(alerts))
+      }
+    }
+    for (let times = 0; times < 100; times++) await round()
+    const other = new Sqlite(path)
+    other.pragma('wal_checkpoint(TRUNCATE)')
+    other.close()
+    for (let times = 0; times < 2; times++) await round()
+    const pages = statSync(`${path}-wal`).size / 8216
+    expect(pages).toBeGreaterThan(0)
+    // With indexes by incident alone, of which there were two more, it is 4.9.
+    expect(pages / 400).toBeLessThan(4)
+  })
+})
