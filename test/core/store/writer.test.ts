@@ -134,11 +134,15 @@ test('what a batch had at hand is free as soon as it is stored', async () => {
     }
   }
   await submitMany(20)
-  gc()
-  const before = oldSpace()
-  await submitMany(50)
-  // One alone takes 0.4 MB.
-  expect(oldSpace() - before).toBeLessThan(2_000_000)
+  const growths: number[] = []
+  for (let times = 0; times < 3; times++) {
+    gc()
+    const before = oldSpace()
+    await submitMany(50)
+    growths.push(oldSpace() - before)
+  }
+  // One batch alone takes 0.4 MB. What this process has besides may grow old as well, but not each time.
+  expect(Math.min(...growths)).toBeLessThan(2_000_000)
 })
 
 describe('the interval between commits', () => {
