@@ -1,5 +1,5 @@
 import type { Labels } from '../types.ts'
-import type { IncidentState } from './state.ts'
+import type { IncidentState, LabelValues } from './state.ts'
 
 /** Values kept per label of an incident; further ones are only counted (matching.md 1). */
 const MOST_VALUES = 20
@@ -13,17 +13,17 @@ export function withLabels(
   labels: Labels,
   isNewMember: boolean,
 ): IncidentState['labels'] {
-  let merged = incident
+  const changed: [string, LabelValues][] = []
   for (const [key, value] of Object.entries(labels)) {
     const known = Object.hasOwn(incident, key) ? incident[key] : undefined
-    if (!known) merged = { ...merged, [key]: { values: [value], more: 0 } }
+    if (!known) changed.push([key, { values: [value], more: 0 }])
     else if (!known.values.includes(value)) {
       if (known.values.length < MOST_VALUES)
-        merged = { ...merged, [key]: { ...known, values: [...known.values, value].sort() } }
-      else if (isNewMember) merged = { ...merged, [key]: { ...known, more: known.more + 1 } }
+        changed.push([key, { ...known, values: [...known.values, value].sort() }])
+      else if (isNewMember) changed.push([key, { ...known, more: known.more + 1 }])
     }
   }
-  return merged
+  return changed.length === 0 ? incident : { ...incident, ...Object.fromEntries(changed) }
 }
 
 /** As the API shows them: one value as text, several as a sorted list, what was left out as "… n more" (M5). */

@@ -140,7 +140,7 @@ const dropTimelines = statement<Part, unknown>(
     delete from timeline_entry where (chunk, incident_id, id) in (
       select t.chunk, t.incident_id, t.id
       from (${someChunks(p)}) as c
-      join timeline_entry as t on t.chunk = c.chunk + 0 and t.incident_id = c.incident_id
+      join timeline_entry as t on t.chunk = c.chunk and t.incident_id = c.incident_id
       limit ${p('most')}
     )`,
 )

@@ -30,7 +30,7 @@ export function* noteChunks(chunks: ReadonlyMap<string, number>): Work<number> {
 type From = Pick<Kysely<Schema>, 'selectFrom'>
 
 // Rows of incidents, for `where c.incident_id …`. By chunk and id, they are in the order they were written in.
-// The sum keeps PostgreSQL from walking through the index of all rows in that order.
+// The sum keeps PostgreSQL, where it knows little of the tables, from walking through the rows of all incidents in that order.
 
 export function eventsOf(db: From) {
   return db

@@ -1,6 +1,7 @@
 import { type Insertable, type Selectable, sql } from 'kysely'
 import type { IncidentState } from '../matcher/state.ts'
 import type { IncidentStatus, Severity } from '../types.ts'
+import { textOf, valueIn } from './known-json.ts'
 import type { IncidentTable } from './schema.ts'
 import { all, allForEach, isAnyOf, isSameBut, only, statement, type Work } from './statement.ts'
 
@@ -111,29 +112,6 @@ export function hasMoved(incident: IncidentState): boolean {
 }
 
 const loadedRows = new WeakMap<IncidentState, Selectable<IncidentTable>>()
-
-/** Values that most events of an incident find and leave as they are, by their JSON, and the other way round. */
-const values = new Map<string, object>()
-const texts = new WeakMap<object, string>()
-const MOST_VALUES = 1_000
-/** Longer ones are not kept. */
-const MOST_LENGTH = 2_000
-
-/** The value of a JSON text, for many to read and none to change. */
-function valueIn<T extends object>(text: string): T {
-  let value = values.get(text) as T | undefined
-  if (value === undefined) {
-    value = JSON.parse(text) as T
-    texts.set(value, text)
-    if (text.length <= MOST_LENGTH) values.set(text, value)
-    if (values.size > MOST_VALUES) values.delete(values.keys().next().value!)
-  }
-  return value
-}
-
-function textOf(value: object): string {
-  return texts.get(value) ?? JSON.stringify(value)
-}
 
 /** The chunk it was noted in last, as it was loaded; a new one is noted in chunk 0, by the database. */
 export function loadedChunk(incident: IncidentState): number {

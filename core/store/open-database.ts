@@ -158,7 +158,7 @@ function openSqliteWriter(path: string): Sqlite.Database {
     db.pragma('synchronous = FULL')
     db.pragma('mmap_size = 0')
     db.pragma('cache_size = -16000')
-    // 32 MB of 8 KB pages: a page changed often is copied once, and no commit waits for many.
+    // 32 MB of 8 KB pages: a page changed often is copied once, and a commit that checkpoints copies no more than these.
     db.pragma('wal_autocheckpoint = 4000')
     db.pragma('trusted_schema = OFF')
 

@@ -149,10 +149,10 @@ describe.each(databaseKinds)('an upgrade on %s', (kind) => {
     const project = `/projects/${projects[0]!.id}`
     const { incidents } = await tocsin.api<{ incidents: ApiIncident[] }>('GET', `${project}/incidents`)
     expect(incidents.map(({ title }) => title)).toEqual(['Latency'])
-    const all = `${project}/incidents/${incidents[0]!.id}`
+    const incident = `${project}/incidents/${incidents[0]!.id}`
     const shown = { timeline: TIMELINE, events: 5, signals: 3 }
     for (const [list, count] of Object.entries(shown)) {
-      const page = await tocsin.api<Record<string, unknown[]>>('GET', `${all}/${list}`)
+      const page = await tocsin.api<Record<string, unknown[]>>('GET', `${incident}/${list}`)
       expect(page[list], list).toHaveLength(count)
     }
 
