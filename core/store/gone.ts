@@ -129,9 +129,11 @@ function someIncidents<P extends { projectId: string }>(p: Placeholders<P>) {
     select id from incident where project_id = ${p('projectId')} order by number limit ${INCIDENTS_AT_ONCE}`
 }
 
-function someChunks<P extends { projectId: string }>(p: Placeholders<P>) {
+const CHUNKS = ['incident_chunk', 'occurrence_chunk'] as const
+
+function someChunks<P extends { projectId: string }>(table: (typeof CHUNKS)[number], p: Placeholders<P>) {
   return sql`
-    select incident_id, chunk from incident_chunk where incident_id in (${someIncidents(p)})
+    select incident_id, chunk from ${sql.table(table)} where incident_id in (${someIncidents(p)})
     order by incident_id, chunk limit ${CHUNKS_AT_ONCE}`
 }
 
@@ -139,14 +141,16 @@ const dropTimelines = statement<Part, unknown>(
   (_db, p) => sql`
     delete from timeline_entry where (chunk, incident_id, id) in (
       select t.chunk, t.incident_id, t.id
-      from (${someChunks(p)}) as c
+      from (${someChunks('incident_chunk', p)}) as c
       join timeline_entry as t on t.chunk = c.chunk and t.incident_id = c.incident_id
       limit ${p('most')}
     )`,
 )
 
-const dropChunks = statement<{ projectId: string }, unknown>(
-  (_db, p) => sql`delete from incident_chunk where (incident_id, chunk) in (${someChunks(p)})`,
+const dropChunks = CHUNKS.map((table) =>
+  statement<{ projectId: string }, unknown>(
+    (_db, p) => sql`delete from ${sql.table(table)} where (incident_id, chunk) in (${someChunks(table, p)})`,
+  ),
 )
 
 const dropIncidents = statement<{ projectId: string }, unknown>(
@@ -156,7 +160,7 @@ const dropIncidents = statement<{ projectId: string }, unknown>(
 
 /** Timelines of some incidents, then what tells where these were, then the incidents: one kind each time. */
 function* dropSomeOfIncidents(part: Part): Work<number> {
-  for (const drop of [dropTimelines, dropChunks, dropIncidents]) {
+  for (const drop of [dropTimelines, ...dropChunks, dropIncidents]) {
     const gone = yield* run(drop, part)
     if (gone > 0) return gone
   }

@@ -1,13 +1,14 @@
-import { type Kysely, sql } from 'kysely'
+import { expressionBuilder, type Kysely, sql } from 'kysely'
 import type { Schema } from './schema.ts'
 import { insertRows, type Work } from './statement.ts'
 
 /**
- * Where the events and the timeline of an incident are. What a commit writes is whole pages, and in an index by incident
- * every incident has a place of its own: one page for each event. So the log of a project is cut into chunks, the indexes
- * begin with the chunk, and `incident_chunk` tells in which of them an incident has rows: what is written together lies
- * together then, of however many incidents it is. The database itself notes chunk 0 of each incident, in which programs
- * of before write, and the chunk of an event that came before its incident (migrations/0015-chunks.ts).
+ * Where the events, the occurrences and the timeline of an incident are. What a commit writes is whole pages, and in an
+ * index by incident every incident has a place of its own: one page for each event. So the log of a project is cut into
+ * chunks, the indexes begin with the chunk, and `incident_chunk` tells in which of them an incident has rows,
+ * `occurrence_chunk` in which it has occurrences: what is written together lies together then, of however many incidents
+ * it is. The database itself notes chunk 0, in which programs of before write, and the chunk of what came before its
+ * incident (migrations/0015-chunks.ts, 0016-occurrence-chunks.ts).
  */
 
 /** Entries of the log in a chunk. Their rows take about ten pages of each index. */
@@ -18,10 +19,13 @@ export function chunkAt(position: number): number {
   return Math.floor(position / CHUNK)
 }
 
-/** Notes in which chunk each of these incidents has rows. */
-export function* noteChunks(chunks: ReadonlyMap<string, number>): Work<number> {
+/** Notes in which chunk each of these incidents has rows, or occurrences. */
+export function* noteChunks(
+  table: 'incident_chunk' | 'occurrence_chunk',
+  chunks: ReadonlyMap<string, number>,
+): Work<number> {
   return yield* insertRows(
-    'incident_chunk',
+    table,
     [...chunks].map(([incident_id, chunk]) => ({ incident_id, chunk })),
     { onConflict: { do: 'ignore', columns: ['incident_id', 'chunk'] } },
   )
@@ -46,4 +50,19 @@ export function entriesOf(db: From) {
     .innerJoin('timeline_entry as t', (join) =>
       join.on('t.chunk', '=', sql<number>`c.chunk + 0`).onRef('t.incident_id', '=', 'c.incident_id'),
     )
+}
+
+export function occurrencesOf(db: From) {
+  return db
+    .selectFrom('occurrence_chunk as c')
+    .innerJoin('occurrence as o', (join) =>
+      join.on('o.chunk', '=', sql<number>`c.chunk + 0`).onRef('o.incident_id', '=', 'c.incident_id'),
+    )
+}
+
+/** Ids of the occurrences of that row of `incident` which the query around this one is at. */
+export function itsOccurrences() {
+  return occurrencesOf(expressionBuilder<Schema, never>())
+    .select('o.id')
+    .where('c.incident_id', '=', sql.ref<string>('incident.id'))
 }

@@ -68,7 +68,14 @@ export function* dueIncidents(now: string): Work<{ id: string; project_id: strin
 }
 
 /** Besides its place: what every event changes, and what many do. */
-const COUNTED = ['event_count', 'last_event_at', 'last_recovered_at', 'updated_at', 'chunk'] as const
+const COUNTED = [
+  'event_count',
+  'last_event_at',
+  'last_recovered_at',
+  'updated_at',
+  'chunk',
+  'occurrence_chunk',
+] as const
 
 /**
  * What has changed of an incident: no column of an index, since SQLite rewrites each index an update names, and of most
@@ -76,9 +83,9 @@ const COUNTED = ['event_count', 'last_event_at', 'last_recovered_at', 'updated_a
  */
 export function incidentUpdate(
   incident: IncidentState,
-  chunk: number | undefined,
+  chunks: ChunksOfIncident,
 ): Partial<Insertable<IncidentTable>> {
-  const row = incidentRow(incident, chunk)
+  const row = incidentRow(incident, chunks)
   const loaded = loadedRows.get(incident)
   if (loaded && isSameBut(COUNTED, loaded, row)) return only(['id', ...COUNTED], row)
   const {
@@ -113,12 +120,17 @@ export function hasMoved(incident: IncidentState): boolean {
 
 const loadedRows = new WeakMap<IncidentState, Selectable<IncidentTable>>()
 
-/** The chunk it was noted in last, as it was loaded; a new one is noted in chunk 0, by the database. */
-export function loadedChunk(incident: IncidentState): number {
-  return loadedRows.get(incident)?.chunk ?? 0
+/** The chunks an incident and its occurrences are noted in last (incident-chunk.ts). */
+export type ChunksOfIncident = Pick<Selectable<IncidentTable>, 'chunk' | 'occurrence_chunk'>
+
+const FIRST_CHUNKS: ChunksOfIncident = { chunk: 0, occurrence_chunk: 0 }
+
+/** As it was loaded; a new one is noted in chunk 0, by the database. */
+export function loadedChunks(incident: IncidentState): ChunksOfIncident {
+  return loadedRows.get(incident) ?? FIRST_CHUNKS
 }
 
-export function incidentRow(incident: IncidentState, chunk: number | undefined): Insertable<IncidentTable> {
+export function incidentRow(incident: IncidentState, chunks: ChunksOfIncident): Insertable<IncidentTable> {
   return {
     id: incident.id,
     project_id: incident.projectId,
@@ -159,7 +171,8 @@ export function incidentRow(incident: IncidentState, chunk: number | undefined):
     sequence: incident.sequence,
     last_event_at: incident.lastEventAt,
     updated_at: incident.updatedAt,
-    chunk: chunk ?? loadedChunk(incident),
+    chunk: chunks.chunk,
+    occurrence_chunk: chunks.occurrence_chunk,
   }
 }
 

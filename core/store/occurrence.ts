@@ -1,6 +1,7 @@
 import { type Insertable, type Selectable, sql } from 'kysely'
 import type { ClosedBy, OccurrenceState } from '../matcher/state.ts'
 import type { Severity } from '../types.ts'
+import { occurrencesOf } from './incident-chunk.ts'
 import type { OccurrenceTable } from './schema.ts'
 import { withoutSource } from './sender-group.ts'
 import { all, allForEach, isAnyOf, statement, type Work } from './statement.ts'
@@ -118,11 +119,7 @@ export function* firingOfIncidents(ids: string[]): Work<OccurrenceState[]> {
 }
 
 const manualOfIncidentQuery = statement<{ id: string }, Selectable<OccurrenceTable>>((db, p) =>
-  db
-    .selectFrom('occurrence')
-    .selectAll()
-    .where('incident_id', '=', p('id'))
-    .where('closed_by', '=', 'manual'),
+  occurrencesOf(db).selectAll('o').where('c.incident_id', '=', p('id')).where('o.closed_by', '=', 'manual'),
 )
 
 /** Occurrences a person had closed (H4). */
@@ -155,7 +152,8 @@ export function isOnlyClosed(o: OccurrenceState): boolean {
 
 const loadedPlaces = new WeakMap<OccurrenceState, Pick<OccurrenceState, 'firedAt' | 'senderGroup'>>()
 
-export function occurrenceRow(o: OccurrenceState): Insertable<OccurrenceTable> {
+/** All that is known of it; the chunk it was written in stays with the row. */
+export function occurrenceRow(o: OccurrenceState): Omit<Insertable<OccurrenceTable>, 'chunk'> {
   return {
     id: o.id,
     project_id: o.projectId,

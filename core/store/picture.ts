@@ -1,7 +1,7 @@
 import { type Insertable, type Selectable, sql } from 'kysely'
 import type { SlotKind } from '../matcher/limit.ts'
 import type { Picture } from '../matcher/picture.ts'
-import type { MatchEvent, SignalState } from '../matcher/state.ts'
+import type { IncidentState, MatchEvent, SignalState } from '../matcher/state.ts'
 import {
   amendEvent,
   countRepeat,
@@ -12,13 +12,14 @@ import {
 } from './event.ts'
 import {
   anyCurrentIncidents,
+  type ChunksOfIncident,
   currentIncidents,
   hasMoved,
   incidentPlace,
   incidentRow,
   incidentsByIds,
   incidentUpdate,
-  loadedChunk,
+  loadedChunks,
 } from './incident.ts'
 import { chunkAt, noteChunks } from './incident-chunk.ts'
 import {
@@ -222,12 +223,20 @@ export function* savePicture(picture: Picture): Work<void> {
   const moved = incidents.filter(hasMoved)
   const [closed, rewritten] = partition([...changed.occurrences], isOnlyClosed)
   const chunkOf = ({ projectId }: { projectId: string }) => chunkAt(picture.project(projectId).logPosition)
-  const chunks = new Map<string, number>()
+  const written = { chunk: new Map<string, number>(), occurrence_chunk: new Map<string, number>() }
   for (const row of [...picture.events, ...picture.timeline])
-    if (row.incidentId !== null) chunks.set(row.incidentId, chunkOf(row))
-  const newChunks = new Map(
-    [...chunks].filter(([id, chunk]) => loadedChunk(picture.incidents.get(id)!) !== chunk),
-  )
+    if (row.incidentId !== null) written.chunk.set(row.incidentId, chunkOf(row))
+  for (const row of picture.newOccurrences)
+    if (row.incidentId !== null) written.occurrence_chunk.set(row.incidentId, chunkOf(row))
+  const chunksOf = (incident: IncidentState): ChunksOfIncident => {
+    const loaded = loadedChunks(incident)
+    return {
+      chunk: written.chunk.get(incident.id) ?? loaded.chunk,
+      occurrence_chunk: written.occurrence_chunk.get(incident.id) ?? loaded.occurrence_chunk,
+    }
+  }
+  const newChunks = (of: keyof ChunksOfIncident) =>
+    new Map([...written[of]].filter(([id, chunk]) => loadedChunks(picture.incidents.get(id)!)[of] !== chunk))
   const texts = sharedTexts([...picture.events, ...picture.amended], picture.signals)
   // In this order, in one round trip.
   yield* together(
@@ -243,11 +252,11 @@ export function* savePicture(picture: Picture): Work<void> {
     updateRows('incident', moved.filter((incident) => !incident.acceptsNew).map(incidentPlace)),
     insertRows(
       'incident',
-      [...picture.newIncidents].map((incident) => incidentRow(incident, chunks.get(incident.id))),
+      [...picture.newIncidents].map((incident) => incidentRow(incident, chunksOf(incident))),
     ),
     updateRows('incident', moved.filter((incident) => incident.acceptsNew).map(incidentPlace)),
-    ...sameColumns(incidents.map((incident) => incidentUpdate(incident, chunks.get(incident.id)))).map(
-      (rows) => updateRows('incident', rows),
+    ...sameColumns(incidents.map((incident) => incidentUpdate(incident, chunksOf(incident)))).map((rows) =>
+      updateRows('incident', rows),
     ),
 
     insertRows(
@@ -257,7 +266,10 @@ export function* savePicture(picture: Picture): Work<void> {
     ...sameColumns(
       [...changed.signals].map((signal) => signalUpdate(signal, texts.ofSignals.get(signal.id))),
     ).map((rows) => updateRows('signal', rows)),
-    insertRows('occurrence', [...picture.newOccurrences].map(occurrenceRow)),
+    insertRows(
+      'occurrence',
+      [...picture.newOccurrences].map((o) => ({ ...occurrenceRow(o), chunk: chunkOf(o) })),
+    ),
     updateRows('occurrence', closed.map(occurrenceClosing)),
     updateRows('occurrence', rewritten.map(occurrenceRow)),
     insertRows('shared_text', texts.rows, {
@@ -283,7 +295,8 @@ export function* savePicture(picture: Picture): Work<void> {
         chunk: chunkOf(entry),
       })),
     ),
-    noteChunks(newChunks),
+    noteChunks('incident_chunk', newChunks('chunk')),
+    noteChunks('occurrence_chunk', newChunks('occurrence_chunk')),
     insertRows(
       'log_entry',
       picture.log.map((entry) => ({

@@ -18,6 +18,7 @@ export interface Schema {
   occurrence: OccurrenceTable
   incident: IncidentTable
   incident_chunk: IncidentChunkTable
+  occurrence_chunk: IncidentChunkTable
   timeline_entry: TimelineEntryTable
   log_entry: LogEntryTable
   sender_group: SenderGroupTable
@@ -241,6 +242,8 @@ export interface OccurrenceTable {
   monitor_id: string | null
   explicit_reopen: number
   late: number
+  /** The part of the project's log it was written in (incident-chunk.ts); 0 for what was there before 0016. */
+  chunk: number
 }
 
 export interface IncidentTable {
@@ -295,9 +298,11 @@ export interface IncidentTable {
   updated_at: string
   /** The chunk it was noted in last. */
   chunk: number
+  /** The chunk its occurrences were noted in last. */
+  occurrence_chunk: number
 }
 
-/** In which chunks of its project's log an incident has events or entries of its timeline (incident-chunk.ts). */
+/** In which chunks of its project's log an incident has events or entries of its timeline, or occurrences (incident-chunk.ts). */
 export interface IncidentChunkTable {
   incident_id: string
   chunk: number

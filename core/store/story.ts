@@ -1,5 +1,5 @@
 import { type Selectable, sql } from 'kysely'
-import { entriesOf, eventsOf } from './incident-chunk.ts'
+import { entriesOf, eventsOf, occurrencesOf } from './incident-chunk.ts'
 import type { EventTable, IncidentTable, OccurrenceTable, TimelineEntryTable } from './schema.ts'
 import { all, isAnyOf, statement, type Work } from './statement.ts'
 
@@ -36,9 +36,8 @@ export type StoryOccurrence = Pick<
   | 'severity'
 > & { title: string; monitor_name: string | null }
 
-const occurrencesOf = statement<{ id: string }, StoryOccurrence>((db, p) =>
-  db
-    .selectFrom('occurrence as o')
+const firstOccurrences = statement<{ id: string }, StoryOccurrence>((db, p) =>
+  occurrencesOf(db)
     .innerJoin('signal as s', 's.id', 'o.signal_id')
     .select([
       'o.id',
@@ -53,7 +52,7 @@ const occurrencesOf = statement<{ id: string }, StoryOccurrence>((db, p) =>
       's.title',
       's.monitor_name',
     ])
-    .where('o.incident_id', '=', p('id'))
+    .where('c.incident_id', '=', p('id'))
     .orderBy('o.fired_at')
     .orderBy('o.id')
     .limit(sql.lit(MOST_OCCURRENCES)),
@@ -112,13 +111,12 @@ const totalsOf = statement<{ id: string }, Omit<Story['totals'], 'occurrences' |
 )
 
 const membersOf = statement<{ id: string }, Pick<Story['totals'], 'occurrences' | 'signals'>>((db, p) =>
-  db
-    .selectFrom('occurrence')
+  occurrencesOf(db)
     .select((eb) => [
       eb.fn.countAll<number>().as('occurrences'),
-      eb.fn.count<number>('signal_id').distinct().as('signals'),
+      eb.fn.count<number>('o.signal_id').distinct().as('signals'),
     ])
-    .where('incident_id', '=', p('id')),
+    .where('c.incident_id', '=', p('id')),
 )
 
 interface Earlier {
@@ -159,7 +157,7 @@ type EntriesOf = ReturnType<typeof statement<{ id: string }, Selectable<Timeline
 /** Reads the story of one incident. */
 export function* loadStory(incident: Selectable<IncidentTable>): Work<Story> {
   const { id, project_id: projectId, number } = incident
-  const occurrences = yield* all(occurrencesOf, { id })
+  const occurrences = yield* all(firstOccurrences, { id })
   const signals = [...new Set(occurrences.map((o) => o.signal_id))].slice(0, MOST_ASKED)
   const before = { projectId, number }
   const events = [...(yield* all(firstEvents, { id })), ...(yield* all(lastEvents, { id }))]

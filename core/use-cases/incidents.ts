@@ -16,7 +16,7 @@ import { effectivePolicy, readPolicy } from '../policy.ts'
 import { numberOf } from '../reference.ts'
 import { incidentToApi, type LatestOccurrence, signalToApi } from '../show-incident.ts'
 import { currentIncidents, incidentState } from '../store/incident.ts'
-import { entriesOf, eventsOf } from '../store/incident-chunk.ts'
+import { entriesOf, eventsOf, itsOccurrences, occurrencesOf } from '../store/incident-chunk.ts'
 import { firingOfIncidents, manualOfIncident } from '../store/occurrence.ts'
 import { loadProjects } from '../store/picture.ts'
 import type { IncidentTable, Schema, TimelineEntryTable } from '../store/schema.ts'
@@ -111,15 +111,7 @@ export function conditions(
     )
   }
   if (sources) {
-    list.push(
-      eb.exists(
-        eb
-          .selectFrom('occurrence')
-          .select('occurrence.id')
-          .whereRef('occurrence.incident_id', '=', 'incident.id')
-          .where('occurrence.source_id', 'in', sources.length > 0 ? sources : ['']),
-      ),
-    )
+    list.push(eb.exists(itsOccurrences().where('o.source_id', 'in', sources.length > 0 ? sources : [''])))
   }
   return list
 }
@@ -423,8 +415,7 @@ export async function incidentRowOf(
 
 /** The newest occurrence of each signal in these incidents, with its place in them, firing ones first. */
 function latestOccurrences(core: Core, incidentIds: string[]) {
-  const ranked = core.database.read
-    .selectFrom('occurrence as o')
+  const ranked = occurrencesOf(core.database.read)
     .select([
       'o.id',
       'o.incident_id',
@@ -438,7 +429,7 @@ function latestOccurrences(core: Core, incidentIds: string[]) {
       ),
       sql<string>`min(o.id) over (partition by o.incident_id, o.signal_id)`.as('joined'),
     ])
-    .where('o.incident_id', 'in', incidentIds)
+    .where('c.incident_id', 'in', incidentIds)
   const latest = core.database.read
     .selectFrom(ranked.as('r'))
     .selectAll()

@@ -1,5 +1,6 @@
 import { type ExpressionBuilder, sql } from 'kysely'
 import type { ApiMetrics, ApiMetricsQuery } from '../api-types.ts'
+import { itsOccurrences } from '../store/incident-chunk.ts'
 import type { Schema } from '../store/schema.ts'
 import type { Caller } from '../tocsin.ts'
 import { allow, type Core } from './core.ts'
@@ -61,34 +62,23 @@ export async function getMetrics(
 
 /** Heard of only when it was over: every member's fire came late (R5). */
 function isLate(eb: ExpressionBuilder<Schema, 'incident'>) {
-  const members = eb
-    .selectFrom('occurrence')
-    .select('occurrence.id')
-    .whereRef('occurrence.incident_id', '=', 'incident.id')
+  const members = itsOccurrences()
   return eb.and([
-    eb.exists(members.where('occurrence.late', '=', 1)),
-    eb.not(eb.exists(members.where('occurrence.late', '=', 0))),
+    eb.exists(members.where('o.late', '=', 1)),
+    eb.not(eb.exists(members.where('o.late', '=', 0))),
   ])
 }
 
 /** A member was taken to have ended because nothing was heard of it. */
 function isStale(eb: ExpressionBuilder<Schema, 'incident'>) {
-  return eb.exists(
-    eb
-      .selectFrom('occurrence')
-      .select('occurrence.id')
-      .whereRef('occurrence.incident_id', '=', 'incident.id')
-      .where('closed_by', '=', 'stale'),
-  )
+  return eb.exists(itsOccurrences().where('o.closed_by', '=', 'stale'))
 }
 
 function hasInferredTime(eb: ExpressionBuilder<Schema, 'incident'>) {
   return eb.exists(
-    eb
-      .selectFrom('occurrence')
-      .select('occurrence.id')
-      .whereRef('occurrence.incident_id', '=', 'incident.id')
-      .where((of) => of.or([of('fired_time_inferred', '=', 1), of('recovered_time_inferred', '=', 1)])),
+    itsOccurrences().where((of) =>
+      of.or([of('o.fired_time_inferred', '=', 1), of('o.recovered_time_inferred', '=', 1)]),
+    ),
   )
 }
 

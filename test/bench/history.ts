@@ -48,7 +48,14 @@ export async function makeHistory(
   return sent
 }
 
-const REPEATED = ['hook_request', 'event', 'occurrence', 'timeline_entry', 'incident_chunk'] as const
+const REPEATED = [
+  'hook_request',
+  'event',
+  'occurrence',
+  'timeline_entry',
+  'incident_chunk',
+  'occurrence_chunk',
+] as const
 /** Each repetition lies in chunks of its own. */
 const EARLIER_CHUNK = `chunk - k * ${OPEN_INCIDENTS}`
 
@@ -76,6 +83,7 @@ const EARLIER: Record<(typeof REPEATED)[number], Record<string, string>> = {
     recovered_at: 'older_time(fired_at, k - 1)',
     recovered_received_at: 'older_time(fired_received_at, k - 1)',
     closed_by: "'episode'",
+    chunk: EARLIER_CHUNK,
   },
   timeline_entry: {
     id: 'older_id(id, k)',
@@ -85,6 +93,7 @@ const EARLIER: Record<(typeof REPEATED)[number], Record<string, string>> = {
     chunk: EARLIER_CHUNK,
   },
   incident_chunk: { chunk: EARLIER_CHUNK },
+  occurrence_chunk: { chunk: EARLIER_CHUNK },
 }
 
 /** Which rows are repeated: those of the first round. */
@@ -94,6 +103,7 @@ const FIRST: Record<(typeof REPEATED)[number], string> = {
   occurrence: 'recovered_at is null',
   timeline_entry: "kind = 'context'",
   incident_chunk: 'true',
+  occurrence_chunk: 'true',
 }
 
 function repeatOnSqlite(path: string, times: number): void {

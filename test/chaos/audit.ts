@@ -67,12 +67,16 @@ export async function audit(
       'events that no timeline tells of',
       events.filter(({ id, incident_id }) => incident_id !== null && !toldOnce.has(id as string)),
     )
-    for (const table of ['event', 'timeline_entry']) {
+    for (const [table, chunks] of [
+      ['event', 'incident_chunk'],
+      ['timeline_entry', 'incident_chunk'],
+      ['occurrence', 'occurrence_chunk'],
+    ]) {
       expectNone(
         `rows of ${table} that their incident does not find`,
         await db.rows(
           `select id from ${table} where project_id = '${projectId}' and incident_id is not null and not exists (
-             select 1 from incident_chunk as c where c.incident_id = ${table}.incident_id and c.chunk = ${table}.chunk)`,
+             select 1 from ${chunks} as c where c.incident_id = ${table}.incident_id and c.chunk = ${table}.chunk)`,
         ),
       )
     }

@@ -244,10 +244,12 @@ async function leftOvers(databaseUrl: string): Promise<string[]> {
     (table) => `select '${table}' as name, count(*) as count from ${table}
       where project_id is not null and not exists (select 1 from project where project.id = ${table}.project_id)`,
   )
-  orphans.push(
-    `select 'incident_chunk' as name, count(*) as count from incident_chunk
-      where not exists (select 1 from incident where incident.id = incident_chunk.incident_id)`,
-  )
+  for (const table of ['incident_chunk', 'occurrence_chunk']) {
+    orphans.push(
+      `select '${table}' as name, count(*) as count from ${table}
+        where not exists (select 1 from incident where incident.id = ${table}.incident_id)`,
+    )
+  }
   let found: string[] = []
   try {
     await until(

@@ -14,6 +14,7 @@ import { earlierBody } from './0012-earlier-body.ts'
 import { timelineAsWritten } from './0013-timeline-as-written.ts'
 import { textHash } from './0014-text-hash.ts'
 import { chunks } from './0015-chunks.ts'
+import { occurrenceChunks } from './0016-occurrence-chunks.ts'
 
 /** Every migration in order; a released one never changes. */
 export const migrations: Record<string, Migration> = {
@@ -32,4 +33,5 @@ export const migrations: Record<string, Migration> = {
   '0013-timeline-as-written': timelineAsWritten,
   '0014-text-hash': textHash,
   '0015-chunks': chunks,
+  '0016-occurrence-chunks': occurrenceChunks,
 }

@@ -25,7 +25,7 @@ export function storyOf(project: Project, number: number): Story {
     .sort((a, b) => (`${a.fired_at} ${long(a.id)}` < `${b.fired_at} ${long(b.id)}` ? -1 : 1))
   const sources = [...new Set(events.map((event) => event.source_id))].sort()
   return {
-    incident: incidentRow(incident, 0) as Story['incident'],
+    incident: incidentRow(incident, { chunk: 0, occurrence_chunk: 0 }) as Story['incident'],
     occurrences,
     events,
     timeline: picture.timeline
