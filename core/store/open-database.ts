@@ -189,6 +189,16 @@ export const dialectSqlite: Dialect = {
   listValue: (list) => JSON.stringify(list),
 }
 
+/** Rows that one statement inserts, of several. */
+const ROWS_TOGETHER = 8
+
+/** All values of these rows, one row after the other. */
+function valuesOf(rows: readonly Row[], from: number, to: number): unknown[] {
+  const values: unknown[] = []
+  for (let at = from; at < to; at++) for (const value of Object.values(rows[at]!)) values.push(value)
+  return values
+}
+
 /** Executes steps on one connection, each SQL prepared once. */
 function sqliteSteps<S>(db: Sqlite.Database, compiler: Kysely<S>): (step: Step) => unknown {
   const compiled = new Map<
@@ -242,11 +252,22 @@ function sqliteSteps<S>(db: Sqlite.Database, compiler: Kysely<S>): (step: Step) 
         return statement.run(bind(step.params)).changes
       }
       case 'insert': {
-        const { table, columns, onConflict } = step
+        const { table, columns, onConflict, rows } = step
         const key = `insert ${table} ${columns} ${onConflict?.do} ${onConflict?.columns}`
-        const text = () =>
-          `insert into ${quoted(table)} (${names(columns)}) values (${columns.map(() => '?')})${conflict(step)}`
-        return runEach(write(key, text), columns, step.rows)
+        const row = `(${columns.map(() => '?')})`
+        // `or fail`, as a statement of many rows that may undo itself copies each page first; the transaction undoes it.
+        const text = (count: number) => () =>
+          `insert or fail into ${quoted(table)} (${names(columns)}) values ${Array(count).fill(row)}${conflict(step)}`
+        const insert = (count: number) => write(`${count} ${key}`, text(count))
+        const whole = rows.length - (rows.length % ROWS_TOGETHER)
+        let changes = 0
+        for (let at = 0; at < whole; at += ROWS_TOGETHER) {
+          changes += insert(ROWS_TOGETHER).run(valuesOf(rows, at, at + ROWS_TOGETHER)).changes
+        }
+        for (let at = whole; at < rows.length; at++) {
+          changes += insert(1).run(valuesOf(rows, at, at + 1)).changes
+        }
+        return changes
       }
       case 'update': {
         const { table, columns, key } = step

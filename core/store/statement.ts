@@ -215,16 +215,16 @@ function columnsOf(table: string, rows: readonly object[]): string[] {
   const columns = Object.keys(first)
   // A column that only some rows have would be lost silently.
   for (const row of rows) {
-    if (columnCount(row) !== columns.length) throw new Error(`Rows of ${table} differ in their columns.`)
+    if (!hasColumns(row, columns)) throw new Error(`Rows of ${table} differ in their columns.`)
   }
   return columns
 }
 
-/** Counted without a list of their names: this runs for every row that is written. */
-function columnCount(row: object): number {
+/** In this order, compared without a list of their names: this runs for every row that is written. */
+function hasColumns(row: object, columns: readonly string[]): boolean {
   let count = 0
-  for (const _ in row) count++
-  return count
+  for (const column in row) if (column !== columns[count++]) return false
+  return count === columns.length
 }
 
 /** PostgreSQL takes no second change of a row in one statement, so both databases get the last one only. */
