@@ -189,8 +189,8 @@ export const dialectSqlite: Dialect = {
   listValue: (list) => JSON.stringify(list),
 }
 
-/** Rows that one statement inserts, of several. */
-const ROWS_TOGETHER = 8
+/** How many rows one statement inserts: as many as there are. */
+const ROWS_TOGETHER = [32, 8, 1]
 
 /** All values of these rows, one row after the other. */
 function valuesOf(rows: readonly Row[], from: number, to: number): unknown[] {
@@ -258,14 +258,12 @@ function sqliteSteps<S>(db: Sqlite.Database, compiler: Kysely<S>): (step: Step) 
         // `or fail`, as a statement of many rows that may undo itself copies each page first; the transaction undoes it.
         const text = (count: number) => () =>
           `insert or fail into ${quoted(table)} (${names(columns)}) values ${Array(count).fill(row)}${conflict(step)}`
-        const insert = (count: number) => write(`${count} ${key}`, text(count))
-        const whole = rows.length - (rows.length % ROWS_TOGETHER)
         let changes = 0
-        for (let at = 0; at < whole; at += ROWS_TOGETHER) {
-          changes += insert(ROWS_TOGETHER).run(valuesOf(rows, at, at + ROWS_TOGETHER)).changes
-        }
-        for (let at = whole; at < rows.length; at++) {
-          changes += insert(1).run(valuesOf(rows, at, at + 1)).changes
+        let at = 0
+        for (const count of ROWS_TOGETHER) {
+          for (; at + count <= rows.length; at += count) {
+            changes += write(`${count} ${key}`, text(count)).run(valuesOf(rows, at, at + count)).changes
+          }
         }
         return changes
       }
