@@ -6,6 +6,7 @@ import type { Picture } from './matcher/picture.ts'
 import type { DecidedEvent, IncidentState, MatchContext, NewTimelineEntry } from './matcher/state.ts'
 import { incidentToApi, type LatestOccurrence } from './show-incident.ts'
 import { endpointsOfProjects } from './store/endpoint.ts'
+import { occurrencesOf } from './store/incident-chunk.ts'
 import { insertMessages, type Lanes, RETENTION_MS, readLanes } from './store/message.ts'
 import {
   laneKey,
@@ -211,25 +212,22 @@ function silentLanes(
 
 /** All of them: of the signals only some are shown. */
 const sourcesOfIncidents = statement<{ ids: string[] }, { incident_id: string; source_id: string }>((db, p) =>
-  db
-    .selectFrom('occurrence')
-    .select(['incident_id', 'source_id'])
+  occurrencesOf(db)
+    .select(['c.incident_id', 'o.source_id'])
     .distinct()
-    .where(isAnyOf<string | null>('incident_id', p.list('ids')))
-    .$narrowType<{ incident_id: string }>(),
+    .where(isAnyOf('c.incident_id', p.list('ids'))),
 )
 
 /** The newest occurrence of each signal in these incidents, firing ones first; at most so many of each. */
 const shownSignals = statement<{ ids: string[]; most: number }, LatestOccurrence>((db, p) => {
-  const ranked = db
-    .selectFrom('occurrence as o')
-    .selectAll()
+  const ranked = occurrencesOf(db)
+    .selectAll('o')
     .select(
       sql<number>`row_number() over (partition by o.incident_id, o.signal_id order by o.fired_at desc, o.id desc)`.as(
         'newest',
       ),
     )
-    .where(isAnyOf<string | null>('o.incident_id', p.list('ids')))
+    .where(isAnyOf('c.incident_id', p.list('ids')))
   const placed = db
     .selectFrom(ranked.as('r'))
     .selectAll()
