@@ -33,8 +33,8 @@ export function* noteChunks(
 
 type From = Pick<Kysely<Schema>, 'selectFrom'>
 
-// Rows of incidents, for `where c.incident_id …`. By chunk and id, they are in the order they were written in.
-// The sum keeps PostgreSQL, where it knows little of the tables, from walking through the rows of all incidents in that order.
+// Rows of incidents, for `where c.incident_id …`. By chunk and id, events and entries are in the order they were written in;
+// the sum keeps PostgreSQL, where it knows little of the tables, from walking through those of all incidents in that order.
 
 export function eventsOf(db: From) {
   return db
@@ -56,13 +56,15 @@ export function occurrencesOf(db: From) {
   return db
     .selectFrom('occurrence_chunk as c')
     .innerJoin('occurrence as o', (join) =>
-      join.on('o.chunk', '=', sql<number>`c.chunk + 0`).onRef('o.incident_id', '=', 'c.incident_id'),
+      join.onRef('o.chunk', '=', 'c.chunk').onRef('o.incident_id', '=', 'c.incident_id'),
     )
 }
 
-/** Ids of the occurrences of that row of `incident` which the query around this one is at. */
+/** Occurrences of that row of `incident` which the query around this one is at. */
 export function itsOccurrences() {
-  return occurrencesOf(expressionBuilder<Schema, never>())
-    .select('o.id')
-    .where('c.incident_id', '=', sql.ref<string>('incident.id'))
+  return occurrencesOf(expressionBuilder<Schema, never>()).where(
+    'c.incident_id',
+    '=',
+    sql.ref<string>('incident.id'),
+  )
 }

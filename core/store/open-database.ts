@@ -455,17 +455,25 @@ async function openPostgres<S>(url: string): Promise<Database<S>> {
     const client = await writers.connect()
     let broken = false
     let isCommitting = false
+    // Of statements that go out together each fails that follows one that failed, and says nothing of why.
+    let why: unknown
+    const ask: Ask = (query) =>
+      client.query(query).catch((error) => {
+        why ??= error
+        throw error
+      })
     try {
       await client.query('begin')
       const running = work()
       let turn = running.next()
-      while (!turn.done) turn = running.next(await postgresStep(client, turn.value, prepare))
+      while (!turn.done) turn = running.next(await postgresStep(ask, turn.value, prepare))
       isCommitting = true
       const end = await client.query(options.rollback ? 'rollback' : 'commit')
       // PostgreSQL answers COMMIT of a failed transaction with ROLLBACK, not with an error.
       if (!options.rollback && end.command !== 'COMMIT') throw new Error('The transaction was rolled back.')
       return turn.value
-    } catch (error) {
+    } catch (failure) {
+      const error = why ?? failure
       broken = isLost(error) || isStalePlan(error) || !(await rolledBack(client))
       throw !isCommitting && isCutOff(error)
         ? new CutOff('The connection was cut off.', { cause: error })
@@ -509,11 +517,12 @@ function postgresPool(
   options: {
     max: number
     timeoutMs: number
+    lockMs?: number
     idleMs?: number
     onConnect?: (client: pg.ClientBase) => Promise<void>
   },
 ): pg.Pool {
-  const { max, timeoutMs, idleMs = timeoutMs, onConnect } = options
+  const { max, timeoutMs, lockMs = timeoutMs, idleMs = timeoutMs, onConnect } = options
   const types = new pg.TypeOverrides()
   types.setTypeParser(pg.types.builtins.INT8, Number)
   types.setTypeParser(pg.types.builtins.NUMERIC, Number)
@@ -529,7 +538,7 @@ function postgresPool(
     keepAlive: true,
     connectionTimeoutMillis: CONNECT_MS,
     statement_timeout: timeoutMs,
-    lock_timeout: timeoutMs,
+    lock_timeout: lockMs,
     idle_in_transaction_session_timeout: idleMs,
     // A server that no longer answers at all cannot keep its own time limit.
     query_timeout: timeoutMs && timeoutMs + 1_000,
@@ -586,10 +595,27 @@ function serverClock(pool: pg.Pool): ServerClock {
   }
 }
 
+/** How long a migration waits for a table that others read, as a backup does: so long all that write wait behind it. */
+const MIGRATION_LOCK_MS = 1_000
+/** How long they go on before it asks again. */
+const MIGRATION_PAUSE_MS = 1_000
+
 async function migratePostgres<S, T>(url: string, run: (db: Kysely<S>) => Promise<T>): Promise<T> {
-  const pool = postgresPool(url, { max: 2, timeoutMs: 0, onConnect: readyToWrite })
+  const pool = postgresPool(url, {
+    max: 2,
+    timeoutMs: 0,
+    lockMs: MIGRATION_LOCK_MS,
+    onConnect: readyToWrite,
+  })
   try {
-    return await run(new Kysely<S>({ dialect: new PostgresDialect({ pool }) }))
+    for (;;) {
+      try {
+        return await run(new Kysely<S>({ dialect: new PostgresDialect({ pool }) }))
+      } catch (error) {
+        if (!/^(55P03|40P01)$/.test(codeOf(error))) throw error
+        await wait(MIGRATION_PAUSE_MS)
+      }
+    }
   } finally {
     await pool.end()
   }
@@ -615,33 +641,29 @@ function postgresStatements<S>(compiler: Kysely<S>): Prepare {
   }
 }
 
-async function postgresStep(client: pg.ClientBase, step: Step, prepare: Prepare): Promise<unknown> {
+type Ask = (query: pg.QueryConfig) => Promise<pg.QueryResult>
+
+async function postgresStep(ask: Ask, step: Step, prepare: Prepare): Promise<unknown> {
   switch (step.do) {
     case 'all':
-      return (await client.query(prepare(step.statement, step.params))).rows
+      return (await ask(prepare(step.statement, step.params))).rows
     case 'allForEach': {
-      const queries = step.paramsList.map((params) => client.query(prepare(step.statement, params)))
+      const queries = step.paramsList.map((params) => ask(prepare(step.statement, params)))
       return (await Promise.all(queries)).map((result) => result.rows)
     }
     case 'run':
-      return (await client.query(prepare(step.statement, step.params))).rowCount ?? 0
+      return (await ask(prepare(step.statement, step.params))).rowCount ?? 0
     case 'insert':
-      return writeRows(client, step, insertSql(step))
+      return writeRows(ask, step, insertSql(step))
     case 'update':
-      return writeRows(client, step, updateSql(step))
+      return writeRows(ask, step, updateSql(step))
     case 'together':
-      return Promise.all(step.steps.map((one) => postgresStep(client, one, prepare)))
+      return Promise.all(step.steps.map((one) => postgresStep(ask, one, prepare)))
   }
 }
 
-async function writeRows(
-  client: pg.ClientBase,
-  step: InsertStep | UpdateStep,
-  text: string,
-): Promise<number> {
-  const queries = jsonChunks(step.rows).map((json) =>
-    client.query({ name: nameOf(text), text, values: [json] }),
-  )
+async function writeRows(ask: Ask, step: InsertStep | UpdateStep, text: string): Promise<number> {
+  const queries = jsonChunks(step.rows).map((json) => ask({ name: nameOf(text), text, values: [json] }))
   return (await Promise.all(queries)).reduce((sum, result) => sum + (result.rowCount ?? 0), 0)
 }
 

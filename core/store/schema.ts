@@ -242,7 +242,7 @@ export interface OccurrenceTable {
   monitor_id: string | null
   explicit_reopen: number
   late: number
-  /** The part of the project's log it was written in (incident-chunk.ts); 0 for what was there before 0016. */
+  /** The part of the project's log it was written in (incident-chunk.ts); 0 for what programs of before 0016 wrote. */
   chunk: number
 }
 

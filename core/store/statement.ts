@@ -213,9 +213,9 @@ function columnsOf(table: string, rows: readonly object[]): string[] {
   const [first] = rows
   if (!first) return []
   const columns = Object.keys(first)
-  // A column that only some rows have would be lost silently.
+  // A column that only some rows have would be lost silently, and a value may be bound by its place.
   for (const row of rows) {
-    if (!hasColumns(row, columns)) throw new Error(`Rows of ${table} differ in their columns.`)
+    if (!hasColumns(row, columns)) throw new Error(`Rows of ${table} differ in their columns or their order.`)
   }
   return columns
 }

@@ -111,7 +111,13 @@ export function conditions(
     )
   }
   if (sources) {
-    list.push(eb.exists(itsOccurrences().where('o.source_id', 'in', sources.length > 0 ? sources : [''])))
+    list.push(
+      eb.exists(
+        itsOccurrences()
+          .select('o.id')
+          .where('o.source_id', 'in', sources.length > 0 ? sources : ['']),
+      ),
+    )
   }
   return list
 }

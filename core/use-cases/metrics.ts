@@ -1,7 +1,6 @@
-import { type ExpressionBuilder, sql } from 'kysely'
+import { type RawBuilder, type SqlBool, sql } from 'kysely'
 import type { ApiMetrics, ApiMetricsQuery } from '../api-types.ts'
 import { itsOccurrences } from '../store/incident-chunk.ts'
-import type { Schema } from '../store/schema.ts'
 import type { Caller } from '../tocsin.ts'
 import { allow, type Core } from './core.ts'
 import { conditions, sourcesNamed } from './incidents.ts'
@@ -16,6 +15,7 @@ export async function getMetrics(
 ): Promise<ApiMetrics> {
   allow(caller, 'incidents:read', projectId)
   await projectRow(core, projectId)
+  const reasons = exclude.filter((reason) => reason !== 'drill')
   const sources = filter.source && (await sourcesNamed(core, projectId, filter.source))
 
   const row = await core.database.read
@@ -26,14 +26,7 @@ export async function getMetrics(
           'status',
           'duration_ms',
           'acknowledged_after_ms',
-          eb
-            .or([
-              eb('drill', '=', 1),
-              ...(exclude.includes('late') ? [isLate(eb)] : []),
-              ...(exclude.includes('stale') ? [isStale(eb)] : []),
-              ...(exclude.includes('timeInferred') ? [hasInferredTime(eb)] : []),
-            ])
-            .as('is_excluded'),
+          eb.or([eb('drill', '=', 1), ...(reasons.length > 0 ? [hasOneOf(reasons)] : [])]).as('is_excluded'),
         ])
         .where((eb) => eb.and(conditions(eb, projectId, filter, sources)))
         .as('found'),
@@ -60,26 +53,24 @@ export async function getMetrics(
   }
 }
 
-/** Heard of only when it was over: every member's fire came late (R5). */
-function isLate(eb: ExpressionBuilder<Schema, 'incident'>) {
-  const members = itsOccurrences()
-  return eb.and([
-    eb.exists(members.where('o.late', '=', 1)),
-    eb.not(eb.exists(members.where('o.late', '=', 0))),
-  ])
+type Reason = Exclude<NonNullable<ApiMetricsQuery['exclude']>[number], 'drill'>
+
+/** Why an incident may not count, by what its members tell. */
+const REASONS: Record<Reason, RawBuilder<SqlBool>> = {
+  // Heard of only when it was over: every member's fire came late (R5).
+  late: sql`min(o.late) = 1`,
+  // A member was taken to have ended because nothing was heard of it.
+  stale: sql`max(case when o.closed_by = 'stale' then 1 else 0 end) = 1`,
+  timeInferred: sql`max(case when o.fired_time_inferred = 1 or o.recovered_time_inferred = 1 then 1 else 0 end) = 1`,
 }
 
-/** A member was taken to have ended because nothing was heard of it. */
-function isStale(eb: ExpressionBuilder<Schema, 'incident'>) {
-  return eb.exists(itsOccurrences().where('o.closed_by', '=', 'stale'))
-}
-
-function hasInferredTime(eb: ExpressionBuilder<Schema, 'incident'>) {
-  return eb.exists(
-    itsOccurrences().where((of) =>
-      of.or([of('o.fired_time_inferred', '=', 1), of('o.recovered_time_inferred', '=', 1)]),
-    ),
+/** Whether one of these holds, by one look at its members. */
+function hasOneOf(reasons: readonly Reason[]) {
+  const any = sql.join(
+    reasons.map((reason) => REASONS[reason]),
+    sql` or `,
   )
+  return sql<SqlBool>`(${itsOccurrences().select(sql<number>`case when ${any} then 1 else 0 end`.as('excluded'))}) = 1`
 }
 
 function rounded(mean: number | null): number | null {

@@ -8,8 +8,12 @@ import type { Migration } from 'kysely/migration'
 export const occurrenceChunks: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
     const sqlite = db.getExecutor().adapter.constructor.name.startsWith('Sqlite')
-    // Programs of before go on meanwhile: whatever decides locks its project first.
-    if (!sqlite) await sql`lock table project in exclusive mode`.execute(db)
+    // Programs of before go on meanwhile: whatever decides locks its project first. The others it changes as well, before
+    // anything is done: where one is read, all of this begins again.
+    if (!sqlite) {
+      await sql`lock table project in exclusive mode`.execute(db)
+      await sql`lock table incident, occurrence in access exclusive mode`.execute(db)
+    }
 
     await db.schema
       .createTable('occurrence_chunk')
@@ -29,7 +33,9 @@ export const occurrenceChunks: Migration = {
       .execute()
     await (sqlite ? triggersOnSqlite : triggersOnPostgres)(db)
     await sql`drop index occurrence_incident`.execute(db)
-    await sql`create index occurrence_incident on occurrence (chunk, incident_id)`.execute(db)
+    // PostgreSQL writes no whole pages at each commit. By incident first, a few looks are enough for any plan it makes.
+    const columns = sqlite ? sql`chunk, incident_id` : sql`incident_id, chunk`
+    await sql`create index occurrence_incident on occurrence (${columns})`.execute(db)
   },
 }
 
@@ -37,14 +43,16 @@ export const occurrenceChunks: Migration = {
 // recovery that waited for its incident (R5); what it noted goes with the incident.
 
 async function triggersOnSqlite(db: Kysely<unknown>): Promise<void> {
-  const note = sql`insert or ignore into occurrence_chunk (incident_id, chunk) values (new.incident_id, new.chunk)`
-  await sql`create trigger incident_first_occurrence_chunk after insert on incident begin
-    insert or ignore into occurrence_chunk (incident_id, chunk) values (new.id, 0);
+  // Not `or ignore` as in 0015: the `or` of the statement that fires a trigger holds for what the trigger does.
+  await sql`drop trigger incident_first_chunk`.execute(db)
+  await sql`create trigger incident_first_chunk after insert on incident begin
+    insert into incident_chunk (incident_id, chunk) values (new.id, 0) on conflict do nothing;
+    insert into occurrence_chunk (incident_id, chunk) values (new.id, 0) on conflict do nothing;
   end`.execute(db)
   await sql`create trigger occurrence_found_incident after update of incident_id on occurrence
-    when new.incident_id is not null and new.incident_id is not old.incident_id begin ${note}; end`.execute(
-    db,
-  )
+    when new.incident_id is not null and new.incident_id is not old.incident_id begin
+    insert into occurrence_chunk (incident_id, chunk) values (new.incident_id, new.chunk) on conflict do nothing;
+  end`.execute(db)
   await sql`create trigger incident_gone_of_occurrences after delete on incident begin
     delete from occurrence_chunk where incident_id = old.id;
   end`.execute(db)

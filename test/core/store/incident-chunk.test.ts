@@ -3,10 +3,14 @@ import { statSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 import { createIds } from '../../../core/ids.ts'
-import { insertRows, updateRows } from '../../../core/store/statement.ts'
+import { insertRows, run, statement, updateRows } from '../../../core/store/statement.ts'
 import { databaseKinds } from '../../support/databases.ts'
 import { until } from '../../support/until.ts'
 import { HOUR, notification, type TestProject, testTocsin } from '../open-test-tocsin.ts'
+
+const dropIncident = statement<{ id: string }, unknown>((db, p) =>
+  db.deleteFrom('incident').where('id', '=', p('id')),
+)
 
 /** Entries of a project's log in one chunk. */
 const CHUNK = 1024
@@ -98,7 +102,7 @@ describe.each(databaseKinds)('an incident whose rows are in several chunks, on %
     const newId = createIds(t.clock.now, (size) => randomBytes(size))
     const of = newId()
     const tables = await t.tables()
-    const rowsOf = (table: 'event' | 'timeline_entry' | 'occurrence' | 'incident') =>
+    const rowsOf = (table: 'event' | 'timeline_entry' | 'occurrence' | 'signal' | 'incident') =>
       tables.get(table)!.filter((row) => row.incident_id === incident.id || row.id === incident.id)
     for (const incidentId of [of, incident.id]) {
       await t.database.transaction(function* () {
@@ -106,9 +110,12 @@ describe.each(databaseKinds)('an incident whose rows are in several chunks, on %
           const { chunk: _, occurrence_chunk: __, ...row } = rowsOf('incident')[0]!
           yield* insertRows('incident', [{ ...row, id: of, number: 2, accepts_new: null } as never])
         }
+        const signal = newId()
+        yield* insertRows('signal', [{ ...rowsOf('signal')[0]!, id: signal, key: signal } as never])
         for (const table of ['event', 'timeline_entry', 'occurrence'] as const) {
           const { chunk: _, ...row } = rowsOf(table).find(({ sequence }) => sequence == null)!
-          const unlike = table === 'event' ? { event_key: null } : {}
+          const unlike =
+            table === 'event' ? { event_key: null } : table === 'occurrence' ? { signal_id: signal } : {}
           yield* insertRows(table, [{ ...row, id: newId(), incident_id: incidentId, ...unlike } as never])
         }
       })
@@ -117,7 +124,7 @@ describe.each(databaseKinds)('an incident whose rows are in several chunks, on %
     expect(await project.timeline(of)).toHaveLength(1)
     for (const [id, count] of [
       [of, 1],
-      [incident.id, 24],
+      [incident.id, 25],
     ] as const) {
       const { signals } = await t.admin.listIncidentSignals(project.id, id, { limit: 100 })
       expect(signals).toHaveLength(count)
@@ -126,6 +133,25 @@ describe.each(databaseKinds)('an incident whose rows are in several chunks, on %
     expect(events).toHaveLength(25)
     await t.admin.addNote(project.id, of, { text: 'By a program that knows them' })
     expect(await project.timeline(of)).toHaveLength(2)
+  })
+
+  test('may be noted before it is there', async () => {
+    const { incident } = await spread()
+    const row = (await t.tables()).get('incident')!.find(({ id }) => id === incident.id)!
+    const id = createIds(t.clock.now, (size) => randomBytes(size))()
+    await t.database.transaction(function* () {
+      yield* insertRows('incident_chunk', [{ incident_id: id, chunk: 0 }])
+      yield* insertRows('occurrence_chunk', [{ incident_id: id, chunk: 0 }])
+      yield* insertRows('incident', [{ ...row, id, number: 2, accepts_new: null } as never])
+    })
+    for (const table of ['incident_chunk', 'occurrence_chunk']) {
+      const noted = (await t.tables()).get(table)!.filter(({ incident_id }) => incident_id === id)
+      expect(noted).toEqual([{ incident_id: id, chunk: 0 }])
+    }
+    // As a program of before deletes one, which knows nothing of chunks.
+    await t.database.transaction(() => run(dropIncident, { id }))
+    for (const table of ['incident_chunk', 'occurrence_chunk'])
+      expect((await t.tables()).get(table)!.filter(({ incident_id }) => incident_id === id)).toEqual([])
   })
 
   test('goes with its project, of however many chunks it is', async () => {

@@ -1,9 +1,11 @@
 import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
+import pg from 'pg'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { migrate } from '../../../core/store/migrate.ts'
 import { type Database, openDatabase } from '../../../core/store/open-database.ts'
 import { type DatabaseKind, databaseKinds, freshDatabase } from '../../support/databases.ts'
+import { until } from '../../support/until.ts'
 
 interface Fruit {
   apple: { id: string }
@@ -70,6 +72,34 @@ describe.each(databaseKinds)('migrating %s', (kind) => {
     await migrate(database, { '1-apple': apple })
     expect(await database.read.selectFrom('apple').selectAll().execute()).toEqual([])
   })
+})
+
+test('one that meets a reader on PostgreSQL lets others write meanwhile, and goes through after it', async () => {
+  const { url, database } = await open('postgres')
+  await migrate(database, { '1-apple': apple, '2-pear': pear })
+  const clients = [new pg.Client(url), new pg.Client(url)] as const
+  for (const client of clients) await client.connect()
+  onTestFinished(async () => {
+    for (const client of clients) await client.end()
+  })
+  const [reader, writer] = clients
+  await reader.query('begin')
+  await reader.query('select from pear')
+  let locked = 0
+  const locking: Migration = {
+    async up(db) {
+      await sql`lock table apple in exclusive mode`.execute(db)
+      locked++
+      await sql`alter table pear add column ripe integer`.execute(db)
+    },
+  }
+  const migrating = migrate(database, { '1-apple': apple, '2-pear': pear, '3-lock': locking })
+  await until('the first table is locked', () => locked > 0)
+  await writer.query("insert into apple (id) values ('a')")
+  await reader.query('commit')
+  await migrating
+  expect((await reader.query('select id, ripe from pear')).rows).toEqual([])
+  expect((await reader.query('select id from apple')).rows).toEqual([{ id: 'a' }])
 })
 
 test('a rebuilt table must not leave dangling references on SQLite', async () => {

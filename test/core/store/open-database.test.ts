@@ -8,7 +8,15 @@ import { migrate } from '../../../core/store/migrate.ts'
 import { migrations } from '../../../core/store/migrations/index.ts'
 import { type Database, openDatabase } from '../../../core/store/open-database.ts'
 import type { SettingTable } from '../../../core/store/schema.ts'
-import { all, insertRows, run, statement, type Work } from '../../../core/store/statement.ts'
+import {
+  all,
+  allForEach,
+  insertRows,
+  run,
+  statement,
+  together,
+  type Work,
+} from '../../../core/store/statement.ts'
 import { type DatabaseKind, databaseKinds, freshDatabase } from '../../support/databases.ts'
 import { holdSqlite } from '../../support/hold-sqlite.ts'
 import { scratchDir } from '../../support/scratch.ts'
@@ -46,6 +54,22 @@ describe.each(databaseKinds)('a database on %s', (kind) => {
 
     await database.transaction(() => store('c'))
     expect(await names(database)).toEqual(['c'])
+  })
+
+  test('says what failed first of steps that go out together', async () => {
+    const { database } = await open(kind)
+    const number = statement<{ text: string }, { number: number }>(
+      (_db, p) =>
+        sql`select case when ${p('text')} = 'x' then abs(-9223372036854775807 - 1) else 1 end as number`,
+    )
+    const failing = database.transaction(() =>
+      together(
+        allForEach(number, [{ text: 'a' }, { text: 'x' }]),
+        all(settings, {}),
+        allForEach(number, [{ text: 'a' }]),
+      ),
+    )
+    await expect(failing).rejects.toThrow(/integer overflow|out of range/)
   })
 
   test('answers a dry run and keeps nothing of it', async () => {

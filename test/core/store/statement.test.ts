@@ -279,7 +279,7 @@ test('rows with different columns are refused, as values would be lost', () => {
   const rows = [request('a', null), { ...request('b', null), source_id: 'x', slot_at: 'x' }]
   const { slot_at: _, ...fewer } = rows[0]!
   const insert = () => runWork(insertRows('hook_request', [fewer, rows[1]!]), () => expect.unreachable())
-  expect(insert).toThrow('Rows of hook_request differ in their columns.')
+  expect(insert).toThrow('Rows of hook_request differ in their columns or their order.')
 })
 
 async function openEmpty(kind: DatabaseKind): Promise<Database> {

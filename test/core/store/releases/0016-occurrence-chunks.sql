@@ -65,9 +65,6 @@ CREATE TABLE "shared_text" ("project_id" text not null, "hash" text not null, "t
 CREATE TABLE "postmortem_prose" ("incident_id" text not null, "template" text not null, "audience" text not null, "project_id" text not null, "fingerprint" text not null, "created_at" text not null, "written" text not null, constraint "postmortem_prose_pk" primary key ("incident_id", "template", "audience"));
 CREATE INDEX "postmortem_prose_project" on "postmortem_prose" ("project_id");
 CREATE TABLE "incident_chunk" ("incident_id" text not null, "chunk" integer not null, constraint "incident_chunk_pk" primary key ("incident_id", "chunk")) without rowid;
-CREATE TRIGGER incident_first_chunk after insert on incident begin
-    insert or ignore into incident_chunk (incident_id, chunk) values (new.id, 0);
-  end;
 CREATE TRIGGER event_found_incident after update of incident_id on event when new.incident_id is not null begin
     insert or ignore into incident_chunk (incident_id, chunk) values (new.incident_id, new.chunk);
   end;
@@ -79,11 +76,14 @@ CREATE TABLE "timeline_entry" ("id" text not null, "project_id" text not null, "
 CREATE UNIQUE INDEX timeline_entry_pk on timeline_entry (chunk, incident_id, id);
 CREATE UNIQUE INDEX timeline_sequence on timeline_entry (incident_id, sequence) where sequence is not null;
 CREATE TABLE "occurrence_chunk" ("incident_id" text not null, "chunk" integer not null, constraint "occurrence_chunk_pk" primary key ("incident_id", "chunk")) without rowid;
-CREATE TRIGGER incident_first_occurrence_chunk after insert on incident begin
-    insert or ignore into occurrence_chunk (incident_id, chunk) values (new.id, 0);
+CREATE TRIGGER incident_first_chunk after insert on incident begin
+    insert into incident_chunk (incident_id, chunk) values (new.id, 0) on conflict do nothing;
+    insert into occurrence_chunk (incident_id, chunk) values (new.id, 0) on conflict do nothing;
   end;
 CREATE TRIGGER occurrence_found_incident after update of incident_id on occurrence
-    when new.incident_id is not null and new.incident_id is not old.incident_id begin insert or ignore into occurrence_chunk (incident_id, chunk) values (new.incident_id, new.chunk); end;
+    when new.incident_id is not null and new.incident_id is not old.incident_id begin
+    insert into occurrence_chunk (incident_id, chunk) values (new.incident_id, new.chunk) on conflict do nothing;
+  end;
 CREATE TRIGGER incident_gone_of_occurrences after delete on incident begin
     delete from occurrence_chunk where incident_id = old.id;
   end;
