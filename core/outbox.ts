@@ -215,7 +215,8 @@ const sourcesOfIncidents = statement<{ ids: string[] }, { incident_id: string; s
   occurrencesOf(db)
     .select(['c.incident_id', 'o.source_id'])
     .distinct()
-    .where(isAnyOf('c.incident_id', p.list('ids'))),
+    .where(isAnyOf('c.incident_id', p.list('ids')))
+    .where(isAnyOf<string | null>('o.incident_id', p.list('ids'))),
 )
 
 /** The newest occurrence of each signal in these incidents, firing ones first; at most so many of each. */
@@ -228,6 +229,7 @@ const shownSignals = statement<{ ids: string[]; most: number }, LatestOccurrence
       ),
     )
     .where(isAnyOf('c.incident_id', p.list('ids')))
+    .where(isAnyOf<string | null>('o.incident_id', p.list('ids')))
   const placed = db
     .selectFrom(ranked.as('r'))
     .selectAll()

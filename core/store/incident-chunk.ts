@@ -52,6 +52,7 @@ export function entriesOf(db: From) {
     )
 }
 
+/** Of several incidents `o.incident_id` is asked for as well: in a join PostgreSQL takes a list for one side only. */
 export function occurrencesOf(db: From) {
   return db
     .selectFrom('occurrence_chunk as c')

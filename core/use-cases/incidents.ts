@@ -436,6 +436,7 @@ function latestOccurrences(core: Core, incidentIds: string[]) {
       sql<string>`min(o.id) over (partition by o.incident_id, o.signal_id)`.as('joined'),
     ])
     .where('c.incident_id', 'in', incidentIds)
+    .where('o.incident_id', 'in', incidentIds)
   const latest = core.database.read
     .selectFrom(ranked.as('r'))
     .selectAll()
