@@ -14,6 +14,7 @@ export interface Stoppable {
 const LAST_CALL_MS = 250
 // How long it may take to take in those that wait for it.
 const QUEUE_MS = 1_000
+const SHORT_TURN_MS = 0.3
 
 /**
  * Lets a server stop without cutting off a request it has taken. It goes on listening for `drainMs` milliseconds, until a
@@ -36,13 +37,15 @@ export function makeStoppable(
       const limit = setTimeout(() => server.closeAllConnections(), limitMs)
 
       await wait(Math.max(LAST_CALL_MS, drainMs))
-      // Those that the system has let in but Node has not yet taken would be reset: one is taken with each turn.
+      // Those that the system has let in but Node has not yet taken would be reset: one is taken with each turn, and while
+      // a long one lasts more may come.
       const end = performance.now() + QUEUE_MS
-      let taken: number
+      let [taken, began] = [0, 0]
       do {
         taken = connections
+        began = performance.now()
         await nextTurn()
-      } while (connections > taken && performance.now() < end)
+      } while ((connections > taken || performance.now() - began > SHORT_TURN_MS) && performance.now() < end)
       // Not before: who has to connect anew for each request would fill the queue of those that wait to be taken in.
       server.turns.end()
       // http's own close() also ends idle connections at once, with whatever request is on its way in them.
