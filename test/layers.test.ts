@@ -157,9 +157,13 @@ describe('who imports what', () => {
     expect(users(/^@modelcontextprotocol\/(?!sdk)/)).toEqual(['mcp-server/sdk-2026.ts'])
   })
 
-  test('the database drivers are known to the file that opens databases and the one that copies them', () => {
+  test('the database drivers are known to the files of the two databases and the one that copies them', () => {
     const users = imports.filter(({ to }) => to === 'pg' || to === 'better-sqlite3').map(({ from }) => from)
-    expect([...new Set(users)].toSorted()).toEqual(['core/store/backup.ts', 'core/store/open-database.ts'])
+    expect([...new Set(users)].toSorted()).toEqual([
+      'core/store/backup.ts',
+      'core/store/postgres.ts',
+      'core/store/sqlite.ts',
+    ])
   })
 
   test('an adapter of one tool knows nothing of another', () => {

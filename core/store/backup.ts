@@ -19,6 +19,7 @@ import { pipeline } from 'node:stream/promises'
 import Sqlite from 'better-sqlite3'
 import pg from 'pg'
 import { TocsinError } from '../errors.ts'
+import { codeOf } from './error-code.ts'
 import { migrations } from './migrations/index.ts'
 import { sqlitePath } from './open-database.ts'
 import { keyCheck } from './secrets.ts'
@@ -425,10 +426,6 @@ function onFile<T>(file: string, use: () => T): T {
         return refuse(`${file} cannot be used (${wordsOf(error)}).`, error)
     }
   }
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : ''
 }
 
 /**

@@ -13,7 +13,8 @@ import {
 import { endedLanes } from '../../../core/store/message.ts'
 import { migrate } from '../../../core/store/migrate.ts'
 import { migrations } from '../../../core/store/migrations/index.ts'
-import { type Dialect, dialectSqlite, openDatabase } from '../../../core/store/open-database.ts'
+import { type Dialect, openDatabase } from '../../../core/store/open-database.ts'
+import { dialectSqlite } from '../../../core/store/sqlite.ts'
 import { insertRows, type Statement } from '../../../core/store/statement.ts'
 import { databaseKinds, freshDatabase } from '../../support/databases.ts'
 
