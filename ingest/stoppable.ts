@@ -14,6 +14,7 @@ export interface Stoppable {
 const LAST_CALL_MS = 250
 // How long it may take to take in those that wait for it.
 const QUEUE_MS = 1_000
+// A turn in which hardly anybody can have come since it looked for connections.
 const SHORT_TURN_MS = 0.3
 
 /**
@@ -40,12 +41,12 @@ export function makeStoppable(
       // Those that the system has let in but Node has not yet taken would be reset: one is taken with each turn, and while
       // a long one lasts more may come.
       const end = performance.now() + QUEUE_MS
-      let [taken, began] = [0, 0]
+      let nobodyWaits: boolean
       do {
-        taken = connections
-        began = performance.now()
+        const [taken, began] = [connections, performance.now()]
         await nextTurn()
-      } while ((connections > taken || performance.now() - began > SHORT_TURN_MS) && performance.now() < end)
+        nobodyWaits = connections === taken && performance.now() - began < SHORT_TURN_MS
+      } while (!nobodyWaits && performance.now() < end)
       // Not before: who has to connect anew for each request would fill the queue of those that wait to be taken in.
       server.turns.end()
       // http's own close() also ends idle connections at once, with whatever request is on its way in them.

@@ -33,6 +33,26 @@ test('who asks right after the stop began is answered, whoever else waits to be 
   await stopped
 })
 
+test('who is let in while a long turn lasts is taken in before it no longer listens', async () => {
+  let waits = 0
+  const { stoppable, url, requests } = await start({
+    wait: (ms) => (waits++ === 0 ? Promise.resolve() : wait(ms)),
+  })
+  const heard = Promise.withResolvers<string>()
+  // In the turn in which the stop looks, after it has looked.
+  setImmediate(() => {
+    const end = performance.now() + 5
+    while (performance.now() < end);
+    const sender = connect(Number(new URL(url).port), '127.0.0.1')
+    sender.write('GET /late HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    text(sender).then(heard.resolve, heard.reject)
+  })
+  const stopped = stoppable.stop(5_000)
+  void requests.next().then(([, res]) => res.end('late'))
+  expect(await heard.promise).toContain('late')
+  await stopped
+})
+
 test('requests on an open connection are still answered, and told when it is given up', async () => {
   const { stoppable, url, requests, agent, server } = await start()
   const first = ask(`${url}/first`, agent)
