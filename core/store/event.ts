@@ -40,20 +40,10 @@ export interface EventData {
  * names one, so that what happens together lies together in the index: hashes alone would touch a page for each event.
  */
 export function eventKeyHash(key: string): string {
-  let known = keyHashes.get(key)
-  if (known === undefined) {
-    const time = Date.parse(TIME.exec(key)?.[0] ?? '')
-    const place = time > 0 ? time.toString(36).padStart(9, '0') : ''
-    known = place + hash('sha256', key, 'base64url').slice(0, 32)
-    keyHashes.set(key, known)
-    if (keyHashes.size > MOST_KEYS) keyHashes.delete(keyHashes.keys().next().value!)
-  }
-  return known
+  const time = Date.parse(TIME.exec(key)?.[0] ?? '')
+  const place = time > 0 ? time.toString(36).padStart(9, '0') : ''
+  return place + hash('sha256', key, 'base64url').slice(0, 32)
 }
-
-/** Of the last keys: one that is looked for is mostly stored next. */
-const keyHashes = new Map<string, string>()
-const MOST_KEYS = 500
 
 const TIME = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/
 

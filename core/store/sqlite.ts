@@ -9,10 +9,12 @@ import { pingBy } from './ping.ts'
 import { conflict, names, quoted } from './row-sql.ts'
 import {
   type CompiledStatement,
+  type InsertStep,
   type Row,
   runWork,
   type Statement,
   type Step,
+  type UpdateStep,
   type Work,
 } from './statement.ts'
 
@@ -161,12 +163,34 @@ function sqliteSteps<S>(db: Sqlite.Database, compiler: Kysely<S>): (step: Step) 
     return known
   }
 
-  function runEach(statement: Sqlite.Statement<unknown[]>, columns: readonly string[], rows: readonly Row[]) {
+  function insert(step: InsertStep): number {
+    const { table, columns, onConflict, rows } = step
+    const key = `insert ${table} ${columns} ${onConflict?.do} ${onConflict?.columns}`
+    const row = `(${columns.map(() => '?')})`
+    // `or fail`, as a statement of many rows that may undo itself copies each page first; the transaction undoes it.
+    const text = (count: number) => () =>
+      `insert or fail into ${quoted(table)} (${names(columns)}) values ${Array(count).fill(row)}${conflict(step)}`
     let changes = 0
+    let at = 0
+    for (const count of ROWS_TOGETHER) {
+      for (; at + count <= rows.length; at += count) {
+        changes += write(`${count} ${key}`, text(count)).run(valuesOf(rows, at, at + count)).changes
+      }
+    }
+    return changes
+  }
+
+  function update({ table, columns, key, rows }: UpdateStep): number {
+    const placed = (column: string) => `${quoted(column)} = ?`
+    const text = () =>
+      `update ${quoted(table)} set ${columns.map(placed)} where ${key.map(placed).join(' and ')}`
+    const statement = write(`update ${table} ${columns} ${key}`, text)
+    const bound = [...columns, ...key]
     // One list for all rows: what is bound is copied at once.
-    const values = new Array<unknown>(columns.length)
+    const values = new Array<unknown>(bound.length)
+    let changes = 0
     for (const row of rows) {
-      for (let i = 0; i < columns.length; i++) values[i] = row[columns[i]!]
+      for (let i = 0; i < bound.length; i++) values[i] = row[bound[i]!]
       changes += statement.run(values).changes
     }
     return changes
@@ -186,30 +210,10 @@ function sqliteSteps<S>(db: Sqlite.Database, compiler: Kysely<S>): (step: Step) 
         const { statement, bind } = query(step.statement)
         return statement.run(bind(step.params)).changes
       }
-      case 'insert': {
-        const { table, columns, onConflict, rows } = step
-        const key = `insert ${table} ${columns} ${onConflict?.do} ${onConflict?.columns}`
-        const row = `(${columns.map(() => '?')})`
-        // `or fail`, as a statement of many rows that may undo itself copies each page first; the transaction undoes it.
-        const text = (count: number) => () =>
-          `insert or fail into ${quoted(table)} (${names(columns)}) values ${Array(count).fill(row)}${conflict(step)}`
-        let changes = 0
-        let at = 0
-        for (const count of ROWS_TOGETHER) {
-          for (; at + count <= rows.length; at += count) {
-            changes += write(`${count} ${key}`, text(count)).run(valuesOf(rows, at, at + count)).changes
-          }
-        }
-        return changes
-      }
-      case 'update': {
-        const { table, columns, key } = step
-        const text = () =>
-          `update ${quoted(table)} set ${columns.map((column) => `${quoted(column)} = ?`)} where ${key
-            .map((column) => `${quoted(column)} = ?`)
-            .join(' and ')}`
-        return runEach(write(`update ${table} ${columns} ${key}`, text), [...columns, ...key], step.rows)
-      }
+      case 'insert':
+        return insert(step)
+      case 'update':
+        return update(step)
       case 'together':
         return step.steps.map(execute)
     }
