@@ -1,13 +1,14 @@
-import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import { sql } from 'kysely'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { TocsinError } from '../../../core/errors.ts'
 import { migrate } from '../../../core/store/migrate.ts'
 import { migrations } from '../../../core/store/migrations/index.ts'
 import { type Database, openDatabase } from '../../../core/store/open-database.ts'
-import { insertRows, run, runWork, statement, type Work } from '../../../core/store/statement.ts'
+import { insertRows, run, statement, type Work } from '../../../core/store/statement.ts'
 import { createWriter, type Queue, type Settled, type WriterOptions } from '../../../core/store/writer.ts'
+import { inRepository, pinnedNode } from '../../support/child.ts'
 import { databaseKinds, freshDatabase } from '../../support/databases.ts'
 import { holdSqlite } from '../../support/hold-sqlite.ts'
 
@@ -113,36 +114,12 @@ describe.each(databaseKinds)('the writer on %s', (kind) => {
 })
 
 test('what a batch had at hand is free as soon as it is stored', async () => {
-  setFlagsFromString('--expose-gc')
-  const gc = runInNewContext('gc') as NodeJS.GCFunction
-  const oldSpace = () =>
-    getHeapSpaceStatistics()
-      .filter(({ space_name }) => space_name === 'old_space')
-      .reduce((sum, { space_used_size }) => sum + space_used_size, 0)
-  const writer = createWriter<object, null>({
-    database: { transaction: async (work) => runWork(work(), () => null), classify: () => 'fault' },
-    *runBatch(commands) {
-      return commands.map(() => ({ value: null }))
-    },
-  })
-  const submitMany = async (batches: number) => {
-    for (let batch = 0; batch < batches; batch++) {
-      await writer.submit(Array.from({ length: 10_000 }, (_, index) => ({ index })))
-      await new Promise(setImmediate)
-      // What lives through two of them counts as old.
-      gc({ type: 'minor' })
-    }
-  }
-  await submitMany(20)
-  const growths: number[] = []
-  for (let times = 0; times < 3; times++) {
-    gc()
-    const before = oldSpace()
-    await submitMany(50)
-    growths.push(oldSpace() - before)
-  }
-  // One batch alone takes 0.4 MB. What this process has besides may grow old as well, but not each time.
-  expect(Math.min(...growths)).toBeLessThan(2_000_000)
+  const program = inRepository('test/core/store/old-space.ts')
+  const flags = ['--expose-gc', '--max-semi-space-size=64']
+  const { stdout } = await promisify(execFile)(pinnedNode, [...flags, program])
+  const growths = stdout.trim().split('\n').map(Number)
+  expect(growths).toHaveLength(3)
+  expect(Math.min(...growths)).toBeLessThan(100_000)
 })
 
 describe('the interval between commits', () => {
