@@ -2,8 +2,10 @@ import { type Insertable, type Selectable, sql } from 'kysely'
 import type { ClosedBy, OccurrenceState } from '../matcher/state.ts'
 import type { Severity } from '../types.ts'
 import { occurrencesOf } from './incident-chunk.ts'
-import type { OccurrenceTable } from './schema.ts'
+import type { DatabaseKind } from './open-database.ts'
+import type { OccurrenceTable, SignalSecondTable } from './schema.ts'
 import { withoutSource } from './sender-group.ts'
+import { occurrencesBySecond, occurrencesByTime, secondOf } from './signal-second.ts'
 import { all, allForEach, isAnyOf, statement, type Work } from './statement.ts'
 
 /** How many neighbours in time a late event may need on either side (T3, T7 look at the next ones only). */
@@ -31,21 +33,36 @@ const currentOf = statement<Pick<Around, 'signalId' | 'episode'>, Selectable<Occ
 })
 
 /** The neighbours of a time, for events that come late. */
-const neighboursOf = statement<Pick<Around, 'signalId' | 'at'>, Selectable<OccurrenceTable>>((db, p) => {
-  const ids = () => db.selectFrom('occurrence').select('id').where('signal_id', '=', p('signalId'))
-  const before = ids().where('fired_at', '<=', p('at')).orderBy('fired_at', 'desc').limit(sql.lit(NEIGHBOURS))
-  const after = ids().where('fired_at', '>', p('at')).orderBy('fired_at', 'asc').limit(sql.lit(NEIGHBOURS))
-  return db
-    .selectFrom('occurrence')
-    .selectAll()
-    .where(
-      'id',
-      'in',
-      db
-        .selectFrom(before.as('b'))
-        .select('id')
-        .unionAll(db.selectFrom(after.as('a')).select('id')),
-    )
+const neighboursOf = statement<
+  Pick<Around, 'signalId' | 'at'> & { second: number },
+  Selectable<OccurrenceTable>
+>((db, p, kind) => {
+  const few = sql.lit(NEIGHBOURS)
+  const byTime = () =>
+    occurrencesByTime(db, kind).select('x.id').where('x.signal_id', '=', p('signalId')).limit(few)
+  const bySecond = () =>
+    occurrencesBySecond(db).select('o.id').where('x.signal_id', '=', p('signalId')).limit(few)
+  const sides = [
+    byTime().where('x.fired_at', '<=', p('at')).orderBy('x.fired_at', 'desc'),
+    byTime().where('x.fired_at', '>', p('at')).orderBy('x.fired_at'),
+  ]
+  const sidesBySecond = [
+    bySecond()
+      .where('x.second', '<=', p('second'))
+      .where('o.fired_at', '<=', p('at'))
+      .orderBy('x.second', 'desc')
+      .orderBy('o.fired_at', 'desc'),
+    bySecond()
+      .where('x.second', '>=', p('second'))
+      .where('o.fired_at', '>', p('at'))
+      .orderBy('x.second')
+      .orderBy('o.fired_at'),
+  ]
+  const [first, ...others] = [...sides, ...(kind === 'sqlite' ? sidesBySecond : [])].map((side) =>
+    db.selectFrom(side.as('side')).select('id'),
+  )
+  const ids = others.reduce((all, side) => all.unionAll(side), first!)
+  return db.selectFrom('occurrence').selectAll().where('id', 'in', ids)
 })
 
 /**
@@ -57,7 +74,12 @@ export function* occurrencesAround(events: readonly Around[]): Work<OccurrenceSt
   const late = events.filter(
     (event, i) => event.newestAt >= event.at || current[i]!.some((o) => isNotBefore(o, event.at)),
   )
-  const neighbours = (yield* allForEach(neighboursOf, late)).flat().map(fromRow)
+  const neighbours = (yield* allForEach(
+    neighboursOf,
+    late.map(({ signalId, at }) => ({ signalId, at, second: secondOf(at) })),
+  ))
+    .flat()
+    .map(fromRow)
   return [...current.flat(), ...neighbours]
 }
 
@@ -147,13 +169,44 @@ export function occurrenceClosing(o: OccurrenceState): Partial<Insertable<Occurr
 /** Whether it has changed in no other way since it was loaded. */
 export function isOnlyClosed(o: OccurrenceState): boolean {
   const loaded = loadedPlaces.get(o)
-  return loaded?.firedAt === o.firedAt && loaded.senderGroup === o.senderGroup && o.firedAt !== null
+  return (
+    o.firedAt !== null &&
+    loaded !== undefined &&
+    loaded.firedAt === o.firedAt &&
+    loaded.orderAt === o.orderAt &&
+    loaded.senderGroup === o.senderGroup &&
+    loaded.titleHash === o.titleHash
+  )
 }
 
-const loadedPlaces = new WeakMap<OccurrenceState, Pick<OccurrenceState, 'firedAt' | 'senderGroup'>>()
+const loadedPlaces = new WeakMap<
+  OccurrenceState,
+  Pick<OccurrenceState, 'firedAt' | 'orderAt' | 'senderGroup' | 'titleHash'> & { second: number | null }
+>()
 
-/** All that is known of it; the chunk it was written in stays with the row. */
-export function occurrenceRow(o: OccurrenceState): Omit<Insertable<OccurrenceTable>, 'chunk'> {
+/** The seconds these fired in, without those in which their signals are known to have fired. */
+export function newSeconds(
+  written: readonly OccurrenceState[],
+  picture: { occurrences(signalId: string): readonly OccurrenceState[] },
+): SignalSecondTable[] {
+  const found: SignalSecondTable[] = []
+  for (const [signalId, occurrences] of Map.groupBy(written, (o) => o.signalId)) {
+    const known = new Set(picture.occurrences(signalId).map((o) => loadedPlaces.get(o)?.second))
+    for (const { firedAt } of occurrences) {
+      if (firedAt === null) continue
+      const second = secondOf(firedAt)
+      if (!known.has(second)) found.push({ signal_id: signalId, second })
+      known.add(second)
+    }
+  }
+  return found
+}
+
+/** All that is known of it, with its second where that is stored; the chunk it was written in stays with the row. */
+export function occurrenceRow(
+  o: OccurrenceState,
+  kind: DatabaseKind,
+): Omit<Insertable<OccurrenceTable>, 'chunk'> {
   return {
     id: o.id,
     project_id: o.projectId,
@@ -163,6 +216,7 @@ export function occurrenceRow(o: OccurrenceState): Omit<Insertable<OccurrenceTab
     episode: o.episode,
     stretch: o.stretch,
     fired_at: o.firedAt,
+    fired_second: kind === 'sqlite' && o.firedAt !== null ? secondOf(o.firedAt) : null,
     order_at: o.orderAt,
     fired_time_inferred: Number(o.firedTimeInferred),
     fired_received_at: o.firedReceivedAt,
@@ -207,6 +261,7 @@ function fromRow(row: Selectable<OccurrenceTable>): OccurrenceState {
     explicitReopen: row.explicit_reopen === 1,
     late: row.late === 1,
   }
-  loadedPlaces.set(occurrence, { firedAt: occurrence.firedAt, senderGroup: occurrence.senderGroup })
+  const { firedAt, orderAt, senderGroup, titleHash } = occurrence
+  loadedPlaces.set(occurrence, { firedAt, orderAt, senderGroup, titleHash, second: row.fired_second })
   return occurrence
 }

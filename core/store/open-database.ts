@@ -4,9 +4,11 @@ import type { Schema } from './schema.ts'
 import { openSqlite } from './sqlite.ts'
 import type { Statement, Work } from './statement.ts'
 
+export type DatabaseKind = 'sqlite' | 'postgres'
+
 /** A database, whichever kind. What the two kinds do differently is in sqlite.ts and postgres.ts. */
 export interface Database<S = Schema> {
-  readonly kind: 'sqlite' | 'postgres'
+  readonly kind: DatabaseKind
   /** Queries of the API, on connections of their own that cannot write. */
   readonly read: Kysely<S>
   /** Runs a statement that reads, on those same connections: compiled once, for what every request asks. */
@@ -34,6 +36,7 @@ export interface Database<S = Schema> {
 
 /** What a statement needs to know of its database when it is compiled and bound. */
 export interface Dialect {
+  readonly kind: DatabaseKind
   isAnyOf(column: Expression<unknown>, list: Expression<unknown>): RawBuilder<boolean>
   listValue(list: readonly unknown[]): unknown
 }

@@ -27,6 +27,7 @@ import {
   firingOfIncidents,
   firingOfSource,
   isOnlyClosed,
+  newSeconds,
   occurrenceClosing,
   occurrenceRow,
   occurrencesAround,
@@ -36,7 +37,17 @@ import type { ProjectTable, SharedTextTable } from './schema.ts'
 import { withoutSource } from './sender-group.ts'
 import { sharedText } from './shared-text.ts'
 import { loadedTextHash, signalRow, signalsByIds, signalUpdate } from './signal.ts'
-import { all, insertRows, isAnyOf, statement, together, updateRows, type Work } from './statement.ts'
+import { noteSeconds } from './signal-second.ts'
+import {
+  all,
+  databaseKind,
+  insertRows,
+  isAnyOf,
+  statement,
+  together,
+  updateRows,
+  type Work,
+} from './statement.ts'
 
 /** Loading what a batch touches and writing what it changed (performance.md, hot path). */
 
@@ -219,6 +230,7 @@ export function* loadRequests(picture: Picture, requests: readonly RequestScope[
 /** Writes everything a picture says has changed. */
 export function* savePicture(picture: Picture): Work<void> {
   const { changed } = picture
+  const kind = yield* databaseKind()
   const incidents = [...changed.incidents]
   const moved = incidents.filter(hasMoved)
   const [closed, rewritten] = partition([...changed.occurrences], isOnlyClosed)
@@ -268,10 +280,13 @@ export function* savePicture(picture: Picture): Work<void> {
     ).map((rows) => updateRows('signal', rows)),
     insertRows(
       'occurrence',
-      [...picture.newOccurrences].map((o) => ({ ...occurrenceRow(o), chunk: chunkOf(o) })),
+      [...picture.newOccurrences].map((o) => ({ ...occurrenceRow(o, kind), chunk: chunkOf(o) })),
     ),
     updateRows('occurrence', closed.map(occurrenceClosing)),
-    updateRows('occurrence', rewritten.map(occurrenceRow)),
+    updateRows(
+      'occurrence',
+      rewritten.map((o) => occurrenceRow(o, kind)),
+    ),
     insertRows('shared_text', texts.rows, {
       onConflict: { do: 'ignore', columns: ['project_id', 'hash'] },
     }),
@@ -297,6 +312,7 @@ export function* savePicture(picture: Picture): Work<void> {
     ),
     noteChunks('incident_chunk', newChunks('chunk')),
     noteChunks('occurrence_chunk', newChunks('occurrence_chunk')),
+    noteSeconds(kind === 'sqlite' ? newSeconds([...picture.newOccurrences, ...rewritten], picture) : []),
     insertRows(
       'log_entry',
       picture.log.map((entry) => ({

@@ -215,6 +215,7 @@ async function migratePostgres<S, T>(url: string, run: (db: Kysely<S>) => Promis
 }
 
 export const dialectPostgres: Dialect = {
+  kind: 'postgres',
   isAnyOf: (column, list) => sql<boolean>`${column} = any(${list})`,
   listValue: (list) => list,
 }
@@ -250,6 +251,8 @@ async function postgresStep(ask: Ask, step: Step, prepare: Prepare): Promise<unk
       return writeRows(ask, step, insertSql(step))
     case 'update':
       return writeRows(ask, step, updateSql(step))
+    case 'kind':
+      return 'postgres'
     case 'together':
       return Promise.all(step.steps.map((one) => postgresStep(ask, one, prepare)))
   }

@@ -19,6 +19,7 @@ export interface Schema {
   incident: IncidentTable
   incident_chunk: IncidentChunkTable
   occurrence_chunk: IncidentChunkTable
+  signal_second: SignalSecondTable
   timeline_entry: TimelineEntryTable
   log_entry: LogEntryTable
   sender_group: SenderGroupTable
@@ -244,6 +245,14 @@ export interface OccurrenceTable {
   late: number
   /** The part of the project's log it was written in (incident-chunk.ts); 0 for what programs of before 0016 wrote. */
   chunk: number
+  /** The second of fired_at (signal-second.ts); null for what programs of before 0017 wrote. */
+  fired_second: number | null
+}
+
+/** A second in which a signal has occurrences (signal-second.ts). */
+export interface SignalSecondTable {
+  signal_id: string
+  second: number
 }
 
 export interface IncidentTable {

@@ -122,6 +122,7 @@ function openSqliteReader(path: string): Sqlite.Database {
 
 /** Exported for the benchmark, which runs the same statements another way. */
 export const dialectSqlite: Dialect = {
+  kind: 'sqlite',
   isAnyOf: (column, list) => sql<boolean>`${column} in (select value from json_each(${list}))`,
   listValue: (list) => JSON.stringify(list),
 }
@@ -214,6 +215,8 @@ function sqliteSteps<S>(db: Sqlite.Database, compiler: Kysely<S>): (step: Step) 
         return insert(step)
       case 'update':
         return update(step)
+      case 'kind':
+        return 'sqlite'
       case 'together':
         return step.steps.map(execute)
     }

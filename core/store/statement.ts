@@ -6,7 +6,7 @@ import {
   type RawBuilder,
   sql,
 } from 'kysely'
-import type { Dialect } from './open-database.ts'
+import type { DatabaseKind, Dialect } from './open-database.ts'
 import type { Schema } from './schema.ts'
 
 /**
@@ -23,6 +23,7 @@ export type Step =
   | { do: 'run'; statement: Statement; params: object }
   | InsertStep
   | UpdateStep
+  | { do: 'kind' }
   | { do: 'together'; steps: readonly Step[] }
 
 export interface InsertStep {
@@ -79,13 +80,17 @@ export interface ListPlaceholder<T> {
 
 /** Defines a query. Literal values in it stay literal; what varies comes in through `p`. */
 export function statement<P extends object, R, S = Schema>(
-  build: (db: Kysely<S>, p: Placeholders<P>) => { compile(db: Kysely<S>): CompiledQuery<R> },
+  build: (
+    db: Kysely<S>,
+    p: Placeholders<P>,
+    kind: DatabaseKind,
+  ) => { compile(db: Kysely<S>): CompiledQuery<R> },
 ): Statement<P, R> {
   return {
     compile(db, dialect) {
       const scalar = <K extends keyof P & string>(name: K) => sql<P[K]>`${new Parameter(name, false)}`
       const list = (name: string) => ({ name, dialect })
-      const query = build(db as Kysely<S>, Object.assign(scalar, { list }))
+      const query = build(db as Kysely<S>, Object.assign(scalar, { list }), dialect.kind)
       const { sql: text, parameters } = query.compile(db as Kysely<S>)
       return { sql: text, bind: binder(parameters, dialect) }
     },
@@ -147,6 +152,11 @@ export function* updateRows<S = Schema, T extends keyof S & string = keyof S & s
     key,
     rows: lastOfEach(rows as readonly Row[], key),
   }) as number
+}
+
+/** Which database this is, for what is stored on one of them only. */
+export function* databaseKind(): Work<DatabaseKind> {
+  return (yield { do: 'kind' }) as DatabaseKind
 }
 
 /**

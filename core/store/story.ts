@@ -1,6 +1,7 @@
 import { type Selectable, sql } from 'kysely'
 import { entriesOf, eventsOf, occurrencesOf } from './incident-chunk.ts'
 import type { EventTable, IncidentTable, OccurrenceTable, TimelineEntryTable } from './schema.ts'
+import { occurrencesBySecond, occurrencesByTime } from './signal-second.ts'
 import { all, isAnyOf, statement, type Work } from './statement.ts'
 
 /** What is read of each, from either end: enough to tell a storm's beginning and its end. */
@@ -137,19 +138,24 @@ const earlierOf = statement<Earlier, Pick<Story['earlier'][number], 'id' | 'numb
 const earlierWithSignals = statement<
   Earlier & { signals: string[] },
   { id: string; number: number; title: string; signal_id: string }
->((db, p) =>
-  db
-    .selectFrom('occurrence as o')
+>((db, p, kind) => {
+  const byTime = occurrencesByTime(db, kind)
+    .select(['x.signal_id', 'x.incident_id'])
+    .where(isAnyOf('x.signal_id', p.list('signals')))
+  const bySecond = occurrencesBySecond(db)
+    .select(['x.signal_id', 'o.incident_id'])
+    .where(isAnyOf('x.signal_id', p.list('signals')))
+  return db
+    .selectFrom((kind === 'sqlite' ? byTime.union(bySecond) : byTime).as('o'))
     .innerJoin('incident as i', 'i.id', 'o.incident_id')
     .select(['i.id', 'i.number', 'i.title', 'o.signal_id'])
     .distinct()
-    .where(isAnyOf('o.signal_id', p.list('signals')))
     .where('i.project_id', '=', p('projectId'))
     .where('i.number', '<', p('number'))
     .orderBy('i.number', 'desc')
     .orderBy('o.signal_id')
-    .limit(sql.lit(MOST_EARLIER)),
-)
+    .limit(sql.lit(MOST_EARLIER))
+})
 
 type EventsOf = ReturnType<typeof statement<{ id: string }, Selectable<EventTable>>>
 type EntriesOf = ReturnType<typeof statement<{ id: string }, Selectable<TimelineEntryTable>>>

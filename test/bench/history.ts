@@ -55,6 +55,7 @@ const REPEATED = [
   'timeline_entry',
   'incident_chunk',
   'occurrence_chunk',
+  'signal_second',
 ] as const
 /** Each repetition lies in chunks of its own. */
 const EARLIER_CHUNK = `chunk - k * ${OPEN_INCIDENTS}`
@@ -84,6 +85,7 @@ const EARLIER: Record<(typeof REPEATED)[number], Record<string, string>> = {
     recovered_received_at: 'older_time(fired_received_at, k - 1)',
     closed_by: "'episode'",
     chunk: EARLIER_CHUNK,
+    fired_second: `fired_second - k * ${STEP_MS / 1000}`,
   },
   timeline_entry: {
     id: 'older_id(id, k)',
@@ -94,6 +96,7 @@ const EARLIER: Record<(typeof REPEATED)[number], Record<string, string>> = {
   },
   incident_chunk: { chunk: EARLIER_CHUNK },
   occurrence_chunk: { chunk: EARLIER_CHUNK },
+  signal_second: { second: `second - k * ${STEP_MS / 1000}` },
 }
 
 /** Which rows are repeated: those of the first round. */
@@ -104,6 +107,7 @@ const FIRST: Record<(typeof REPEATED)[number], string> = {
   timeline_entry: "kind = 'context'",
   incident_chunk: 'true',
   occurrence_chunk: 'true',
+  signal_second: 'true',
 }
 
 function repeatOnSqlite(path: string, times: number): void {

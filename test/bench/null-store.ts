@@ -44,6 +44,8 @@ function answer(step: Step, projects: Record<string, unknown>[]): unknown {
     case 'insert':
     case 'update':
       return step.rows.length
+    case 'kind':
+      return 'sqlite'
     case 'together':
       return step.steps.map((inner) => answer(inner, projects))
   }

@@ -122,6 +122,8 @@ async function execute(trx: Transaction<Schema>, step: Step): Promise<unknown> {
       }
       return step.rows.length
     }
+    case 'kind':
+      return dialect.kind
     case 'together': {
       const answers: unknown[] = []
       for (const inner of step.steps) answers.push(await execute(trx, inner))

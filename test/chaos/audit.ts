@@ -81,6 +81,13 @@ export async function audit(
       )
     }
     expectNone(
+      'occurrences that their signal does not find',
+      await db.rows(
+        `select id from occurrence where project_id = '${projectId}' and fired_second is not null and not exists (
+           select 1 from signal_second as s where s.signal_id = occurrence.signal_id and s.second = fired_second)`,
+      ),
+    )
+    expectNone(
       'incidents whose transitions are not numbered one by one',
       await db.rows(
         `select incident_id from timeline_entry where project_id = '${projectId}' and sequence is not null

@@ -250,6 +250,10 @@ async function leftOvers(databaseUrl: string): Promise<string[]> {
         where not exists (select 1 from incident where incident.id = ${table}.incident_id)`,
     )
   }
+  orphans.push(
+    `select 'signal_second' as name, count(*) as count from signal_second
+      where not exists (select 1 from signal where signal.id = signal_second.signal_id)`,
+  )
   let found: string[] = []
   try {
     await until(

@@ -15,6 +15,7 @@ import { timelineAsWritten } from './0013-timeline-as-written.ts'
 import { textHash } from './0014-text-hash.ts'
 import { chunks } from './0015-chunks.ts'
 import { occurrenceChunks } from './0016-occurrence-chunks.ts'
+import { firedSecond } from './0017-fired-second.ts'
 
 /** Every migration in order; a released one never changes. */
 export const migrations: Record<string, Migration> = {
@@ -34,4 +35,5 @@ export const migrations: Record<string, Migration> = {
   '0014-text-hash': textHash,
   '0015-chunks': chunks,
   '0016-occurrence-chunks': occurrenceChunks,
+  '0017-fired-second': firedSecond,
 }

@@ -190,7 +190,11 @@ test.runIf(databaseKinds.includes('postgres'))('what a claim asks PostgreSQL sca
   onTestFinished(() => client.end())
   await client.query('vacuum analyze message')
   await client.query('vacuum analyze endpoint')
-  const dialect: Dialect = { isAnyOf: (column) => sql<boolean>`${column} is not null`, listValue: () => '' }
+  const dialect: Dialect = {
+    kind: 'postgres',
+    isAnyOf: (column) => sql<boolean>`${column} is not null`,
+    listValue: () => '',
+  }
   const params = { now: NOW, endpoint: 'endpoint-0001', after: '', limit: 5 }
   for (const statement of [dueEndpoints, dueMessages, lastCalls, endedLanes]) {
     const compiled = (statement as Statement).compile(database.read, dialect)

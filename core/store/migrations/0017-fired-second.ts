@@ -1,0 +1,39 @@
+import { type Kysely, sql } from 'kysely'
+import type { Migration } from 'kysely/migration'
+
+/**
+ * On SQLite occurrences of a signal are found by the second they fired in, and by a table of the seconds in which each
+ * signal has some (signal-second.ts). What is there already, and what programs of before go on to write, has no second and
+ * stays in the index by signal and time. On PostgreSQL, whose commits write no whole pages, that index holds everything,
+ * and no second is stored.
+ */
+export const firedSecond: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    const sqlite = db.getExecutor().adapter.constructor.name.startsWith('Sqlite')
+    await db.schema
+      .createTable('signal_second')
+      .addColumn('signal_id', 'text', (c) => c.notNull())
+      .addColumn('second', 'bigint', (c) => c.notNull())
+      .addPrimaryKeyConstraint('signal_second_pk', ['signal_id', 'second'])
+      .modifyEnd(sqlite ? sql`without rowid` : sql``)
+      .execute()
+    await db.schema.alterTable('occurrence').addColumn('fired_second', 'bigint').execute()
+    if (!sqlite) return
+
+    await sql`drop index occurrence_fired`.execute(db)
+    await sql`create index occurrence_fired on occurrence (signal_id, fired_at) where fired_second is null`.execute(
+      db,
+    )
+    await sql`create index occurrence_second on occurrence (fired_second, signal_id, fired_at) where fired_second is not null`.execute(
+      db,
+    )
+    // A second goes with the last occurrence in it, whatever program deletes that; what else there is goes with the signal.
+    await sql`create trigger occurrence_gone after delete on occurrence when old.fired_second is not null begin
+      delete from signal_second where signal_id = old.signal_id and second = old.fired_second and not exists (
+        select 1 from occurrence where fired_second = old.fired_second and signal_id = old.signal_id);
+    end`.execute(db)
+    await sql`create trigger signal_gone after delete on signal begin
+      delete from signal_second where signal_id = old.id;
+    end`.execute(db)
+  },
+}
