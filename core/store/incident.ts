@@ -23,7 +23,7 @@ const currentByKeys = statement<{ projectIds: string[]; keys: string[] }, Select
       .selectAll()
       .where(isAnyOf('project_id', p.list('projectIds')))
       .where(isAnyOf('group_key', p.list('keys')))
-      .where('accepts_new', '=', 1),
+      .where('accepts_new', '=', sql.lit(1)),
 )
 
 /** The current incidents under these keys, in any of these projects. */
