@@ -130,11 +130,23 @@ export const dialectSqlite: Dialect = {
 /** How many rows one statement inserts: as many as there are. */
 const ROWS_TOGETHER = [32, 8, 1]
 
-/** All values of these rows, one row after the other. */
-function valuesOf(rows: readonly Row[], from: number, to: number): unknown[] {
+/** What is in these columns of these rows, one row after the other. */
+function valuesOf(rows: readonly Row[], columns: readonly string[], from: number, to: number): unknown[] {
   const values: unknown[] = []
-  for (let at = from; at < to; at++) for (const value of Object.values(rows[at]!)) values.push(value)
+  for (let at = from; at < to; at++) for (const column of columns) values.push(rows[at]![column])
   return values
+}
+
+/** Prepared statements that are kept: an insert of each table for whatever columns have values, and more. */
+const MOST_PREPARED = 200
+
+/** The value of this key; of those used before it, the map keeps the last ones. */
+function recent<V>(map: Map<string, V>, key: string, make: (known: V | undefined) => V): V {
+  const value = make(map.get(key))
+  map.delete(key)
+  map.set(key, value)
+  if (map.size > MOST_PREPARED) map.delete(map.keys().next().value!)
+  return value
 }
 
 /** Executes steps on one connection, each SQL prepared once. */
@@ -155,17 +167,13 @@ function sqliteSteps<S>(db: Sqlite.Database, compiler: Kysely<S>): (step: Step) 
     return known
   }
 
-  function write(key: string, text: () => string) {
-    let known = prepared.get(key)
-    if (!known) {
-      known = db.prepare(text())
-      prepared.set(key, known)
-    }
-    return known
-  }
+  const write = (key: string, text: () => string) =>
+    recent(prepared, key, (known) => known ?? db.prepare(text()))
 
   function insert(step: InsertStep): number {
-    const { table, columns, onConflict, rows } = step
+    const { table, onConflict, rows } = step
+    // Binding a value costs more than storing it. Whatever may be null is null by default.
+    const columns = step.columns.filter((column) => rows.some((row) => row[column] !== null))
     const key = `insert ${table} ${columns} ${onConflict?.do} ${onConflict?.columns}`
     const row = `(${columns.map(() => '?')})`
     // `or fail`, as a statement of many rows that may undo itself copies each page first; the transaction undoes it.
@@ -175,7 +183,7 @@ function sqliteSteps<S>(db: Sqlite.Database, compiler: Kysely<S>): (step: Step) 
     let at = 0
     for (const count of ROWS_TOGETHER) {
       for (; at + count <= rows.length; at += count) {
-        changes += write(`${count} ${key}`, text(count)).run(valuesOf(rows, at, at + count)).changes
+        changes += write(`${count} ${key}`, text(count)).run(valuesOf(rows, columns, at, at + count)).changes
       }
     }
     return changes
@@ -224,18 +232,13 @@ function sqliteSteps<S>(db: Sqlite.Database, compiler: Kysely<S>): (step: Step) 
 }
 
 /** Kysely prepares a statement for every execution, which costs more than running it. */
-function cachedPrepare(db: Sqlite.Database, limit = 200) {
+function cachedPrepare(db: Sqlite.Database) {
   const cache = new Map<string, Sqlite.Statement<unknown[]>>()
   return {
     close: () => db.close(),
     prepare(text: string): Sqlite.Statement<unknown[]> {
-      const known = cache.get(text)
-      cache.delete(text)
       // A busy one is still being iterated elsewhere.
-      const statement = known && !known.busy ? known : db.prepare<unknown[]>(text)
-      cache.set(text, statement)
-      if (cache.size > limit) cache.delete(cache.keys().next().value!)
-      return statement
+      return recent(cache, text, (known) => (known && !known.busy ? known : db.prepare(text)))
     },
   }
 }

@@ -146,6 +146,43 @@ describe.each(databaseKinds)('statements on %s', (kind) => {
     ])
   })
 
+  test('each value is in its place, whichever others are null', async () => {
+    const database = await openEmpty(kind)
+    const optional = ['reason', 'message', 'delivery_key', 'incident_id', 'diagnosis', 'slot_at'] as const
+    // Every set of them, more than statements are kept for; then rows that differ, in one statement.
+    const rows = Array.from({ length: 64 }, (_, set) =>
+      Array.from({ length: 4 }, (_, size) => ({
+        ...request(`${set}-${size}`, null),
+        ...Object.fromEntries(
+          optional.map((column, i) => [column, (set >> i) & 1 ? `${column} ${set}` : null]),
+        ),
+        rule: size < 2 ? null : `rule ${size}`,
+        body_text: size % 2 === 0 ? null : `text ${size}`,
+      })),
+    ).flat()
+    const alone = rows.map((row) => [row])
+    for (const statements of [alone, [rows.map((row) => ({ ...row, id: `with ${row.id}` }))]]) {
+      await database.transaction(function* () {
+        for (const some of statements) yield* insertRows('hook_request', some)
+      })
+    }
+    const stored = await database.read.selectFrom('hook_request').selectAll().execute()
+    const byId = new Map(stored.map((row) => [row.id, row]))
+    for (const row of rows) {
+      expect(byId.get(row.id)).toMatchObject(row)
+      expect(byId.get(`with ${row.id}`)).toMatchObject({ ...row, id: `with ${row.id}` })
+    }
+  })
+
+  test('a row that replaces another replaces its values by null as well', async () => {
+    const database = await openEmpty(kind)
+    const [full, empty] = [{ ...request('a', Buffer.from('body')), reason: 'Why' }, request('a', null)]
+    await database.transaction(() => insertRows('hook_request', [full]))
+    const onConflict = { do: 'replace', columns: ['project_id', 'id'] } as const
+    await database.transaction(() => insertRows('hook_request', [empty], { onConflict }))
+    expect(await database.read.selectFrom('hook_request').selectAll().execute()).toMatchObject([empty])
+  })
+
   test('an update sets the given columns of the rows with these keys', async () => {
     const database = await openEmpty(kind)
     const found = await database.transaction(function* () {
