@@ -2,13 +2,12 @@ import { type Insertable, type Selectable, sql } from 'kysely'
 import type { ClosedBy, OccurrenceState } from '../matcher/state.ts'
 import type { Severity } from '../types.ts'
 import { occurrencesOf } from './incident-chunk.ts'
-import type { DatabaseKind } from './open-database.ts'
 import type { OccurrenceTable, SignalSecondTable } from './schema.ts'
 import { withoutSource } from './sender-group.ts'
 import { occurrencesBySecond, occurrencesByTime, secondOf } from './signal-second.ts'
 import { all, allForEach, isAnyOf, statement, type Work } from './statement.ts'
 
-/** How many neighbours in time a late event may need on either side (T3, T7 look at the next ones only). */
+/** How many neighbours in time a late event may need on either side (T3, T7), and how many of the newest (T2). */
 const NEIGHBOURS = 4
 /** A loose recovery needs to know whether one or several fire (R3), and names a few. */
 const MOST_OF_SOURCE = 50
@@ -32,7 +31,7 @@ const currentOf = statement<Pick<Around, 'signalId' | 'episode'>, Selectable<Occ
     .unionAll(part().where('fired_at', 'is', null))
 })
 
-/** The neighbours of a time, for events that come late. */
+/** The neighbours of a time, and the newest ones, for events that come late. */
 const neighboursOf = statement<
   Pick<Around, 'signalId' | 'at'> & { second: number },
   Selectable<OccurrenceTable>
@@ -45,6 +44,7 @@ const neighboursOf = statement<
   const sides = [
     byTime().where('x.fired_at', '<=', p('at')).orderBy('x.fired_at', 'desc'),
     byTime().where('x.fired_at', '>', p('at')).orderBy('x.fired_at'),
+    byTime().where('x.fired_at', 'is not', null).orderBy('x.fired_at', 'desc'),
   ]
   const sidesBySecond = [
     bySecond()
@@ -57,6 +57,7 @@ const neighboursOf = statement<
       .where('o.fired_at', '>', p('at'))
       .orderBy('x.second')
       .orderBy('o.fired_at'),
+    bySecond().orderBy('x.second', 'desc').orderBy('o.fired_at', 'desc'),
   ]
   const [first, ...others] = [...sides, ...(kind === 'sqlite' ? sidesBySecond : [])].map((side) =>
     db.selectFrom(side.as('side')).select('id'),
@@ -184,28 +185,58 @@ const loadedPlaces = new WeakMap<
   Pick<OccurrenceState, 'firedAt' | 'orderAt' | 'senderGroup' | 'titleHash'> & { second: number | null }
 >()
 
-/** The seconds these fired in, without those in which their signals are known to have fired. */
+interface OccurrencesBySignal {
+  occurrences(signalId: string): readonly OccurrenceState[]
+}
+
+/** The second by which one of these is to be found; null where that is its time: see signal-second.ts. */
+export function secondsOf(picture: OccurrencesBySignal): (o: OccurrenceState) => number | null {
+  const bySignal = new Map<string, Map<number, number>>()
+  /** How many of a signal fired in each second, of those that are known. */
+  const countsOf = (signalId: string) => {
+    let counts = bySignal.get(signalId)
+    if (!counts) {
+      counts = new Map()
+      for (const { firedAt } of picture.occurrences(signalId)) {
+        if (firedAt === null) continue
+        const second = secondOf(firedAt)
+        counts.set(second, (counts.get(second) ?? 0) + 1)
+      }
+      bySignal.set(signalId, counts)
+    }
+    return counts
+  }
+  return (o) => {
+    if (o.firedAt === null) return null
+    const loaded = loadedPlaces.get(o)
+    if (loaded?.firedAt === o.firedAt) return loaded.second
+    const second = secondOf(o.firedAt)
+    const counts = countsOf(o.signalId)
+    return counts.get(second)! > 1 || counts.has(second - 1) ? second : null
+  }
+}
+
+/** The seconds of rows that were written, without those in which their signals are known to have some. */
 export function newSeconds(
-  written: readonly OccurrenceState[],
-  picture: { occurrences(signalId: string): readonly OccurrenceState[] },
+  written: readonly Pick<Insertable<OccurrenceTable>, 'signal_id' | 'fired_second'>[],
+  picture: OccurrencesBySignal,
 ): SignalSecondTable[] {
   const found: SignalSecondTable[] = []
-  for (const [signalId, occurrences] of Map.groupBy(written, (o) => o.signalId)) {
+  for (const [signalId, rows] of Map.groupBy(written, (row) => row.signal_id)) {
     const known = new Set(picture.occurrences(signalId).map((o) => loadedPlaces.get(o)?.second))
-    for (const { firedAt } of occurrences) {
-      if (firedAt === null) continue
-      const second = secondOf(firedAt)
-      if (!known.has(second)) found.push({ signal_id: signalId, second })
+    for (const { fired_second: second } of rows) {
+      if (second == null || known.has(second)) continue
+      found.push({ signal_id: signalId, second })
       known.add(second)
     }
   }
   return found
 }
 
-/** All that is known of it, with its second where that is stored; the chunk it was written in stays with the row. */
+/** All that is known of it, with the second it is to be found by; the chunk it was written in stays with the row. */
 export function occurrenceRow(
   o: OccurrenceState,
-  kind: DatabaseKind,
+  second: number | null,
 ): Omit<Insertable<OccurrenceTable>, 'chunk'> {
   return {
     id: o.id,
@@ -216,7 +247,7 @@ export function occurrenceRow(
     episode: o.episode,
     stretch: o.stretch,
     fired_at: o.firedAt,
-    fired_second: kind === 'sqlite' && o.firedAt !== null ? secondOf(o.firedAt) : null,
+    fired_second: second,
     order_at: o.orderAt,
     fired_time_inferred: Number(o.firedTimeInferred),
     fired_received_at: o.firedReceivedAt,

@@ -31,6 +31,7 @@ import {
   occurrenceClosing,
   occurrenceRow,
   occurrencesAround,
+  secondsOf,
 } from './occurrence.ts'
 import { lockProjects } from './project.ts'
 import type { ProjectTable, SharedTextTable } from './schema.ts'
@@ -230,7 +231,8 @@ export function* loadRequests(picture: Picture, requests: readonly RequestScope[
 /** Writes everything a picture says has changed. */
 export function* savePicture(picture: Picture): Work<void> {
   const { changed } = picture
-  const kind = yield* databaseKind()
+  // PostgreSQL finds them all by their time.
+  const secondOf = (yield* databaseKind()) === 'sqlite' ? secondsOf(picture) : () => null
   const incidents = [...changed.incidents]
   const moved = incidents.filter(hasMoved)
   const [closed, rewritten] = partition([...changed.occurrences], isOnlyClosed)
@@ -250,6 +252,11 @@ export function* savePicture(picture: Picture): Work<void> {
   const newChunks = (of: keyof ChunksOfIncident) =>
     new Map([...written[of]].filter(([id, chunk]) => loadedChunks(picture.incidents.get(id)!)[of] !== chunk))
   const texts = sharedTexts([...picture.events, ...picture.amended], picture.signals)
+  const newRows = [...picture.newOccurrences].map((o) => ({
+    ...occurrenceRow(o, secondOf(o)),
+    chunk: chunkOf(o),
+  }))
+  const rewrittenRows = rewritten.map((o) => occurrenceRow(o, secondOf(o)))
   // In this order, in one round trip.
   yield* together(
     updateRows(
@@ -278,15 +285,9 @@ export function* savePicture(picture: Picture): Work<void> {
     ...sameColumns(
       [...changed.signals].map((signal) => signalUpdate(signal, texts.ofSignals.get(signal.id))),
     ).map((rows) => updateRows('signal', rows)),
-    insertRows(
-      'occurrence',
-      [...picture.newOccurrences].map((o) => ({ ...occurrenceRow(o, kind), chunk: chunkOf(o) })),
-    ),
+    insertRows('occurrence', newRows),
     updateRows('occurrence', closed.map(occurrenceClosing)),
-    updateRows(
-      'occurrence',
-      rewritten.map((o) => occurrenceRow(o, kind)),
-    ),
+    updateRows('occurrence', rewrittenRows),
     insertRows('shared_text', texts.rows, {
       onConflict: { do: 'ignore', columns: ['project_id', 'hash'] },
     }),
@@ -312,7 +313,7 @@ export function* savePicture(picture: Picture): Work<void> {
     ),
     noteChunks('incident_chunk', newChunks('chunk')),
     noteChunks('occurrence_chunk', newChunks('occurrence_chunk')),
-    noteSeconds(kind === 'sqlite' ? newSeconds([...picture.newOccurrences, ...rewritten], picture) : []),
+    noteSeconds(newSeconds([...newRows, ...rewrittenRows], picture)),
     insertRows(
       'log_entry',
       picture.log.map((entry) => ({

@@ -245,11 +245,11 @@ export interface OccurrenceTable {
   late: number
   /** The part of the project's log it was written in (incident-chunk.ts); 0 for what programs of before 0016 wrote. */
   chunk: number
-  /** The second of fired_at (signal-second.ts); null for what programs of before 0017 wrote. */
+  /** The second of fired_at, where it is to be found by that (signal-second.ts). */
   fired_second: number | null
 }
 
-/** A second in which a signal has occurrences (signal-second.ts). */
+/** A second in which a signal has occurrences, or had before they moved (signal-second.ts). */
 export interface SignalSecondTable {
   signal_id: string
   second: number

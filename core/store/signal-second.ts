@@ -4,11 +4,12 @@ import type { Schema, SignalSecondTable } from './schema.ts'
 import { insertRows, type Work } from './statement.ts'
 
 /**
- * When a signal fired, on SQLite. In an index by signal and time every signal has a place of its own: a commit would write
- * a whole page for each occurrence. So the index begins with the second they fired in, and `signal_second` tells the
- * seconds in which a signal has some: what fires at the same time lies together then, of however many signals it is.
- * Occurrences that programs of before 0017 wrote have no second; an index by signal and time holds just these. On
- * PostgreSQL, whose commits write no pages, it holds all, and no second is stored.
+ * Occurrences by their signal. In an index by signal and time every signal has a place of its own: each commit to SQLite
+ * would write a whole page for each occurrence of a storm. So those of a signal that fires again and again within seconds
+ * are in an index that begins with the second they fired in, where what fires at the same time lies together, of however
+ * many signals it is; `signal_second` tells the seconds in which a signal has some. Those of a signal that fires now and
+ * then, which would need a second each, have none: an index by signal and time holds just these, and what programs of
+ * before 0017 wrote. On PostgreSQL, whose commits do not write pages, it holds all, and no second is stored.
  */
 
 /** The second of an ISO time, since 1970. */
@@ -25,9 +26,9 @@ export function* noteSeconds(seconds: readonly SignalSecondTable[]): Work<number
 
 type From = Pick<Kysely<Schema>, 'selectFrom'>
 
-// Together these are the occurrences of signals, for `where x.signal_id …`.
+// The occurrences of signals, for `where x.signal_id …`; on PostgreSQL the latter are all.
 
-/** Those with a second. */
+/** Those with a second: `x` is the second, `o` the occurrence. */
 export function occurrencesBySecond(db: From) {
   return db
     .selectFrom('signal_second as x')
@@ -36,7 +37,7 @@ export function occurrencesBySecond(db: From) {
     )
 }
 
-/** Those in the index by signal and time. */
+/** Those without, in the index by signal and time, recoveries that wait for their fire among them. */
 export function occurrencesByTime(db: From, kind: DatabaseKind) {
   return db
     .selectFrom('occurrence as x')

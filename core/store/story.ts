@@ -1,8 +1,8 @@
 import { type Selectable, sql } from 'kysely'
 import { entriesOf, eventsOf, occurrencesOf } from './incident-chunk.ts'
 import type { EventTable, IncidentTable, OccurrenceTable, TimelineEntryTable } from './schema.ts'
-import { occurrencesBySecond, occurrencesByTime } from './signal-second.ts'
-import { all, isAnyOf, statement, type Work } from './statement.ts'
+import { occurrencesBySecond, occurrencesByTime, secondOf } from './signal-second.ts'
+import { all, allForEach, isAnyOf, statement, type Work } from './statement.ts'
 
 /** What is read of each, from either end: enough to tell a storm's beginning and its end. */
 const MOST_EVENTS = 500
@@ -11,6 +11,8 @@ const MOST_OCCURRENCES = 1000
 /** Signals whose earlier incidents are looked for. */
 const MOST_ASKED = 50
 const MOST_EARLIER = 200
+/** Firings of each signal, before the incident, whose incidents are looked at. */
+const MOST_FIRINGS = 200
 
 /** All a post-mortem may draw on, as stored; lists run oldest first. */
 export interface Story {
@@ -135,27 +137,68 @@ const earlierOf = statement<Earlier, Pick<Story['earlier'][number], 'id' | 'numb
     .limit(sql.lit(MOST_EARLIER)),
 )
 
-const earlierWithSignals = statement<
-  Earlier & { signals: string[] },
-  { id: string; number: number; title: string; signal_id: string }
+/** The incidents of the last firings of a signal before a time. */
+const membershipsBefore = statement<
+  { signal: string; before: string; second: number },
+  { incident_id: string | null }
 >((db, p, kind) => {
+  const most = sql.lit(MOST_FIRINGS)
   const byTime = occurrencesByTime(db, kind)
-    .select(['x.signal_id', 'x.incident_id'])
-    .where(isAnyOf('x.signal_id', p.list('signals')))
+    .select('x.incident_id')
+    .where('x.signal_id', '=', p('signal'))
+    .where('x.fired_at', '<', p('before'))
+    .orderBy('x.fired_at', 'desc')
+    .limit(most)
+  if (kind === 'postgres') return byTime
   const bySecond = occurrencesBySecond(db)
-    .select(['x.signal_id', 'o.incident_id'])
-    .where(isAnyOf('x.signal_id', p.list('signals')))
+    .select('o.incident_id')
+    .where('x.signal_id', '=', p('signal'))
+    .where('x.second', '<=', p('second'))
+    .where('o.fired_at', '<', p('before'))
+    .orderBy('x.second', 'desc')
+    .orderBy('o.fired_at', 'desc')
+    .limit(most)
   return db
-    .selectFrom((kind === 'sqlite' ? byTime.union(bySecond) : byTime).as('o'))
-    .innerJoin('incident as i', 'i.id', 'o.incident_id')
-    .select(['i.id', 'i.number', 'i.title', 'o.signal_id'])
-    .distinct()
-    .where('i.project_id', '=', p('projectId'))
-    .where('i.number', '<', p('number'))
-    .orderBy('i.number', 'desc')
-    .orderBy('o.signal_id')
-    .limit(sql.lit(MOST_EARLIER))
+    .selectFrom(byTime.as('t'))
+    .select('t.incident_id')
+    .unionAll(db.selectFrom(bySecond.as('s')).select('s.incident_id'))
 })
+
+const earlierByIds = statement<
+  Earlier & { ids: string[] },
+  Pick<Story['earlier'][number], 'id' | 'number' | 'title'>
+>((db, p) =>
+  db
+    .selectFrom('incident')
+    .select(['id', 'number', 'title'])
+    .where(isAnyOf('id', p.list('ids')))
+    .where('project_id', '=', p('projectId'))
+    .where('number', '<', p('number')),
+)
+
+/** Earlier incidents in which these signals had fired before this one was opened, the newest first. */
+function* earlierWithSignals(
+  signals: readonly string[],
+  openedAt: string,
+  before: Earlier,
+): Work<{ id: string; number: number; title: string; signal_id: string }[]> {
+  const asked = signals.map((signal) => ({ signal, before: openedAt, second: secondOf(openedAt) }))
+  const memberships = yield* allForEach(membershipsBefore, asked)
+  const signalsOf = new Map<string, Set<string>>()
+  for (const [i, rows] of memberships.entries()) {
+    for (const { incident_id: id } of rows) {
+      if (id !== null) signalsOf.set(id, (signalsOf.get(id) ?? new Set()).add(signals[i]!))
+    }
+  }
+  if (signalsOf.size === 0) return []
+  const incidents = yield* all(earlierByIds, { ...before, ids: [...signalsOf.keys()] })
+  return incidents
+    .toSorted((a, b) => b.number - a.number)
+    .slice(0, MOST_EARLIER)
+    .flatMap((incident) =>
+      [...signalsOf.get(incident.id)!].toSorted().map((signal_id) => ({ ...incident, signal_id })),
+    )
+}
 
 type EventsOf = ReturnType<typeof statement<{ id: string }, Selectable<EventTable>>>
 type EntriesOf = ReturnType<typeof statement<{ id: string }, Selectable<TimelineEntryTable>>>
@@ -174,7 +217,7 @@ export function* loadStory(incident: Selectable<IncidentTable>): Work<Story> {
   ]
   const [totals] = yield* all(totalsOf, { id })
   const [members] = yield* all(membersOf, { id })
-  const shared = signals.length === 0 ? [] : yield* all(earlierWithSignals, { ...before, signals })
+  const shared = yield* earlierWithSignals(signals, incident.opened_at, before)
   return {
     incident,
     occurrences,

@@ -18,7 +18,7 @@ export function storyOf(project: Project, number: number): Story {
   const members = project.all().filter((o) => o.incidentId === incident.id && o.firedAt !== null)
   const occurrences = members
     .map((o) => ({
-      ...(occurrenceRow(o, 'sqlite') as Omit<Story['occurrences'][number], 'title' | 'monitor_name'>),
+      ...(occurrenceRow(o, null) as Omit<Story['occurrences'][number], 'title' | 'monitor_name'>),
       title: picture.signals.get(o.signalId)!.title,
       monitor_name: null,
     }))

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { run, statement, updateRows } from '../../../core/store/statement.ts'
+import { insertRows, run, statement, updateRows } from '../../../core/store/statement.ts'
 import { databaseKinds } from '../../support/databases.ts'
 import { until } from '../../support/until.ts'
 import { HOUR, notification, type TestProject, testTocsin } from '../open-test-tocsin.ts'
@@ -20,23 +20,37 @@ const forgetEmptySeconds = statement<object, unknown>((db) =>
     ),
 )
 
+const dropSignal = statement<{ signal: string }, unknown>((db, p) =>
+  db.deleteFrom('signal').where('id', '=', p('signal')),
+)
+const dropOccurrences = statement<{ signal: string }, unknown>((db, p) =>
+  db.deleteFrom('occurrence').where('signal_id', '=', p('signal')),
+)
+
 describe.each(databaseKinds)('occurrences of a signal, on %s', (kind) => {
   const t = testTocsin(kind)
+
+  const secondOf = (time: unknown) => Math.floor(Date.parse(String(time)) / 1000)
 
   async function occurrencesOf(project: TestProject) {
     const rows = (await t.tables()).get('occurrence')!
     return rows.filter(({ project_id }) => project_id === project.id)
   }
 
-  /** Leaves some as programs wrote them that knew no seconds. */
+  /** Leaves some as programs wrote them that knew no seconds; on SQLite gives the others theirs. */
   async function asOfBefore(project: TestProject, isOfBefore: (index: number) => boolean): Promise<void> {
-    const rows = (await occurrencesOf(project)).filter((_, index) => isOfBefore(index))
+    const rows = (await occurrencesOf(project)).map((row, index) => ({
+      id: String(row.id),
+      signal_id: String(row.signal_id),
+      fired_second: isOfBefore(index) || kind === 'postgres' ? null : secondOf(row.fired_at),
+    }))
+    const seconds = rows.flatMap(({ signal_id, fired_second: second }) =>
+      second === null ? [] : [{ signal_id, second }],
+    )
     await t.database.transaction(function* () {
-      yield* updateRows(
-        'occurrence',
-        rows.map(({ id }) => ({ id: String(id), fired_second: null })),
-      )
+      yield* updateRows('occurrence', rows)
       yield* run(forgetEmptySeconds, {})
+      yield* insertRows('signal_second', seconds, { onConflict: { do: 'ignore' } })
     })
   }
 
@@ -52,9 +66,25 @@ describe.each(databaseKinds)('occurrences of a signal, on %s', (kind) => {
   }
 
   // Several in a second, at its edges, and far apart.
-  const fired = [0, 100, 900, 1000, 1998, 2001, 9000, 60_000, 60_500, HOUR, 2 * HOUR].map(
+  const fired = [0, 100, 900, 1000, 1998, 2001, 9000, 9100, 60_000, 60_500, HOUR, 2 * HOUR].map(
     (ms) => ms - 3 * HOUR,
   )
+
+  test('have a second where their signal fires again within seconds', async () => {
+    const project = await t.project()
+    const source = await project.source('alertmanager')
+    for (const ms of fired) await source.send(notification([{ fingerprint: 'a', startsAt: t.clock.at(ms) }]))
+    // The first of them knows nothing of the next.
+    const alone = [0, 9000, 60_000, HOUR, 2 * HOUR].map((ms) => ms - 3 * HOUR)
+    expect(new Map((await occurrencesOf(project)).map((row) => [row.fired_at, row.fired_second]))).toEqual(
+      new Map(
+        fired.map((ms) => [
+          t.clock.at(ms),
+          kind === 'postgres' || alone.includes(ms) ? null : secondOf(t.clock.at(ms)),
+        ]),
+      ),
+    )
+  })
 
   test.each([
     ['with seconds', () => false],
@@ -79,17 +109,54 @@ describe.each(databaseKinds)('occurrences of a signal, on %s', (kind) => {
     expect(await lost()).toEqual([])
   })
 
-  test('of before are found by their second once they are written anew', async () => {
-    const project = await t.project()
+  /** Fires and recovers once a second, each time for half of it. */
+  async function flap(project: TestProject, times: number) {
     const source = await project.source()
-    const fired = t.clock.at()
-    await source.send({ id: 'a', title: 'Disk 90 % full', time: fired })
-    await asOfBefore(project, () => true)
+    const say = (ms: number, more: object = {}) =>
+      source.send({ id: 'a', title: 'Flaps', time: t.clock.at(ms - HOUR), ...more })
+    for (let ms = 0; ms < times * 1000; ms += 1000) {
+      await say(ms)
+      await say(ms + 500, { action: 'resolve' })
+    }
+    return say
+  }
+
+  test.each([
+    ['with seconds', () => false],
+    ['of before', () => true],
+    ['of both', (index: number) => index % 2 === 0],
+  ])('%s are found by a late one that lies within them', async (_, isOfBefore) => {
+    const project = await t.project()
+    const say = await flap(project, 12)
+    await asOfBefore(project, isOfBefore)
     t.clock.pass(HOUR)
-    await source.send({ id: 'a', title: 'Disk 95 % full', time: t.clock.at() })
-    const [{ fired_second: second } = {}] = await occurrencesOf(project)
-    expect(second).toBe(kind === 'sqlite' ? Date.parse(fired) / 1000 : null)
+    const before = await occurrencesOf(project)
+    expect(before).toHaveLength(12)
+    for (const ms of [250, 2250, 5250, 8250]) await say(ms - HOUR)
+    expect(await occurrencesOf(project)).toHaveLength(12)
+  })
+
+  test('are found by another second once their start has moved there', async () => {
+    const project = await t.project()
+    const say = await flap(project, 3)
+    await say(5000)
+    t.clock.pass(1)
+    expect(await say(3200)).toMatchObject({ outcome: 'refreshed' })
+    const row = (await occurrencesOf(project)).find(({ recovered_at }) => recovered_at === null)!
+    expect(row.fired_second).toBe(kind === 'sqlite' ? secondOf(row.fired_at) : null)
     expect(await lost()).toEqual([])
+  })
+
+  test('are found by their time once a program of before has moved their start', async () => {
+    const project = await t.project()
+    const say = await flap(project, 12)
+    const row = (await occurrencesOf(project)).find(({ fired_at }) => fired_at === t.clock.at(4000 - HOUR))!
+    expect(row.fired_second).toBe(kind === 'sqlite' ? secondOf(row.fired_at) : null)
+    const moved = { id: String(row.id), fired_at: t.clock.at(3800 - HOUR) }
+    await t.database.transaction(() => updateRows('occurrence', [moved]))
+    expect((await occurrencesOf(project)).find(({ id }) => id === row.id)?.fired_second).toBe(null)
+    await say(3900)
+    expect(await occurrencesOf(project)).toHaveLength(12)
   })
 
   test.each([
@@ -116,11 +183,7 @@ describe.each(databaseKinds)('occurrences of a signal, on %s', (kind) => {
   test('leave no seconds behind', async () => {
     const other = await t.project()
     const project = await t.project()
-    for (const one of [other, project]) {
-      const source = await one.source('alertmanager')
-      for (const ms of fired)
-        await source.send(notification([{ fingerprint: 'a', startsAt: t.clock.at(ms) }]))
-    }
+    for (const one of [other, project]) await flap(one, 5)
     await t.admin.deleteProject(project.id)
     await until('nothing is left of the project', async () => {
       const tables = await t.tables()
@@ -133,4 +196,20 @@ describe.each(databaseKinds)('occurrences of a signal, on %s', (kind) => {
     expect(tables.get('signal_second')!.filter(({ signal_id }) => !signals.has(signal_id))).toEqual([])
     expect(await lost()).toEqual([])
   })
+
+  test.runIf(kind === 'sqlite').each(['occurrence', 'signal'] as const)(
+    'leave none behind where a program of before deletes them by %s',
+    async (table) => {
+      const project = await t.project()
+      await flap(project, 5)
+      const [{ signal_id: signal } = {}] = await occurrencesOf(project)
+      const seconds = async () =>
+        (await t.tables()).get('signal_second')!.filter(({ signal_id }) => signal_id === signal)
+      expect(await seconds()).not.toEqual([])
+      await t.database.transaction(() =>
+        run(table === 'signal' ? dropSignal : dropOccurrences, { signal: String(signal) }),
+      )
+      expect(await seconds()).toEqual([])
+    },
+  )
 })

@@ -90,6 +90,10 @@ CREATE INDEX occurrence_incident on occurrence (chunk, incident_id);
 CREATE TABLE "signal_second" ("signal_id" text not null, "second" bigint not null, constraint "signal_second_pk" primary key ("signal_id", "second")) without rowid;
 CREATE INDEX occurrence_fired on occurrence (signal_id, fired_at) where fired_second is null;
 CREATE INDEX occurrence_second on occurrence (fired_second, signal_id, fired_at) where fired_second is not null;
+CREATE TRIGGER occurrence_moved after update of fired_at on occurrence
+      when old.fired_second is not null and new.fired_second is old.fired_second and new.fired_at is not old.fired_at begin
+      update occurrence set fired_second = null where id = new.id;
+    end;
 CREATE TRIGGER occurrence_gone after delete on occurrence when old.fired_second is not null begin
       delete from signal_second where signal_id = old.signal_id and second = old.fired_second and not exists (
         select 1 from occurrence where fired_second = old.fired_second and signal_id = old.signal_id);
