@@ -197,6 +197,7 @@ describe.each(databaseKinds)('occurrences of a signal, on %s', (kind) => {
     expect(await lost()).toEqual([])
   })
 
+  // Nothing of this is stored on PostgreSQL.
   test.runIf(kind === 'sqlite').each(['occurrence', 'signal'] as const)(
     'leave none behind where a program of before deletes them by %s',
     async (table) => {
