@@ -7,7 +7,7 @@ import { insertRows, type Work } from './statement.ts'
  * index by incident every incident has a place of its own: one page for each event. So the log of a project is cut into
  * chunks, the indexes begin with the chunk, and `incident_chunk` tells in which of them an incident has rows,
  * `occurrence_chunk` in which it has occurrences: what is written together lies together then, of however many incidents
- * it is. On PostgreSQL, whose commits write no pages, the index of occurrences begins with the incident. The database
+ * it is. On PostgreSQL, whose commits write no page twice between two checkpoints, the index of occurrences begins with the incident. The database
  * itself notes chunk 0, in which programs of before write, and the chunk of what came before its incident
  * (migrations/0015-chunks.ts, 0016-occurrence-chunks.ts).
  */

@@ -190,7 +190,7 @@ interface OccurrencesBySignal {
 }
 
 /** The second by which one of these is to be found; null where that is its time: see signal-second.ts. */
-export function secondsOf(picture: OccurrencesBySignal): (o: OccurrenceState) => number | null {
+export function secondsToFindBy(picture: OccurrencesBySignal): (o: OccurrenceState) => number | null {
   const bySignal = new Map<string, Map<number, number>>()
   /** How many of a signal fired in each second, of those that are known. */
   const countsOf = (signalId: string) => {

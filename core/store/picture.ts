@@ -31,7 +31,7 @@ import {
   occurrenceClosing,
   occurrenceRow,
   occurrencesAround,
-  secondsOf,
+  secondsToFindBy,
 } from './occurrence.ts'
 import { lockProjects } from './project.ts'
 import type { ProjectTable, SharedTextTable } from './schema.ts'
@@ -232,7 +232,7 @@ export function* loadRequests(picture: Picture, requests: readonly RequestScope[
 export function* savePicture(picture: Picture): Work<void> {
   const { changed } = picture
   // PostgreSQL finds them all by their time.
-  const secondOf = (yield* databaseKind()) === 'sqlite' ? secondsOf(picture) : () => null
+  const secondToFindBy = (yield* databaseKind()) === 'sqlite' ? secondsToFindBy(picture) : () => null
   const incidents = [...changed.incidents]
   const moved = incidents.filter(hasMoved)
   const [closed, rewritten] = partition([...changed.occurrences], isOnlyClosed)
@@ -253,10 +253,10 @@ export function* savePicture(picture: Picture): Work<void> {
     new Map([...written[of]].filter(([id, chunk]) => loadedChunks(picture.incidents.get(id)!)[of] !== chunk))
   const texts = sharedTexts([...picture.events, ...picture.amended], picture.signals)
   const newRows = [...picture.newOccurrences].map((o) => ({
-    ...occurrenceRow(o, secondOf(o)),
+    ...occurrenceRow(o, secondToFindBy(o)),
     chunk: chunkOf(o),
   }))
-  const rewrittenRows = rewritten.map((o) => occurrenceRow(o, secondOf(o)))
+  const rewrittenRows = rewritten.map((o) => occurrenceRow(o, secondToFindBy(o)))
   // In this order, in one round trip.
   yield* together(
     updateRows(

@@ -9,7 +9,8 @@ import { insertRows, type Work } from './statement.ts'
  * are in an index that begins with the second they fired in, where what fires at the same time lies together, of however
  * many signals it is; `signal_second` tells the seconds in which a signal has some. Those of a signal that fires now and
  * then, which would need a second each, have none: an index by signal and time holds just these, and what programs of
- * before 0017 wrote. On PostgreSQL, whose commits do not write pages, it holds all, and no second is stored.
+ * before 0017 wrote. On PostgreSQL, whose commits write no page twice between two checkpoints, it holds all, and no second
+ * is stored.
  */
 
 /** The second of an ISO time, since 1970. */

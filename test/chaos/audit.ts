@@ -87,6 +87,15 @@ export async function audit(
            select 1 from signal_second as s where s.signal_id = occurrence.signal_id and s.second = fired_second)`,
       ),
     )
+    const placed = await db.rows(
+      `select id, fired_at, fired_second from occurrence where project_id = '${projectId}' and fired_second is not null`,
+    )
+    expectNone(
+      'occurrences that fired in another second',
+      placed.filter(
+        (row) => Math.floor(Date.parse(String(row.fired_at)) / 1000) !== Number(row.fired_second),
+      ),
+    )
     expectNone(
       'incidents whose transitions are not numbered one by one',
       await db.rows(

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import pg from 'pg'
+import type { DatabaseKind } from '../../core/store/open-database.ts'
 import { scratchDir } from './scratch.ts'
 
-export type DatabaseKind = 'sqlite' | 'postgres'
+export type { DatabaseKind }
 
 export interface FreshDatabase {
   /** As DATABASE_URL takes it. */

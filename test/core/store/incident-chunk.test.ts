@@ -206,7 +206,7 @@ describe('what a batch writes on SQLite', () => {
     const source = await project.source('alertmanager')
     const path = t.url.slice('sqlite:'.length)
     const round = async () => {
-      t.clock.pass(1000)
+      t.clock.pass(200)
       for (let at = 0; at < 200; at += 50) {
         const alerts = Array.from({ length: 50 }, (_, i) => ({
           fingerprint: `${at + i}`,
@@ -223,7 +223,7 @@ describe('what a batch writes on SQLite', () => {
     // Each with 24 bytes in front: https://sqlite.org/fileformat2.html#walformat
     const pages = statSync(`${path}-wal`).size / (8192 + 24)
     expect(pages).toBeGreaterThan(0)
-    // With indexes by incident alone, of which there were three more, it is 4.9; with one of them 4.
-    expect(pages / 400).toBeLessThan(3.4)
+    // With indexes by incident alone, of which there were three more, it is 4.9; with one of them 4; with one by signal 2.6.
+    expect(pages / 400).toBeLessThan(2)
   })
 })

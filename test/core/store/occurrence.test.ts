@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { databaseKinds } from '../../support/databases.ts'
-import { testTocsin } from '../open-test-tocsin.ts'
+import { HOUR, MINUTE, notification, testTocsin } from '../open-test-tocsin.ts'
 
 describe.each(databaseKinds)('an occurrence on %s', (kind) => {
   const t = testTocsin(kind)
@@ -21,5 +21,22 @@ describe.each(databaseKinds)('an occurrence on %s', (kind) => {
       ['Database away', 'firing'],
       ['Disk 95 % full', 'recovered'],
     ])
+  })
+
+  test('T2 is not opened again by a straggler while the newest episode was just heard of', async () => {
+    const project = await t.project()
+    const source = await project.source('alertmanager')
+    const starts = Array.from({ length: 8 }, (_, i) => t.clock.at((i - 20) * HOUR))
+    for (const [i, startsAt] of starts.entries()) {
+      if (i === starts.length - 1) t.clock.pass(HOUR)
+      await source.send(notification([{ fingerprint: 'a', startsAt }]))
+      const endsAt = new Date(Date.parse(startsAt) + MINUTE).toISOString()
+      await source.send(notification([{ fingerprint: 'a', startsAt, endsAt }]))
+    }
+    t.clock.pass(MINUTE)
+    const { events } = await source.send(notification([{ fingerprint: 'a', startsAt: starts[0]! }]))
+    expect(events).toMatchObject([{ outcome: 'duplicate' }])
+    const rows = (await t.tables()).get('occurrence')!.filter(({ project_id }) => project_id === project.id)
+    expect(rows).toHaveLength(8)
   })
 })

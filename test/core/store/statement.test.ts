@@ -17,6 +17,7 @@ import {
   updateRows,
 } from '../../../core/store/statement.ts'
 import { type DatabaseKind, databaseKinds, freshDatabase } from '../../support/databases.ts'
+import { preparedBy } from '../../support/query-plans.ts'
 
 const groupsOf = statement<{ sourceId: string; limit: number }, SenderGroupTable>((db, p) =>
   db
@@ -298,6 +299,24 @@ describe.each(databaseKinds)('statements on %s', (kind) => {
     )
     expect(await database.query(double, { n: 21 })).toEqual([{ twice: 42 }])
   })
+})
+
+test('SQLite prepares an insert again only once hundreds of others were used', async () => {
+  const database = await openEmpty('sqlite')
+  const optional = ['reason', 'message', 'delivery_key', 'incident_id', 'diagnosis', 'slot_at', 'rule', 'ip']
+  let count = 0
+  const insert = (set: number) => {
+    const values = optional.map((column, i) => [column, (set >> i) & 1 ? 'value' : null])
+    const row = { ...request(`${count++}`, null), rule: null, ...Object.fromEntries(values) }
+    return database.transaction(() => insertRows('hook_request', [row]))
+  }
+  for (let set = 0; set < 256; set++) await insert(set)
+  const used = await preparedBy(async () => {
+    for (let set = 100; set < 256; set++) await insert(set)
+  })
+  expect([...used]).toEqual([])
+  const forgotten = await preparedBy(async () => void (await insert(0)))
+  expect(forgotten.size).toBe(1)
 })
 
 test('a work without rows asks for nothing', () => {
