@@ -10,7 +10,7 @@ import { loadProjects, loadRequests, savePicture } from './store/picture.ts'
 import { holdProjects } from './store/project.ts'
 import type { HookRequestTable } from './store/schema.ts'
 import { countRequests, type RequestTally } from './store/source-health.ts'
-import { insertRows, updateRows, type Work } from './store/statement.ts'
+import { insertRows, together, updateRows, type Work } from './store/statement.ts'
 import type { Settled } from './store/writer.ts'
 
 /** What the writer queues take: webhooks, which are decided together, and everything else that changes the database. */
@@ -164,10 +164,12 @@ function* receiveTogether(
     ...request,
     event_ids: JSON.stringify(eventsOf.get(request.id!)?.map((event) => event.id) ?? []),
   })
-  yield* savePicture(picture)
-  yield* insertRows('hook_request', rows.map(withEvents))
-  yield* updateRows('hook_request', replayed.map(withEvents), ['project_id', 'id'])
-  yield* countRequests(rows, tallies)
+  yield* together(
+    savePicture(picture),
+    insertRows('hook_request', rows.map(withEvents)),
+    updateRows('hook_request', replayed.map(withEvents), ['project_id', 'id']),
+    countRequests(rows, tallies),
+  )
   if ((yield* outbox.save(context)) > 0) onMessages()
   yield* trimUnauthorized(rows.filter(({ reason }) => reason === 'unauthorized'))
   return settled

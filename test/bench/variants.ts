@@ -193,7 +193,8 @@ async function startOnPostgres(processes: number, projects = 1): Promise<Variant
       for (const tocsin of started) await tocsin.dispose()
     }
     try {
-      for (let i = 0; i < processes; i++) started.push(await startCounted({ databaseUrl: url, env }))
+      for (let i = 0; i < processes; i++)
+        started.push(await startCounted({ databaseUrl: url, env }, startProfiled))
       const { target } = await productOn(started[0]!)
       const others: Target[] = []
       while (others.length < projects - 1) others.push(await anotherProjectOf(started[0]!))

@@ -1,7 +1,13 @@
-import { expect, test } from 'vitest'
+import { sql } from 'kysely'
+import { expect, onTestFinished, test } from 'vitest'
 import { extendLeases, releaseLeases } from '../../core/store/claim.ts'
 import { trimUnauthorized } from '../../core/store/hook-request.ts'
 import { forgetBefore } from '../../core/store/message.ts'
+import { migrate } from '../../core/store/migrate.ts'
+import { migrations } from '../../core/store/migrations/index.ts'
+import { openDatabase } from '../../core/store/open-database.ts'
+import { all, insertRows, type Statement, statement, updateRows } from '../../core/store/statement.ts'
+import { databaseKinds, freshDatabase } from '../support/databases.ts'
 import { explain, preparedBy } from '../support/query-plans.ts'
 import { HOUR, MINUTE, openPost, START } from './delivery/harness.ts'
 import { betterStack, notification, testTocsin } from './open-test-tocsin.ts'
@@ -104,3 +110,38 @@ test('whatever delivery asks of SQLite, an index answers', async () => {
   expect(scans).toEqual([])
   expect(explained).toBeGreaterThan(30)
 })
+
+test.runIf(databaseKinds.includes('postgres'))(
+  'PostgreSQL finds what is updated by its key, however small the table was when it planned that',
+  async () => {
+    const { url, dispose } = await freshDatabase('postgres')
+    const database = await openDatabase(url)
+    onTestFinished(async () => {
+      await database.close()
+      await dispose()
+    })
+    await migrate(database, migrations)
+    const groups = Array.from({ length: 100 }, (_, i) => ({
+      source_id: `source ${i % 7}`,
+      group_key: `group ${i}`,
+      fingerprint: 'f',
+      partial: 0,
+    }))
+    const plan = await database.transaction(function* () {
+      yield* insertRows('sender_group', groups)
+      yield* updateRows('sender_group', groups, ['source_id', 'group_key'])
+      const [prepared] = yield* all(preparedUpdates, {})
+      return yield* all(planOf(prepared!.name), {})
+    })
+    const lines = plan.map((row) => row['QUERY PLAN']).join('\n')
+    expect(lines).toMatch(/Index Cond: .*source_id = v\.source_id/)
+  },
+)
+
+const preparedUpdates = statement<object, { name: string }>(
+  () => sql`select name from pg_prepared_statements where statement like 'update "sender_group"%'`,
+)
+
+function planOf(name: string): Statement<object, { 'QUERY PLAN': string }> {
+  return statement(() => sql.raw(`explain execute "${name}"('[]')`))
+}
