@@ -10,7 +10,7 @@ import { loadProjects, loadRequests, savePicture } from './store/picture.ts'
 import { holdProjects } from './store/project.ts'
 import type { HookRequestTable } from './store/schema.ts'
 import { countRequests, type RequestTally } from './store/source-health.ts'
-import { insertRows, together, updateRows, type Work } from './store/statement.ts'
+import { databaseKind, insertRows, together, updateRows, type Work } from './store/statement.ts'
 import type { Settled } from './store/writer.ts'
 
 /** What the writer queues take: webhooks, which are decided together, and everything else that changes the database. */
@@ -164,8 +164,10 @@ function* receiveTogether(
     ...request,
     event_ids: JSON.stringify(eventsOf.get(request.id!)?.map((event) => event.id) ?? []),
   })
+  const kind = yield* databaseKind()
+  // In one round trip.
   yield* together(
-    savePicture(picture),
+    savePicture(picture, kind),
     insertRows('hook_request', rows.map(withEvents)),
     updateRows('hook_request', replayed.map(withEvents), ['project_id', 'id']),
     countRequests(rows, tallies),

@@ -33,22 +33,14 @@ import {
   occurrencesAround,
   secondsToFindBy,
 } from './occurrence.ts'
+import type { DatabaseKind } from './open-database.ts'
 import { lockProjects } from './project.ts'
 import type { ProjectTable, SharedTextTable } from './schema.ts'
 import { withoutSource } from './sender-group.ts'
 import { sharedText } from './shared-text.ts'
 import { loadedTextHash, signalRow, signalsByIds, signalUpdate } from './signal.ts'
 import { noteSeconds } from './signal-second.ts'
-import {
-  all,
-  databaseKind,
-  insertRows,
-  isAnyOf,
-  statement,
-  together,
-  updateRows,
-  type Work,
-} from './statement.ts'
+import { all, insertRows, isAnyOf, statement, together, updateRows, type Work } from './statement.ts'
 
 /** Loading what a batch touches and writing what it changed (performance.md, hot path). */
 
@@ -228,11 +220,11 @@ export function* loadRequests(picture: Picture, requests: readonly RequestScope[
   }
 }
 
-/** Writes everything a picture says has changed. */
-export function* savePicture(picture: Picture): Work<void> {
+/** Writes everything a picture says has changed, in one round trip. */
+export function* savePicture(picture: Picture, kind: DatabaseKind): Work<void> {
   const { changed } = picture
   // PostgreSQL finds them all by their time.
-  const secondToFindBy = (yield* databaseKind()) === 'sqlite' ? secondsToFindBy(picture) : () => null
+  const secondToFindBy = kind === 'sqlite' ? secondsToFindBy(picture) : () => null
   const incidents = [...changed.incidents]
   const moved = incidents.filter(hasMoved)
   const [closed, rewritten] = partition([...changed.occurrences], isOnlyClosed)
@@ -257,7 +249,7 @@ export function* savePicture(picture: Picture): Work<void> {
     chunk: chunkOf(o),
   }))
   const rewrittenRows = rewritten.map((o) => occurrenceRow(o, secondToFindBy(o)))
-  // In this order, in one round trip.
+  // In this order.
   yield* together(
     updateRows(
       'project',

@@ -13,7 +13,7 @@ import type { Database } from '../store/open-database.ts'
 import { savePicture } from '../store/picture.ts'
 import type { ProjectTable } from '../store/schema.ts'
 import type { Random } from '../store/secrets.ts'
-import type { Work } from '../store/statement.ts'
+import { databaseKind, type Work } from '../store/statement.ts'
 import type { Writer } from '../store/writer.ts'
 import type { Caller } from '../tocsin.ts'
 import type { Plan } from '../types.ts'
@@ -59,7 +59,7 @@ export function* saveDecision(
 ): Work<void> {
   const outbox = new Outbox(picture, projects)
   outbox.note()
-  yield* savePicture(picture)
+  yield* savePicture(picture, yield* databaseKind())
   if ((yield* outbox.save(context)) > 0) core.onMessages()
 }
 

@@ -9,7 +9,16 @@ import { lockEndpoints } from '../store/endpoint.ts'
 import { loadProjects, savePicture } from '../store/picture.ts'
 import { holdProjects, raiseConfigVersion } from '../store/project.ts'
 import type { ProjectTable } from '../store/schema.ts'
-import { all, insertRows, isAnyOf, run, statement, updateRows, type Work } from '../store/statement.ts'
+import {
+  all,
+  databaseKind,
+  insertRows,
+  isAnyOf,
+  run,
+  statement,
+  updateRows,
+  type Work,
+} from '../store/statement.ts'
 import type { Caller } from '../tocsin.ts'
 import type { Plan, Policy } from '../types.ts'
 import { actorOf, allow, type Core, change, cutPage, readPage } from './core.ts'
@@ -106,7 +115,7 @@ export async function updateProject(
     if (policy) {
       addLog(picture, { projectId }, 'policy', { policy, actor: actorOf(caller) }, context)
     }
-    yield* savePicture(picture)
+    yield* savePicture(picture, yield* databaseKind())
     const changed = {
       ...before,
       log_position: picture.project(projectId).logPosition,
