@@ -49,7 +49,9 @@ const QUEUES = { sqlite: 1, postgres: 2 } as const
 export async function openTocsin(options: OpenOptions): Promise<OpenedTocsin> {
   const database = await openDatabase(options.databaseUrl, options.signal)
   try {
-    await migrate(database, migrations)
+    await migrate(database, migrations, () =>
+      options.log?.('warn', 'the start waits: another process upgrades the database, or holds a lock of it'),
+    )
     return await openOn(database, options)
   } catch (error) {
     await database.close()

@@ -4,11 +4,12 @@ import type { Database } from './open-database.ts'
 
 /**
  * Brings the tables up to date. Of several processes that start at once one migrates and the others wait. Refuses a
- * database that has seen a migration this program does not know.
+ * database that has seen a migration this program does not know. `onWait` as of `Database.migrate`.
  */
 export async function migrate<S>(
   database: Pick<Database<S>, 'migrate'>,
   migrations: Record<string, Migration>,
+  onWait?: () => void,
 ): Promise<void> {
   await database.migrate(async (db) => {
     const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } })
@@ -21,7 +22,7 @@ export async function migrate<S>(
       `The database was made by a newer Tocsin: its schema is ${newer}, this program knows up to ${Object.keys(migrations).toSorted().at(-1)}. Start the newer program, or restore a backup made before the upgrade (npm run restore).`,
       { cause: error },
     )
-  })
+  }, onWait)
 }
 
 async function newestUnknown(

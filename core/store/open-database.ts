@@ -19,8 +19,11 @@ export interface Database<S = Schema> {
    * connections of one thread cannot block each other.
    */
   transaction<T>(work: () => Work<T>, options?: { rollback?: boolean }): Promise<T>
-  /** Lends a connection without time limits to a migration, alone: other processes wait for their turn. */
-  migrate<T>(run: (db: Kysely<S>) => Promise<T>): Promise<T>
+  /**
+   * Lends a connection without time limits to a migration, alone: other processes wait for their turn. Calls `onWait`
+   * once others have held what it needs for a second.
+   */
+  migrate<T>(run: (db: Kysely<S>) => Promise<T>, onWait?: () => void): Promise<T>
   /** `unavailable`: try later. `retry`: run the same transaction again at once. `fault`: a bug, or broken data. */
   classify(error: unknown): 'retry' | 'unavailable' | 'fault'
   /**

@@ -96,7 +96,7 @@ export async function openPostgres<S>(url: string): Promise<Database<S>> {
     transaction,
     query: async <P extends object, R>(statement: Statement<P, R>, params: P) =>
       (await tracked(readers.query(prepare.one(statement, params)))).rows as R[],
-    migrate: (run) => migratePostgres(url, run),
+    migrate: (run, onWait) => migratePostgres(url, run, onWait),
     classify: classifyPostgres,
     ping: pingBy(transaction),
     now: clock.now,
@@ -199,7 +199,11 @@ const MIGRATION_LOCK_MS = 1_000
 /** How long they go on before it asks again. */
 const MIGRATION_PAUSE_MS = 1_000
 
-async function migratePostgres<S, T>(url: string, run: (db: Kysely<S>) => Promise<T>): Promise<T> {
+async function migratePostgres<S, T>(
+  url: string,
+  run: (db: Kysely<S>) => Promise<T>,
+  onWait: (() => void) | undefined,
+): Promise<T> {
   const pool = postgresPool(url, {
     max: 2,
     timeoutMs: 0,
@@ -207,11 +211,12 @@ async function migratePostgres<S, T>(url: string, run: (db: Kysely<S>) => Promis
     onConnect: readyToWrite,
   })
   try {
-    for (;;) {
+    for (let attempt = 1; ; attempt++) {
       try {
         return await run(new Kysely<S>({ dialect: new PostgresDialect({ pool }) }))
       } catch (error) {
         if (!/^(55P03|40P01)$/.test(codeOf(error))) throw error
+        if (attempt === 1) onWait?.()
         await wait(MIGRATION_PAUSE_MS)
       }
     }

@@ -23,6 +23,7 @@ const BUSY_MS = 500
 /** How long once such a wait was in vain, until the lock is free again: the wait stops everything else as well. */
 const STILL_BUSY_MS = 20
 const STARTUP_WAIT_MS = 30_000
+const TELL_AFTER_MS = 1_000
 
 export async function openSqlite<S>(path: string, signal: AbortSignal | undefined): Promise<Database<S>> {
   if (path === '' || path.includes(':memory:'))
@@ -31,7 +32,7 @@ export async function openSqlite<S>(path: string, signal: AbortSignal | undefine
   // SQLite gives -wal and -shm the mode of the database file.
   closeSync(openSync(path, 'a', 0o600))
 
-  const writer = await whenNotBusy(() => openSqliteWriter(path), signal)
+  const writer = await whenNotBusy(() => openSqliteWriter(path), { signal })
   const reader = openSqliteReader(path)
   for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) chmodSync(file, 0o600)
 
@@ -75,7 +76,7 @@ export async function openSqlite<S>(path: string, signal: AbortSignal | undefine
     transaction,
     query: async <P extends object, R>(statement: Statement<P, R>, params: P) =>
       query({ do: 'all', statement, params }) as R[],
-    migrate: (run) => migrateSqlite(path, run, signal),
+    migrate: (run, onWait) => migrateSqlite(path, run, { signal, onWait }),
     classify: classifySqlite,
     ping: pingBy(transaction),
     // All of them are on this machine.
@@ -260,7 +261,7 @@ class LockFreeSqliteCompiler extends SqliteQueryCompiler {
 async function migrateSqlite<S, T>(
   path: string,
   run: (db: Kysely<S>) => Promise<T>,
-  signal: AbortSignal | undefined,
+  options: WaitOptions,
 ): Promise<T> {
   // No waiting inside SQLite: another migration of this very process could then never finish.
   const db = new Sqlite(path, { timeout: 0 })
@@ -268,7 +269,7 @@ async function migrateSqlite<S, T>(
     db.pragma('synchronous = FULL')
     // Tables are rebuilt under their references; the check below makes up for it.
     db.pragma('foreign_keys = OFF')
-    await whenNotBusy(() => db.exec('begin immediate'), signal)
+    await whenNotBusy(() => db.exec('begin immediate'), options)
     const result = await run(new Kysely<S>({ dialect: new LockFreeSqliteDialect({ database: db }) }))
     const dangling = db.pragma('foreign_key_check') as unknown[]
     if (dangling.length > 0) throw new Error(`The migration leaves ${dangling.length} dangling references.`)
@@ -279,12 +280,25 @@ async function migrateSqlite<S, T>(
   }
 }
 
-async function whenNotBusy<T>(attempt: () => T, signal: AbortSignal | undefined): Promise<T> {
-  for (const deadline = performance.now() + STARTUP_WAIT_MS; ; await wait(50, undefined, { signal })) {
+interface WaitOptions {
+  /** Breaks it off. */
+  signal?: AbortSignal | undefined
+  /** Called once it has lasted for a second. */
+  onWait?: (() => void) | undefined
+}
+
+async function whenNotBusy<T>(attempt: () => T, { signal, onWait }: WaitOptions): Promise<T> {
+  const start = performance.now()
+  for (let isTold = false; ; await wait(50, undefined, { signal })) {
     try {
       return attempt()
     } catch (error) {
-      if (!codeOf(error).startsWith('SQLITE_BUSY') || performance.now() > deadline) throw error
+      const waited = performance.now() - start
+      if (!codeOf(error).startsWith('SQLITE_BUSY') || waited > STARTUP_WAIT_MS) throw error
+      if (!isTold && waited > TELL_AFTER_MS) {
+        isTold = true
+        onWait?.()
+      }
     }
   }
 }

@@ -218,13 +218,19 @@ describe('a stop', () => {
 })
 
 describe('a stop while the database is away', { timeout: 60_000 }, () => {
-  test('is one at once while a start waits for the lock of its file', async () => {
+  test('is one at once while a start waits for the lock of its file, and says that', async () => {
     await stop((await start()).process)
     onTestFinished(holdSqlite(join(dir, 'data', 'tocsin.db')))
     const { url, end, log } = await startOnBusyDatabase()
     expect((await fetch(`${url}/readyz`)).status).toBe(503)
+    await until('it says that it waits', () => log() !== '')
     expect(await end('SIGTERM')).toEqual({ code: 0, signal: null, isInTime: true })
-    expect(log()).toBe('')
+    expect(
+      log()
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line).msg),
+    ).toEqual(['the start waits: another process upgrades the database, or holds a lock of it'])
   })
 
   // Where PostgreSQL is missing, its setup has said so.

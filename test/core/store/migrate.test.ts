@@ -3,8 +3,9 @@ import type { Migration } from 'kysely/migration'
 import pg from 'pg'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { migrate } from '../../../core/store/migrate.ts'
-import { type Database, openDatabase } from '../../../core/store/open-database.ts'
+import { type Database, openDatabase, sqlitePath } from '../../../core/store/open-database.ts'
 import { type DatabaseKind, databaseKinds, freshDatabase } from '../../support/databases.ts'
+import { holdSqlite } from '../../support/hold-sqlite.ts'
 import { until } from '../../support/until.ts'
 
 interface Fruit {
@@ -64,6 +65,21 @@ describe.each(databaseKinds)('migrating %s', (kind) => {
       'The database was made by a newer Tocsin: its schema is 2-pear, this program knows up to 1-apple. Start the newer program, or restore a backup made before the upgrade (npm run restore).',
     )
     expect(await tables(database)).toEqual(['apple', 'pear'])
+  })
+
+  test('says that it waits once others have held it for a second', async () => {
+    const { url, database } = await open(kind)
+    await migrate(database, { '1-apple': apple })
+    let waits = 0
+    const release = await hold(url)
+    const migrating = migrate(database, { '1-apple': apple, '2-pear': pear }, () => waits++)
+    await until('it says that it waits', () => waits > 0)
+    await release()
+    await migrating
+    expect(waits).toBe(1)
+    expect(await tables(database)).toEqual(['apple', 'pear'])
+    await migrate(database, { '1-apple': apple, '2-pear': pear }, () => waits++)
+    expect(waits).toBe(1)
   })
 
   test('statements see the tables at once', async () => {
@@ -140,6 +156,16 @@ async function connect(url: string): Promise<Database<Fruit>> {
   const database = await openDatabase<Fruit>(url)
   onTestFinished(() => database.close())
   return database
+}
+
+/** Holds what a migration needs, as another process would. Answers how to give it back. */
+async function hold(url: string): Promise<() => void | Promise<void>> {
+  const path = sqlitePath(url)
+  if (path !== undefined) return holdSqlite(path)
+  const holder = await client(url)
+  await holder.query('begin')
+  await holder.query('lock table kysely_migration')
+  return async () => void (await holder.query('commit'))
 }
 
 async function client(url: string): Promise<pg.Client> {
