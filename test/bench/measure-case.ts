@@ -29,6 +29,8 @@ export interface Measured {
   p99Ms: number
   /** User and system time of the server's processes for each request; null where the system does not tell. */
   cpuUs: number | null
+  /** The same of the database server; null where there is none. */
+  databaseCpuUs: number | null
   /** Warm-up and what the worker commits included; null where unknown. */
   eventsPerCommit: number | null
   /** Messages sent while it was measured; null where there are none. */
@@ -112,6 +114,8 @@ interface Running {
 interface Slice extends SliceReport {
   /** Undefined where the system does not tell. */
   cpuUs: number | undefined
+  /** Undefined also where there is none. */
+  databaseCpuUs: number | undefined
 }
 
 async function begin(variant: Variant): Promise<Running> {
@@ -136,6 +140,7 @@ async function slice(
   const { variant, startMs, sent } = running
   await variant.beforeSlice?.()
   const cpuBefore = cpuOfAll(variant.pids)
+  const databaseBefore = variant.databaseCpu?.()
   const report = await generator.run({
     target: variant.target,
     connections,
@@ -148,14 +153,18 @@ async function slice(
     alerts,
   })
   const cpuAfter = cpuOfAll(variant.pids)
+  const databaseAfter = variant.databaseCpu?.()
   await variant.afterSlice?.()
 
   sent.requests += report.answered
   sent.events += report.events
   running.failed += report.failed
   running.timedOut += report.timedOut
-  const cpuUs = cpuBefore === undefined || cpuAfter === undefined ? undefined : cpuAfter - cpuBefore
-  running.slices.push({ ...report, cpuUs })
+  running.slices.push({
+    ...report,
+    cpuUs: differenceOf(cpuBefore, cpuAfter),
+    databaseCpuUs: differenceOf(databaseBefore, databaseAfter),
+  })
 }
 
 function rateOf({ answered, elapsedMs }: SliceReport): number {
@@ -164,9 +173,19 @@ function rateOf({ answered, elapsedMs }: SliceReport): number {
 
 /** Undefined where the system does not tell. */
 function cpuOfAll(pids: readonly number[]): number | undefined {
-  return pids
-    .map(cpuOf)
-    .reduce((sum, us) => (sum === undefined || us === undefined ? undefined : sum + us), 0)
+  return sumOf(pids.map(cpuOf))
+}
+
+function differenceOf(before: number | undefined, after: number | undefined): number | undefined {
+  return before === undefined || after === undefined ? undefined : after - before
+}
+
+/** Undefined where one of them is. */
+function sumOf(values: readonly (number | undefined)[]): number | undefined {
+  return values.reduce(
+    (sum, value) => (sum === undefined || value === undefined ? undefined : sum + value),
+    0,
+  )
 }
 
 async function resultOf(
@@ -192,13 +211,10 @@ async function measuredOf(running: Running, counted: readonly number[]): Promise
   const { variant, emptySize, commitsBefore, sent, failed, timedOut } = running
   const slices = counted.map((round) => running.slices[round]!)
   const rates = slices.map(rateOf)
-  const cpuUs = slices.reduce<number | undefined>(
-    (sum, slice) => (sum === undefined || slice.cpuUs === undefined ? undefined : sum + slice.cpuUs),
-    0,
-  )
   const latencies = slices.flatMap(({ latenciesUs }) => latenciesUs)
   const answered = slices.reduce((sum, report) => sum + report.answered, 0)
   const peaks = variant.pids.map((pid) => peakMemoryOf(pid) ?? Number.NaN)
+  const perAnswer = (us: number | undefined) => (us === undefined ? null : us / answered)
   const before = variant.past?.stored ?? 0
   const stored = await variant.store?.count()
   const size = await variant.store?.size()
@@ -209,7 +225,8 @@ async function measuredOf(running: Running, counted: readonly number[]): Promise
     best: Math.max(...rates),
     p50Ms: percentile(latencies, 0.5) / 1_000,
     p99Ms: percentile(latencies, 0.99) / 1_000,
-    cpuUs: cpuUs === undefined ? null : cpuUs / answered,
+    cpuUs: perAnswer(sumOf(slices.map(({ cpuUs }) => cpuUs))),
+    databaseCpuUs: perAnswer(sumOf(slices.map(({ databaseCpuUs }) => databaseCpuUs))),
     eventsPerCommit: commits === undefined ? null : sent.events / (commits - commitsBefore),
     sentPerSecond: variant.sentPerSecond?.() ?? null,
     peakMb: Number.isNaN(Math.max(...peaks)) ? null : Math.max(...peaks) / 2 ** 20,

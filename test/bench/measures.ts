@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { closeSync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, fdatasyncSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os'
 import { join } from 'node:path'
 
@@ -54,11 +54,35 @@ export async function untilSteady(
 
 /** User and system time of a process so far, in microseconds; undefined where /proc does not tell. */
 export function cpuOf(pid: number): number | undefined {
+  return statOf(pid)?.ownUs
+}
+
+/** The same of a process and those it has started, also where these have ended. */
+export function cpuOfFamily(pid: number): number | undefined {
+  const parent = statOf(pid)
+  if (parent === undefined) return undefined
+  const children = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => statOf(Number(name)))
+    .filter((stat) => stat?.parent === pid)
+  return children.reduce((sum, child) => sum + child!.ownUs + child!.endedUs, parent.ownUs + parent.endedUs)
+}
+
+interface ProcessStat {
+  parent: number
+  ownUs: number
+  /** Of its children that have ended. */
+  endedUs: number
+}
+
+/** https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html */
+function statOf(pid: number): ProcessStat | undefined {
   const stat = readProc(pid, 'stat')
   if (stat === undefined) return undefined
   // The name in brackets may hold anything; the numbers after it do not.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return ((Number(fields[11]) + Number(fields[12])) * 1_000_000) / ticksPerSecond
+  const us = (at: number) => (Number(fields[at]) * 1_000_000) / ticksPerSecond
+  return { parent: Number(fields[1]), ownUs: us(11) + us(12), endedUs: us(13) + us(14) }
 }
 
 /** The most memory a process has had, in bytes. */

@@ -4,6 +4,9 @@ import { VARIANTS, type VariantName } from './variants.ts'
 
 type Column = [title: string, cell: (measured: Measured, name: VariantName, result: CaseResult) => string]
 
+/** Only where there is a database server. */
+const SERVER_CPU = 'PG us'
+
 const COLUMNS: Column[] = [
   ['req/s', ({ median }) => median.toFixed(0)],
   ['best', ({ best }) => best.toFixed(0)],
@@ -13,6 +16,7 @@ const COLUMNS: Column[] = [
   ['p50 ms', ({ p50Ms }) => p50Ms.toFixed(2)],
   ['p99 ms', ({ p99Ms }) => p99Ms.toFixed(2)],
   ['CPU us', ({ cpuUs }) => number(cpuUs)],
+  [SERVER_CPU, ({ databaseCpuUs }) => number(databaseCpuUs)],
   ['ev/commit', ({ eventsPerCommit }) => number(eventsPerCommit)],
   ['sent/s', ({ sentPerSecond }) => number(sentPerSecond)],
   ['RSS MB', ({ peakMb }) => number(peakMb)],
@@ -25,10 +29,13 @@ const COLUMNS: Column[] = [
 
 /** One case as a table, a line for each variant. */
 export function caseTable(result: CaseResult): string {
-  const header = [result.name, ...COLUMNS.map(([title]) => title)]
-  const lines = (Object.entries(result.variants) as [VariantName, Measured][]).map(([name, measured]) => [
+  const variants = Object.entries(result.variants) as [VariantName, Measured][]
+  const hasServer = variants.some(([, { databaseCpuUs }]) => databaseCpuUs !== null)
+  const columns = COLUMNS.filter(([title]) => title !== SERVER_CPU || hasServer)
+  const header = [result.name, ...columns.map(([title]) => title)]
+  const lines = variants.map(([name, measured]) => [
     VARIANTS[name].title,
-    ...COLUMNS.map(([, cell]) => cell(measured, name, result)),
+    ...columns.map(([, cell]) => cell(measured, name, result)),
   ])
   return table([header, ...lines])
 }

@@ -10,7 +10,7 @@ import { startAlertmanager } from './alertmanager.ts'
 import { type Backlog, openBacklog } from './backlog.ts'
 import { type Helper, startHelper } from './helper.ts'
 import { makeHistory, OPEN_INCIDENTS } from './history.ts'
-import { pin } from './measures.ts'
+import { cpuOfFamily, pin } from './measures.ts'
 import type { SinkOrder, SinkReport } from './sink.ts'
 import { startProfiled } from './start-profiled.ts'
 import { postgresStore, type Store, sqliteStore } from './stores.ts'
@@ -36,6 +36,8 @@ export interface Variant {
   afterSlice?(): Promise<void>
   /** Messages it has sent in a second meanwhile; absent where it has none to send. */
   sentPerSecond?(): number
+  /** User and system time of the database server so far, in microseconds; absent where there is none. */
+  databaseCpu?(): number | undefined
   /** How many transactions its processes have committed so far; absent where that cannot be told. */
   commits?(): Promise<number>
   stop(): Promise<void>
@@ -215,6 +217,7 @@ async function besidePostgres(start: (server: PostgresServer) => Promise<Variant
     const variant = await start(server)
     return {
       ...variant,
+      databaseCpu: () => cpuOfFamily(server.pid()),
       async stop() {
         await variant.stop()
         await server.stop()

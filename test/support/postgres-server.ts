@@ -44,6 +44,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
 export interface PostgresServer {
   url: string
+  /** Of its first process, another one after each start. */
+  pid(): number
   /** Whether it has ended by itself, or was ended. */
   hasEnded(): boolean
   /** Sends its first process a signal and waits for the end: SIGINT is "fast", SIGQUIT "immediate". */
@@ -110,7 +112,7 @@ export async function startPostgres({ programs, walDir }: PostgresOptions = {}):
       await stop()
       throw error
     }
-    return { url, hasEnded: () => server.exit() !== undefined, end, start, stop }
+    return { url, pid: () => server.pid, hasEnded: () => server.exit() !== undefined, end, start, stop }
   } catch (error) {
     remove()
     throw error
