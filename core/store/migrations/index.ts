@@ -16,6 +16,7 @@ import { textHash } from './0014-text-hash.ts'
 import { chunks } from './0015-chunks.ts'
 import { occurrenceChunks } from './0016-occurrence-chunks.ts'
 import { firedSecond } from './0017-fired-second.ts'
+import { roomForUpdates } from './0018-room-for-updates.ts'
 
 /** Every migration in order; a released one never changes. */
 export const migrations: Record<string, Migration> = {
@@ -36,4 +37,5 @@ export const migrations: Record<string, Migration> = {
   '0015-chunks': chunks,
   '0016-occurrence-chunks': occurrenceChunks,
   '0017-fired-second': firedSecond,
+  '0018-room-for-updates': roomForUpdates,
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { statSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
+import { sql } from 'kysely'
 import { describe, expect, test } from 'vitest'
 import { createIds } from '../../../core/ids.ts'
 import { insertRows, run, statement, updateRows } from '../../../core/store/statement.ts'
@@ -225,5 +226,29 @@ describe('what a batch writes on SQLite', () => {
     expect(pages).toBeGreaterThan(0)
     // With indexes by incident alone, of which there were three more, it is 4.9; with one of them 4; with one by signal 2.6.
     expect(pages / 400).toBeLessThan(2)
+  })
+})
+
+// Where there is no PostgreSQL, test/support/postgres-server.ts has said why.
+describe.runIf(databaseKinds.includes('postgres'))('what a batch writes on PostgreSQL', () => {
+  const t = testTocsin('postgres')
+
+  test.each(['incident', 'signal'])('does not make the table %s grow', async (table) => {
+    const project = await t.project({ policy: { grouping: 'signal' } })
+    const source = await project.source('alertmanager')
+    const size = sql<{ bytes: string }>`select pg_relation_size(${table}) as bytes`
+    const bytes = async () => Number((await size.execute(t.database.read)).rows[0]!.bytes)
+    const round = () => {
+      t.clock.pass(60_000)
+      const startsAt = t.clock.at()
+      const alerts = Array.from({ length: 100 }, (_, i) => ({ fingerprint: `${i}`, startsAt }))
+      return source.send(notification(alerts))
+    }
+    await round()
+    const first = await bytes()
+    for (let times = 0; times < 30; times++) await round()
+    expect(await project.incidents()).toHaveLength(100)
+    // Without room in its pages it is ten times as large, and more.
+    expect((await bytes()) / first).toBeLessThan(2)
   })
 })

@@ -1,0 +1,122 @@
+CREATE TABLE "kysely_migration" ("name" varchar(255) not null primary key, "timestamp" varchar(255) not null);
+CREATE TABLE "kysely_migration_lock" ("id" varchar(255) not null primary key, "is_locked" integer default 0 not null);
+CREATE TABLE "project" ("id" text primary key, "name" text not null, "plan" text not null, "policy" text not null, "ingestion_enabled" integer not null, "config_version" integer not null, "log_position" bigint not null, "last_incident_number" integer not null, "created_at" text not null);
+CREATE TABLE "source" ("id" text primary key, "project_id" text not null, "adapter" text not null, "name" text not null, "address" text not null, "enabled" integer not null, "settings" text not null, "created_at" text not null, "deleted_at" text);
+CREATE INDEX "source_project" on "source" ("project_id", "id");
+CREATE TABLE "source_credential" ("id" text primary key, "source_id" text not null, "project_id" text not null, "lookup_hash" text, "sealed" text not null, "created_at" text not null, "expires_at" text);
+CREATE INDEX "source_credential_lookup" on "source_credential" ("lookup_hash");
+CREATE INDEX "source_credential_source" on "source_credential" ("source_id", "id");
+CREATE INDEX "source_credential_project" on "source_credential" ("project_id");
+CREATE TABLE "api_key" ("id" text primary key, "project_id" text, "name" text not null, "hash" text not null unique, "scopes" text not null, "created_at" text not null, "expires_at" text);
+CREATE TABLE "hook_request" ("id" text not null, "project_id" text not null, "source_id" text, "received_at" text not null, "method" text not null, "path" text not null, "ip" text, "headers" text not null, "status" integer not null, "outcome" text not null, "reason" text, "message" text, "delivery_key" text, "incident_id" text, "slot_at" text, "slot_kind" integer, "drill" integer not null, "event_ids" text not null, "body_size" integer not null, "body" blob, "rule" text, "diagnosis" text, "body_text" text, "body_text_at" integer, "body_like" text, "body_start" integer, "body_end" integer, constraint "hook_request_pk" primary key ("project_id", "id"));
+CREATE INDEX hook_request_delivery on hook_request (source_id, delivery_key) where delivery_key is not null;
+CREATE INDEX hook_request_slot on hook_request (project_id, slot_at) where slot_at is not null;
+CREATE INDEX hook_request_refused on hook_request (source_id, id) where outcome = 'rejected';
+CREATE TABLE "event" ("id" text primary key, "project_id" text not null, "position" bigint not null, "request_id" text not null, "source_id" text not null, "signal_id" text, "incident_id" text, "kind" text not null, "outcome" text not null, "receipt" text not null, "title" text not null, "description" text, "severity" text not null, "source_severity" text, "source_status" text, "event_time" text not null, "source_time" text, "received_at" text not null, "external_id" text, "event_key" text, "stretch" integer not null, "url" text, "data" text not null, "duplicate_count" integer not null, "last_seen_at" text not null, "chunk" integer default 0 not null);
+CREATE UNIQUE INDEX event_key on event (event_key, stretch) where event_key is not null;
+CREATE TABLE "signal" ("id" text primary key, "project_id" text not null, "source_id" text not null, "key" text not null, "drill" integer not null, "title" text not null, "title_hash" text not null, "monitor_id" text, "monitor_name" text, "monitor_url" text, "counter" integer not null, "incident_id" text, "last_body_hash" text, "last_received_at" text not null, "last_event_id" text, "newest_at" text not null, "text_hash" text);
+CREATE TABLE "occurrence" ("id" text primary key, "project_id" text not null, "signal_id" text not null, "source_id" text not null, "incident_id" text, "episode" text not null, "stretch" integer not null, "fired_at" text, "order_at" text, "fired_time_inferred" integer not null, "fired_received_at" text, "recovered_at" text, "recovered_time_inferred" integer not null, "recovered_received_at" text, "closed_by" text, "sender_recovered_at" text, "severity" text not null, "sender_group" text, "title_hash" text, "anonymous" integer not null, "monitor_id" text, "explicit_reopen" integer not null, "late" integer not null, "chunk" integer default 0 not null, "fired_second" bigint);
+CREATE INDEX occurrence_firing on occurrence (signal_id) where recovered_at is null;
+CREATE INDEX occurrence_orphan on occurrence (signal_id) where fired_at is null;
+CREATE INDEX occurrence_firing_group on occurrence (source_id, sender_group) where recovered_at is null and sender_group is not null;
+CREATE INDEX occurrence_firing_title on occurrence (source_id, title_hash) where recovered_at is null and title_hash is not null;
+CREATE TABLE "incident" ("id" text primary key, "project_id" text not null, "number" integer not null, "group_key" text not null, "accepts_new" integer, "status" text not null, "title" text not null, "severity" text not null, "max_severity" text not null, "source_severity" text, "drill" integer not null, "manual" integer not null, "customer_impact" integer not null, "services" text not null, "labels" text not null, "metadata" text not null, "url" text, "started_at" text not null, "detected_at" text not null, "opened_at" text not null, "acknowledged_at" text, "resolved_at" text, "resolved_by" text, "stretch_started_at" text not null, "last_recovered_at" text, "duration_ms" bigint not null, "resolve_due_at" text, "signal_count" integer not null, "firing_critical" integer not null, "firing_high" integer not null, "firing_medium" integer not null, "firing_low" integer not null, "firing_info" integer not null, "event_count" integer not null, "reopen_count" integer not null, "sequence" integer not null, "last_event_at" text not null, "updated_at" text not null, "acknowledged_after_ms" bigint, "chunk" integer default 0 not null, "occurrence_chunk" integer default 0 not null);
+CREATE UNIQUE INDEX "incident_current" on "incident" ("project_id", "group_key", "accepts_new");
+CREATE UNIQUE INDEX "incident_number" on "incident" ("project_id", "number");
+CREATE INDEX incident_accepting on incident (project_id) where accepts_new = 1;
+CREATE INDEX incident_due on incident (resolve_due_at) where resolve_due_at is not null;
+CREATE TABLE "log_entry" ("project_id" text not null, "position" bigint not null, "at" text not null, "kind" text not null, "incident_id" text, "data" text not null, constraint "log_entry_pk" primary key ("project_id", "position")) without rowid;
+CREATE TABLE "sender_group" ("source_id" text not null, "group_key" text not null, "fingerprint" text not null, "partial" integer not null, constraint "sender_group_pk" primary key ("source_id", "group_key")) without rowid;
+CREATE TABLE "idempotency" ("key" text primary key, "project_id" text, "request_hash" text not null, "created_at" text not null, "answer" text);
+CREATE INDEX "idempotency_created" on "idempotency" ("created_at");
+CREATE TABLE "setting" ("name" text primary key, "value" text not null);
+CREATE TABLE "endpoint" ("id" text primary key, "project_id" text not null, "url" text not null, "description" text, "enabled" integer not null, "disabled_reason" text, "policy" text not null, "filters" text not null, "signature" text, "created_at" text not null, "breaker" text not null, "open_until" text, "paused_until" text, "failing_since" text, "warned_at" text, "last_success_at" text, "last_failure_at" text, "delivered" integer not null, "failed" integer not null, "attempts" integer not null, "kept_until" text);
+CREATE UNIQUE INDEX "endpoint_url" on "endpoint" ("project_id", "url");
+CREATE TABLE "endpoint_secret" ("id" text primary key, "endpoint_id" text not null, "project_id" text not null, "sealed" text not null, "created_at" text not null, "expires_at" text);
+CREATE INDEX "endpoint_secret_endpoint" on "endpoint_secret" ("endpoint_id");
+CREATE TABLE "message" ("id" text primary key, "project_id" text not null, "endpoint_id" text not null, "type" text not null, "incident_id" text, "sequence" integer, "status" text not null, "reason" text, "gap" integer not null, "replay" integer not null, "created_at" text not null, "started_at" text not null, "deadline_at" text, "first_attempt_at" text, "attempts" integer not null, "due_at" text, "lease_token" text, body_id text not null default '');
+CREATE INDEX "message_endpoint" on "message" ("endpoint_id", "id");
+CREATE INDEX "message_project" on "message" ("project_id", "id");
+CREATE INDEX message_due on message (endpoint_id, due_at, id) where due_at is not null;
+CREATE INDEX message_deadline on message (endpoint_id, deadline_at, due_at, id) where deadline_at is not null and due_at is not null;
+CREATE INDEX message_lane on message (endpoint_id, incident_id, sequence, id) where status = 'pending';
+CREATE TABLE "attempt" ("id" text primary key, "project_id" text not null, "message_id" text not null, "at" text not null, "response_status" integer, "duration_ms" integer not null, "error" text, "response_body" text);
+CREATE INDEX "attempt_message" on "attempt" ("message_id", "id");
+CREATE INDEX "attempt_project" on "attempt" ("project_id", "id");
+CREATE TABLE "message_body" ("id" text primary key, "project_id" text not null, "body" text not null);
+CREATE INDEX "message_body_project" on "message_body" ("project_id", "id");
+CREATE INDEX message_leased on message (endpoint_id, due_at, lease_token) where lease_token is not null;
+CREATE TABLE "postmortem" ("id" text primary key, "project_id" text not null, "incident_id" text not null, "revision" integer not null, "created_at" text not null, "created_by" text not null, "content" text not null);
+CREATE UNIQUE INDEX "postmortem_revision" on "postmortem" ("incident_id", "revision");
+CREATE INDEX "postmortem_project" on "postmortem" ("project_id");
+CREATE TABLE "secret_reveal" ("id" text primary key, "project_id" text not null, "source_id" text not null, "credential_id" text not null, "expires_at" text not null);
+CREATE INDEX "secret_reveal_project" on "secret_reveal" ("project_id", "expires_at");
+CREATE TABLE "audit" ("id" text primary key, "project_id" text, "at" text not null, "key_id" text not null, "key_name" text not null, "tool" text not null, "arguments" text not null, "outcome" text not null, "duration_ms" integer not null);
+CREATE INDEX "audit_project" on "audit" ("project_id", "id");
+CREATE INDEX "audit_at" on "audit" ("at");
+CREATE TABLE "source_hour" ("source_id" text not null, "hour" text not null, "accepted" integer not null, "refused" integer not null, "opened" integer not null, "recovered" integer not null, "streak" integer not null, "last_at" text not null, "last_accepted_at" text, constraint "source_hour_pk" primary key ("source_id", "hour")) without rowid;
+CREATE TABLE "source_word" ("source_id" text not null, "word" text not null, "count" integer not null, "last_at" text not null, constraint "source_word_pk" primary key ("source_id", "word")) without rowid;
+CREATE INDEX message_ended on message (endpoint_id, incident_id, sequence, id, status) where status <> 'pending';
+CREATE INDEX endpoint_kept on endpoint (kept_until) where kept_until is not null;
+CREATE INDEX occurrence_episode on occurrence (episode, signal_id);
+CREATE INDEX occurrence_firing_incident on occurrence (incident_id) where recovered_at is null;
+CREATE TABLE "shared_text" ("project_id" text not null, "hash" text not null, "text" text not null, constraint "shared_text_pk" primary key ("project_id", "hash")) without rowid;
+CREATE TABLE "postmortem_prose" ("incident_id" text not null, "template" text not null, "audience" text not null, "project_id" text not null, "fingerprint" text not null, "created_at" text not null, "written" text not null, constraint "postmortem_prose_pk" primary key ("incident_id", "template", "audience"));
+CREATE INDEX "postmortem_prose_project" on "postmortem_prose" ("project_id");
+CREATE TABLE "incident_chunk" ("incident_id" text not null, "chunk" integer not null, constraint "incident_chunk_pk" primary key ("incident_id", "chunk")) without rowid;
+CREATE TRIGGER event_found_incident after update of incident_id on event when new.incident_id is not null begin
+    insert or ignore into incident_chunk (incident_id, chunk) values (new.incident_id, new.chunk);
+  end;
+CREATE TRIGGER incident_gone after delete on incident begin
+    delete from incident_chunk where incident_id = old.id;
+  end;
+CREATE INDEX event_incident on event (chunk, incident_id, id);
+CREATE TABLE "timeline_entry" ("id" text not null, "project_id" text not null, "incident_id" text not null, "at" text not null, "kind" text not null, "sequence" integer, "actor" text not null, "text" text not null, "request_id" text, "event_ids" text not null, "chunk" integer default 0 not null);
+CREATE UNIQUE INDEX timeline_entry_pk on timeline_entry (chunk, incident_id, id);
+CREATE UNIQUE INDEX timeline_sequence on timeline_entry (incident_id, sequence) where sequence is not null;
+CREATE TABLE "occurrence_chunk" ("incident_id" text not null, "chunk" integer not null, constraint "occurrence_chunk_pk" primary key ("incident_id", "chunk")) without rowid;
+CREATE TRIGGER incident_first_chunk after insert on incident begin
+    insert into incident_chunk (incident_id, chunk) values (new.id, 0) on conflict do nothing;
+    insert into occurrence_chunk (incident_id, chunk) values (new.id, 0) on conflict do nothing;
+  end;
+CREATE TRIGGER occurrence_found_incident after update of incident_id on occurrence
+    when new.incident_id is not null and new.incident_id is not old.incident_id begin
+    insert into occurrence_chunk (incident_id, chunk) values (new.incident_id, new.chunk) on conflict do nothing;
+  end;
+CREATE TRIGGER incident_gone_of_occurrences after delete on incident begin
+    delete from occurrence_chunk where incident_id = old.id;
+  end;
+CREATE INDEX occurrence_incident on occurrence (chunk, incident_id);
+CREATE TABLE "signal_second" ("signal_id" text not null, "second" bigint not null, constraint "signal_second_pk" primary key ("signal_id", "second")) without rowid;
+CREATE INDEX occurrence_fired on occurrence (signal_id, fired_at) where fired_second is null;
+CREATE INDEX occurrence_second on occurrence (fired_second, signal_id, fired_at) where fired_second is not null;
+CREATE TRIGGER occurrence_moved after update of fired_at on occurrence
+      when old.fired_second is not null and new.fired_second is old.fired_second and new.fired_at is not old.fired_at begin
+      update occurrence set fired_second = null where id = new.id;
+    end;
+CREATE TRIGGER occurrence_gone after delete on occurrence when old.fired_second is not null begin
+      delete from signal_second where signal_id = old.signal_id and second = old.fired_second and not exists (
+        select 1 from occurrence where fired_second = old.fired_second and signal_id = old.signal_id);
+    end;
+CREATE TRIGGER signal_gone after delete on signal begin
+      delete from signal_second where signal_id = old.id;
+    end;
+insert into kysely_migration values ('0001-first', '2026-11-01T10:00:00.000Z');
+insert into kysely_migration values ('0002-delivery', '2026-11-01T10:00:00.000Z');
+insert into kysely_migration values ('0003-message-body', '2026-11-01T10:00:00.000Z');
+insert into kysely_migration values ('0004-postmortem', '2026-11-01T10:00:00.000Z');
+insert into kysely_migration values ('0005-mcp', '2026-11-01T10:00:00.000Z');
+insert into kysely_migration values ('0006-sources', '2026-11-01T10:00:00.000Z');
+insert into kysely_migration values ('0007-lanes', '2026-11-01T10:00:00.000Z');
+insert into kysely_migration values ('0008-kept-endpoints', '2026-11-01T10:00:00.000Z');
+insert into kysely_migration values ('0009-local-indexes', '2026-11-01T10:00:00.000Z');
+insert into kysely_migration values ('0010-shared-text', '2026-11-01T10:00:00.000Z');
+insert into kysely_migration values ('0011-postmortem-prose', '2026-11-01T10:00:00.000Z');
+insert into kysely_migration values ('0012-earlier-body', '2026-11-01T10:00:00.000Z');
+insert into kysely_migration values ('0013-timeline-as-written', '2026-11-01T10:00:00.000Z');
+insert into kysely_migration values ('0014-text-hash', '2026-11-01T10:00:00.000Z');
+insert into kysely_migration values ('0015-chunks', '2026-11-01T10:00:00.000Z');
+insert into kysely_migration values ('0016-occurrence-chunks', '2026-11-01T10:00:00.000Z');
+insert into kysely_migration values ('0017-fired-second', '2026-11-01T10:00:00.000Z');
+insert into kysely_migration values ('0018-room-for-updates', '2026-11-01T10:00:00.000Z');
+insert into kysely_migration_lock values ('migration_lock', 0);
