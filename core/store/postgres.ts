@@ -56,13 +56,10 @@ export async function openPostgres<S>(url: string): Promise<Database<S>> {
         throw error
       })
     try {
-      // Goes out with the first step; where it fails, so does that.
-      const begun = ask('begin')
-      begun.catch(() => {})
+      await client.query('begin')
       const running = work()
       let turn = running.next()
       while (!turn.done) turn = running.next(await postgresStep(ask, turn.value, prepare))
-      await begun
       isCommitting = true
       const end = await client.query(options.rollback ? 'rollback' : 'commit')
       // PostgreSQL answers COMMIT of a failed transaction with ROLLBACK, not with an error.
@@ -157,9 +154,6 @@ async function readyToWrite(client: pg.ClientBase): Promise<void> {
   // Whatever a transaction looks up has an index. For some dozens of keys PostgreSQL would rather walk through a table of
   // thousands of rows: dearer for each batch the more there are, and by counts that a new database does not have yet.
   await client.query('set enable_seqscan = off')
-  // So it would for a join, and by an index from end to end: what it has planned once for a small table it goes on with.
-  await client.query('set enable_hashjoin = off')
-  await client.query('set enable_mergejoin = off')
 }
 
 async function checkServer(pool: pg.Pool): Promise<void> {
@@ -268,13 +262,23 @@ function postgresStatements<S>(compiler: Kysely<S>): Prepare {
  * of its query, as each is a loop of its own.
  */
 function forEachSql(query: string, lists: readonly unknown[][]): string {
-  const types = lists.map((list) => (list.some((value) => typeof value === 'number') ? 'bigint' : 'text'))
-  const asked = types.map((type, index) => `$${index + 1}::${type}[]`)
-  const columns = types.map((_, index) => `p${index + 1}, `).join('')
-  return `select asked.place, found.* from unnest(${asked}) with ordinality as asked(${columns}place) cross join lateral (${query.replaceAll(/\$(\d+)/g, 'asked.p$1')}) as found`
+  const asked = lists.map((list, index) => `$${index + 1}::${elementType(list)}[]`)
+  const columns = lists.map((_, index) => `p${index + 1}, `).join('')
+  // What is quoted stays as it is.
+  const inner = query.replaceAll(/'(?:[^']|'')*'|\$(\d+)/g, (text, n) =>
+    n === undefined ? text : `asked.p${n}`,
+  )
+  return `select asked.asked_place, found.* from unnest(${asked}) with ordinality as asked(${columns}asked_place) cross join lateral (${inner}) as found`
 }
 
-type Ask = (query: string | pg.QueryConfig) => Promise<pg.QueryResult>
+function elementType(values: readonly unknown[]): string {
+  const given = values.filter((value) => value !== null)
+  if (given.every((value) => typeof value === 'string')) return 'text'
+  if (given.every(Number.isSafeInteger)) return 'bigint'
+  throw new Error('Parameters of a query for each set are texts, whole numbers or null.')
+}
+
+type Ask = (query: pg.QueryConfig) => Promise<pg.QueryResult>
 
 async function postgresStep(ask: Ask, step: Step, prepare: Prepare): Promise<unknown> {
   switch (step.do) {
@@ -283,15 +287,14 @@ async function postgresStep(ask: Ask, step: Step, prepare: Prepare): Promise<unk
     case 'allForEach': {
       const { rows } = await ask(prepare.forEach(step.statement, step.paramsList))
       const found = step.paramsList.map((): Row[] => [])
-      for (const { place, ...row } of rows) found[place - 1]!.push(row)
+      for (const { asked_place, ...row } of rows) found[asked_place - 1]!.push(row)
       return found
     }
     case 'run':
       return (await ask(prepare.one(step.statement, step.params))).rowCount ?? 0
     case 'insert':
-      return writeRows(ask, step, insertSql(step))
     case 'update':
-      return writeRows(ask, step, updateSql(step))
+      return writeRows(ask, step)
     case 'kind':
       return 'postgres'
     case 'together':
@@ -299,8 +302,12 @@ async function postgresStep(ask: Ask, step: Step, prepare: Prepare): Promise<unk
   }
 }
 
-async function writeRows(ask: Ask, step: InsertStep | UpdateStep, text: string): Promise<number> {
-  const queries = jsonChunks(step.rows).map((json) => ask({ name: nameOf(text), text, values: [json] }))
+async function writeRows(ask: Ask, step: InsertStep | UpdateStep): Promise<number> {
+  const text = step.do === 'insert' ? insertSql(step) : updateSql(step)
+  const keys = step.do === 'insert' ? [] : step.key.map((column) => step.rows.map((row) => row[column]))
+  const queries = jsonChunks(step.rows).map((json) =>
+    ask({ name: nameOf(text), text, values: [json, ...keys] }),
+  )
   return (await Promise.all(queries)).reduce((sum, result) => sum + (result.rowCount ?? 0), 0)
 }
 
@@ -309,9 +316,18 @@ function insertSql(step: InsertStep): string {
   return `insert into ${quoted(step.table)} (${columns}) select ${columns} from json_populate_recordset(null::${quoted(step.table)}, $1::json)${conflict(step)}`
 }
 
+/**
+ * The keys are given as lists besides: a look for these in the index, however small the table was when it was planned.
+ * By the join alone PostgreSQL reads all of a small table, and goes on doing so as it grows.
+ */
 function updateSql({ table, columns, key }: UpdateStep): string {
   const set = columns.map((column) => `${quoted(column)} = v.${quoted(column)}`)
-  const found = key.map((column) => `t.${quoted(column)} = v.${quoted(column)}`).join(' and ')
+  const found = key
+    .flatMap((column, i) => [
+      `t.${quoted(column)} = any($${i + 2})`,
+      `t.${quoted(column)} = v.${quoted(column)}`,
+    ])
+    .join(' and ')
   return `update ${quoted(table)} t set ${set} from json_populate_recordset(null::${quoted(table)}, $1::json) v where ${found}`
 }
 

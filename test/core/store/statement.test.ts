@@ -253,6 +253,27 @@ describe.each(databaseKinds)('statements on %s', (kind) => {
     )
   })
 
+  test('a query for each set of parameters takes texts, whole numbers and null, and leaves its literals as they are', async () => {
+    const database = await openEmpty(kind)
+    const echo = statement<
+      { text: string | null; n: number | null },
+      { said: string | null; n: number | null }
+    >(
+      (_db, p) =>
+        sql`select 'it''s $1: ' || cast(${p('text')} as text) as said, cast(${p('n')} as bigint) as n`,
+    )
+    const asked = [
+      { text: 'a', n: -5_000_000_000 },
+      { text: null, n: 2 },
+      { text: "b'$2", n: null },
+    ]
+    expect(await database.transaction(() => allForEach(echo, asked))).toEqual([
+      [{ said: "it's $1: a", n: -5_000_000_000 }],
+      [{ said: null, n: 2 }],
+      [{ said: "it's $1: b'$2", n: null }],
+    ])
+  })
+
   test('works side by side get their own answers, however many steps each takes', async () => {
     const database = await openEmpty(kind)
     function* insertAndCount(source: string, keys: string[]) {
@@ -300,6 +321,21 @@ describe.each(databaseKinds)('statements on %s', (kind) => {
     expect(await database.query(double, { n: 21 })).toEqual([{ twice: 42 }])
   })
 })
+
+// Where there is no PostgreSQL, test/support/postgres-server.ts has said why.
+test.runIf(databaseKinds.includes('postgres'))(
+  'PostgreSQL refuses other parameters of a query for each set',
+  async () => {
+    const database = await openEmpty('postgres')
+    const echo = statement<{ value: unknown }, { value: unknown }>(
+      (_db, p) => sql`select ${p('value')} as value`,
+    )
+    for (const value of [1.5, true, ['a'], { a: 1 }, undefined]) {
+      const asking = database.transaction(() => allForEach(echo, [{ value: 1 }, { value }]))
+      await expect(asking).rejects.toThrow('texts, whole numbers or null')
+    }
+  },
+)
 
 test('SQLite prepares an insert again only once hundreds of others were used', async () => {
   const database = await openEmpty('sqlite')
