@@ -1,5 +1,8 @@
-import { expect, test } from 'vitest'
-import { untilSteady } from './measures.ts'
+import { existsSync } from 'node:fs'
+import { expect, onTestFinished, test } from 'vitest'
+import { startChild } from '../support/child.ts'
+import { until } from '../support/until.ts'
+import { cpuOf, cpuOfFamily, untilSteady } from './measures.ts'
 
 /** Rounds whose reference has these rates; what ran, and what counts of it. */
 async function measure(rounds: number, rates: readonly number[]) {
@@ -32,4 +35,13 @@ test('where no speed lasts, the steadiest are taken after four times as many', a
   const rates = [5, 1, 2, 4, 8, 16, 32, 64, 96]
   expect((await measure(2, rates)).counted).toEqual([7, 8])
   expect((await measure(2, rates)).ran).toHaveLength(9)
+})
+
+// Other systems tell of a process otherwise, and the bench leaves these columns empty there.
+test.runIf(existsSync('/proc/self/stat'))('what children take counts once they have ended, too', async () => {
+  const work = 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done'
+  const parent = await startChild('sh', ['-c', `(${work}); echo done; exec sleep 60`], { cwd: '/' })
+  onTestFinished(async () => void (await parent.end('SIGKILL')))
+  await until('the child has ended', () => parent.stdout().includes('done'))
+  expect(cpuOfFamily(parent.pid)! - cpuOf(parent.pid)!).toBeGreaterThan(20_000)
 })
