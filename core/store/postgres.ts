@@ -318,7 +318,7 @@ function insertSql(step: InsertStep): string {
 
 /**
  * The keys are given as lists besides: a look for these in the index, however small the table was when it was planned.
- * By the join alone PostgreSQL reads all of a small table, and goes on doing so as it grows.
+ * By the join alone PostgreSQL reads the whole index of a small table, and goes on doing so as it grows.
  */
 function updateSql({ table, columns, key }: UpdateStep): string {
   const set = columns.map((column) => `${quoted(column)} = v.${quoted(column)}`)

@@ -1,4 +1,5 @@
 import { availableParallelism, loadavg } from 'node:os'
+import { migrations } from '../../core/store/migrations/index.ts'
 import { type GeneratedPage, writeBlock } from './generated-blocks.ts'
 
 /** One line of docs/reliability.md: what is promised, what holds it, and how that last went. */
@@ -19,6 +20,8 @@ export interface ReliabilityRow {
   on: string
   /** What it ran on, such as "2 cores, load 1.7, Node 24.11.1". */
   machine: string
+  /** The newest migration of the program that ran, such as 0018; rows of before name none. */
+  schema?: string
 }
 
 /** docs/reliability.md, with a block for each command. */
@@ -36,23 +39,24 @@ export function writeReliability(block: string, rows: readonly ReliabilityRow[])
   writeBlock(reliabilityPage, block, rows)
 }
 
-/** Where and when a row is found: here and now. */
-export function hereAndNow(): Pick<ReliabilityRow, 'on' | 'machine'> {
+/** Where and when a row is found, and with which tables: here and now. */
+export function hereAndNow(): Pick<ReliabilityRow, 'on' | 'machine' | 'schema'> {
   return {
+    schema: Object.keys(migrations).at(-1)!.slice(0, 4),
     on: new Date().toISOString().slice(0, 10),
     machine: `${availableParallelism()} cores, load ${loadavg()[1]!.toFixed(1)}, Node ${process.versions.node}`,
   }
 }
 
 function table(rows: readonly ReliabilityRow[]): string {
-  const lines = rows.map(({ id, promise, database, test, command, figure, passed, on, machine }) => {
+  const lines = rows.map(({ id, promise, database, test, command, figure, passed, on, machine, schema }) => {
     const cells = [
       id,
       promise,
       database ?? '–',
       `[${test.split('/').at(-1)}](../${test})`,
       `\`${command}\``,
-      `${passed ? '' : '**missed:** '}${figure} (${on}, ${machine})`,
+      `${passed ? '' : '**missed:** '}${figure} (${on}, ${schema === undefined ? '' : `schema ${schema}, `}${machine})`,
     ]
     return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
   })

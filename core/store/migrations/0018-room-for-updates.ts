@@ -3,7 +3,8 @@ import type { Migration } from 'kysely/migration'
 
 /**
  * Each alert updates its incident and its signal. PostgreSQL writes a new version of the row, which takes the place of an
- * older one and needs no new entries in the indexes as long as it finds room in its page: so half of each page stays free.
+ * older one and, where no column of an index changes, needs no new entries there, as long as it finds room in its page: so
+ * half of each page stays free. Pages that are full already get room as their rows move on.
  */
 export const roomForUpdates: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
