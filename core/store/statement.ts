@@ -108,7 +108,10 @@ export function* all<P extends object, R>(query: Statement<P, R>, params: P): Wo
   return (yield { do: 'all', statement: query, params }) as R[]
 }
 
-/** Runs a query once per parameter set, in one round trip; answers one list of rows per set. */
+/**
+ * Runs a query once per parameter set, in one round trip; answers one list of rows per set. Parameters are texts, whole
+ * numbers or null, and a row has no column `asked_place`.
+ */
 export function* allForEach<P extends object, R>(
   query: Statement<P, R>,
   paramsList: readonly P[],

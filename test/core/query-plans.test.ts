@@ -1,13 +1,11 @@
 import { sql } from 'kysely'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { extendLeases, releaseLeases } from '../../core/store/claim.ts'
 import { trimUnauthorized } from '../../core/store/hook-request.ts'
 import { forgetBefore } from '../../core/store/message.ts'
-import { migrate } from '../../core/store/migrate.ts'
-import { migrations } from '../../core/store/migrations/index.ts'
-import { openDatabase } from '../../core/store/open-database.ts'
 import { all, insertRows, run, type Statement, statement, updateRows } from '../../core/store/statement.ts'
-import { databaseKinds, freshDatabase } from '../support/databases.ts'
+import { databaseKinds } from '../support/databases.ts'
+import { openEmpty } from '../support/open-empty.ts'
 import { explain, preparedBy } from '../support/query-plans.ts'
 import { HOUR, MINUTE, openPost, START } from './delivery/harness.ts'
 import { betterStack, notification, testTocsin } from './open-test-tocsin.ts'
@@ -120,13 +118,7 @@ describe.runIf(databaseKinds.includes('postgres'))('PostgreSQL finds what is upd
   test.each(sizes)(
     'where there were $rows rows when it planned that, $known to it',
     async ({ rows, known }) => {
-      const { url, dispose } = await freshDatabase('postgres')
-      const database = await openDatabase(url)
-      onTestFinished(async () => {
-        await database.close()
-        await dispose()
-      })
-      await migrate(database, migrations)
+      const database = await openEmpty('postgres')
       const groups = Array.from({ length: rows }, (_, i) => ({
         source_id: `source ${i % 7}`,
         group_key: `group ${i}`,

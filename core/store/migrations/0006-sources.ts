@@ -1,10 +1,11 @@
 import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
+import { isSqlite } from './is-sqlite.ts'
 
 /** How each source fares, hour by hour; why a request was refused; how long acknowledgements took. */
 export const sources: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
-    const sqlite = db.getExecutor().adapter.constructor.name.startsWith('Sqlite')
+    const sqlite = isSqlite(db)
     // SQLite keeps such a table in one tree, in the order of its key: a commit then writes one page less.
     const inOneTree = sqlite ? sql`without rowid` : sql``
 

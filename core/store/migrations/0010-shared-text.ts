@@ -1,10 +1,11 @@
 import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
+import { isSqlite } from './is-sqlite.ts'
 
 /** Long text of events is kept once, and not in their bodies either. */
 export const sharedText: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
-    const sqlite = db.getExecutor().adapter.constructor.name.startsWith('Sqlite')
+    const sqlite = isSqlite(db)
     await db.schema
       .createTable('shared_text')
       .addColumn('project_id', 'text', (c) => c.notNull())

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
+import { isSqlite } from './is-sqlite.ts'
 
 /** What is written anew within a few seconds. Nothing is answered meanwhile, and a stop is not heard. */
 const MOST_ENTRIES = 300_000
@@ -11,7 +12,7 @@ const MOST_ENTRIES = 300_000
  */
 export const timelineAsWritten: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
-    const sqlite = db.getExecutor().adapter.constructor.name.startsWith('Sqlite')
+    const sqlite = isSqlite(db)
     // PostgreSQL keeps every table so.
     if (!sqlite) return
     const beyond = await sql`select 1 from timeline_entry limit 1 offset ${sql.lit(MOST_ENTRIES)}`.execute(db)

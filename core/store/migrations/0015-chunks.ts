@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
+import { isSqlite } from './is-sqlite.ts'
 
 /**
  * Events and timelines of incidents are found by chunks of the project's log (incident-chunk.ts), so that what a commit
@@ -7,7 +8,7 @@ import type { Migration } from 'kysely/migration'
  */
 export const chunks: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
-    const sqlite = db.getExecutor().adapter.constructor.name.startsWith('Sqlite')
+    const sqlite = isSqlite(db)
     // Programs of before go on meanwhile: whatever decides locks its project first.
     if (!sqlite) await sql`lock table project in exclusive mode`.execute(db)
 

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
+import { isSqlite } from './is-sqlite.ts'
 
 /**
  * Occurrences of incidents are found by chunks as well (incident-chunk.ts), by those in which the incident has some: most
@@ -7,7 +8,7 @@ import type { Migration } from 'kysely/migration'
  */
 export const occurrenceChunks: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
-    const sqlite = db.getExecutor().adapter.constructor.name.startsWith('Sqlite')
+    const sqlite = isSqlite(db)
     // Programs of before go on meanwhile: whatever decides locks its project first. The others it changes as well, before
     // anything is done: where one is read, all of this begins again.
     if (!sqlite) {

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
+import { isSqlite } from './is-sqlite.ts'
 
 /**
  * On SQLite occurrences of a signal that fires again and again are found by the second they fired in, and by a table of
@@ -9,7 +10,7 @@ import type { Migration } from 'kysely/migration'
  */
 export const firedSecond: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
-    const sqlite = db.getExecutor().adapter.constructor.name.startsWith('Sqlite')
+    const sqlite = isSqlite(db)
     await db.schema
       .createTable('signal_second')
       .addColumn('signal_id', 'text', (c) => c.notNull())

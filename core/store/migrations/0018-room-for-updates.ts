@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
+import { isSqlite } from './is-sqlite.ts'
 
 /**
  * Each alert updates its incident and its signal. PostgreSQL writes a new version of the row, which takes the place of an
@@ -8,7 +9,7 @@ import type { Migration } from 'kysely/migration'
  */
 export const roomForUpdates: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
-    if (db.getExecutor().adapter.constructor.name.startsWith('Sqlite')) return
+    if (isSqlite(db)) return
     await sql`alter table incident set (fillfactor = 50)`.execute(db)
     await sql`alter table signal set (fillfactor = 50)`.execute(db)
   },

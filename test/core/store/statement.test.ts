@@ -1,9 +1,6 @@
 import fc from 'fast-check'
 import { type Insertable, sql } from 'kysely'
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { migrate } from '../../../core/store/migrate.ts'
-import { migrations } from '../../../core/store/migrations/index.ts'
-import { type Database, openDatabase } from '../../../core/store/open-database.ts'
+import { describe, expect, test } from 'vitest'
 import type { HookRequestTable, SenderGroupTable } from '../../../core/store/schema.ts'
 import {
   all,
@@ -16,7 +13,8 @@ import {
   together,
   updateRows,
 } from '../../../core/store/statement.ts'
-import { type DatabaseKind, databaseKinds, freshDatabase } from '../../support/databases.ts'
+import { databaseKinds } from '../../support/databases.ts'
+import { openEmpty } from '../../support/open-empty.ts'
 import { preparedBy } from '../../support/query-plans.ts'
 
 const groupsOf = statement<{ sourceId: string; limit: number }, SenderGroupTable>((db, p) =>
@@ -373,17 +371,6 @@ test('rows with different columns are refused, as values would be lost', () => {
   const insert = () => runWork(insertRows('hook_request', [fewer, rows[1]!]), () => expect.unreachable())
   expect(insert).toThrow('Rows of hook_request differ in their columns or their order.')
 })
-
-async function openEmpty(kind: DatabaseKind): Promise<Database> {
-  const { url, dispose } = await freshDatabase(kind)
-  const database = await openDatabase(url)
-  onTestFinished(async () => {
-    await database.close()
-    await dispose()
-  })
-  await migrate(database, migrations)
-  return database
-}
 
 function group(sourceId: string, key: string, more: Partial<SenderGroupTable> = {}): SenderGroupTable {
   return { source_id: sourceId, group_key: key, fingerprint: '', partial: 0, ...more }
